@@ -1,0 +1,1 @@
+//! The assistant: prompt, generation over an OpenAI-compatible server, limits.

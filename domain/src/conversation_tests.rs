@@ -1,0 +1,271 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::delivery::DeliveryStatus;
+use crate::{Entropy, SeededEntropy};
+
+const START: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+fn policy(quiet_ms: u64, cap_ms: u64) -> TurnPolicy {
+    TurnPolicy { enabled: true, quiet_ms, cap_ms, ..TurnPolicy::default() }
+}
+
+fn conversation(policy: TurnPolicy) -> Conversation {
+    let entropy = SeededEntropy::new(3);
+    let mut conversation = Conversation::open(
+        ConversationId::new(START, &entropy),
+        ChannelId::new(START, &entropy),
+        ContactId::new(START, &entropy),
+        START,
+    );
+    conversation.apply(Input::PolicyChanged(policy), START);
+    conversation
+}
+
+/// Message number `n`, written `n` seconds after the start.
+fn message(n: u8) -> MessageId {
+    MessageId::from_bytes([n; 16])
+}
+
+fn received(n: u8) -> Input {
+    Input::MessageReceived { message: message(n), sent_at: START.plus_millis(u64::from(n) * 1_000) }
+}
+
+fn started(effects: &[Effect]) -> Option<&RunningTurn> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::StartTurn(turn) => Some(turn),
+        _ => None,
+    })
+}
+
+fn sends(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count()
+}
+
+fn reply(turn: TurnId) -> Input {
+    Input::TurnFinished { turn, outcome: TurnOutcome::Reply(Content::text("yes")) }
+}
+
+#[test]
+fn several_messages_in_the_window_get_one_turn_in_the_order_of_their_writing() {
+    let mut conversation = conversation(policy(1_000, 5_000));
+    assert!(conversation.apply(received(2), START) == [Effect::WakeAt(START.plus_millis(1_000))]);
+    let later = START.plus_millis(900);
+    assert!(conversation.apply(received(1), later) == [Effect::WakeAt(START.plus_millis(1_900))]);
+    assert!(started(&conversation.apply(Input::TimePassed, START.plus_millis(1_899))).is_none());
+    let effects = conversation.apply(Input::TimePassed, START.plus_millis(1_900));
+    assert_eq!(started(&effects).unwrap().covers, [message(1), message(2)]);
+}
+
+#[test]
+fn the_cap_ends_a_window_that_is_prolonged_for_ever() {
+    let mut conversation = conversation(policy(1_000, 2_500));
+    for n in 0..4 {
+        let now = START.plus_millis(u64::from(n) * 800);
+        let effects = conversation.apply(received(n), now);
+        assert!(started(&effects).is_none());
+    }
+    let effects = conversation.apply(Input::TimePassed, START.plus_millis(2_500));
+    assert_eq!(started(&effects).unwrap().covers.len(), 4);
+}
+
+#[test]
+fn a_newer_message_cancels_the_turn_and_is_answered_with_what_that_covered() {
+    let mut conversation = conversation(policy(0, 0));
+    let first = started(&conversation.apply(received(1), START)).unwrap().clone();
+    let effects = conversation.apply(received(2), START);
+    assert!(effects[0] == Effect::CancelTurn { turn: first.id, end: TurnEnd::Superseded });
+    let second = started(&effects).unwrap().clone();
+    assert_eq!(second.covers, [message(1), message(2)]);
+    assert!(second.epoch > first.epoch);
+    assert!(conversation.apply(reply(first.id), START).is_empty(), "a stale reply is refused");
+    assert_eq!(sends(&conversation.apply(reply(second.id), START)), 1);
+}
+
+#[test]
+fn a_takeover_silences_the_running_turn_and_what_it_had_committed() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    assert!(conversation.floor() > turn.epoch, "words of the turn's epoch may no longer leave");
+    assert!(conversation.apply(reply(turn.id), START).is_empty());
+    assert!(conversation.apply(received(2), START).is_empty(), "a person has control");
+    let effects = conversation.apply(Input::HandedBack, START);
+    assert_eq!(started(&effects).unwrap().covers, [message(1), message(2)]);
+}
+
+#[test]
+fn what_a_person_answered_is_not_answered_again_after_handback() {
+    let mut conversation = conversation(policy(0, 0));
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    conversation.apply(received(1), START);
+    let effects = conversation.apply(Input::OperatorWrote { content: Content::text("mine") }, START);
+    assert!(effects == [Effect::Send { content: Content::text("mine"), turn: None }]);
+    assert!(started(&conversation.apply(Input::HandedBack, START)).is_none());
+    assert!(started(&conversation.apply(received(1), START)).is_none());
+}
+
+#[test]
+fn no_turn_begins_and_no_reply_leaves_after_the_window() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+    let late = START.plus_millis(1_001 + 24 * 60 * 60 * 1_000);
+    let effects = conversation.apply(reply(turn), late);
+    assert!(effects == [Effect::EndTurn { turn, end: TurnEnd::WindowClosed }]);
+    assert!(started(&conversation.apply(received(0), late)).is_none());
+}
+
+#[test]
+fn a_failed_turn_says_the_fallback_once_and_can_be_answered_again() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+    let outcome = TurnOutcome::Failed { fallback: Some(Content::text("sorry")) };
+    let effects = conversation.apply(Input::TurnFinished { turn, outcome }, START);
+    assert_eq!(sends(&effects), 1);
+    let again = Input::AnswerAgain { messages: vec![(message(1), START)] };
+    assert_eq!(started(&conversation.apply(again, START)).unwrap().covers, [message(1)]);
+}
+
+#[test]
+fn after_a_restart_the_same_turn_begins_again() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
+    let text = serde_json::to_string(&conversation).unwrap();
+    let mut loaded: Conversation = serde_json::from_str(&text).unwrap();
+    assert!(loaded.is_busy());
+    loaded.apply(Input::PolicyChanged(policy(0, 0)), START);
+    let effects = loaded.apply(Input::Resumed, START.plus_millis(5));
+    assert!(effects == [Effect::StartTurn(turn)]);
+}
+
+#[test]
+fn unanswered_messages_are_bounded() {
+    let mut conversation = conversation(TurnPolicy { enabled: false, ..policy(0, 0) });
+    for n in 0..2 * WAITING_MAX {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        let message = MessageId::from_bytes(bytes);
+        conversation.apply(Input::MessageReceived { message, sent_at: START }, START);
+    }
+    assert_eq!(conversation.waiting.len(), WAITING_MAX);
+}
+
+/// One step of an arbitrary history: the contact, the clock, the model and the desk.
+#[derive(Debug, Clone)]
+enum Step {
+    Message(u8),
+    Wait(u16),
+    Finish,
+    FinishStale(u8),
+    TakeOver,
+    HandBack,
+    Operator,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0_u8..12).prop_map(Step::Message),
+        3 => (0_u16..3_000).prop_map(Step::Wait),
+        3 => Just(Step::Finish),
+        1 => (0_u8..8).prop_map(Step::FinishStale),
+        1 => Just(Step::TakeOver),
+        1 => Just(Step::HandBack),
+        1 => Just(Step::Operator),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_same_messages_in_any_order_and_repetition_end_in_the_same_state(
+        order in proptest::collection::vec(0_u8..12, 1..60),
+        quiet_ms in prop_oneof![Just(0_u64), Just(1_000)],
+    ) {
+        let mut distinct: Vec<u8> = order.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let (mut one, mut other) = (conversation(policy(quiet_ms, 5_000)), conversation(policy(quiet_ms, 5_000)));
+        for n in &order {
+            one.apply(received(*n), START);
+        }
+        for n in distinct.iter().rev() {
+            other.apply(received(*n), START);
+        }
+        prop_assert!(one == other);
+        let later = START.plus_millis(10_000);
+        one.apply(Input::TimePassed, later);
+        other.apply(Input::TimePassed, later);
+        prop_assert!(one == other);
+        prop_assert_eq!(one.running_turn().unwrap().covers.len(), distinct.len());
+    }
+
+    #[test]
+    fn no_sequence_answers_a_message_twice_or_talks_over_a_person(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut conversation = conversation(policy(500, 2_000));
+        let (mut now, mut seen): (Timestamp, Vec<RunningTurn>) = (START, Vec::new());
+        let mut answered: BTreeMap<MessageId, u32> = BTreeMap::new();
+        for step in steps {
+            let input = match step {
+                Step::Message(n) => received(n),
+                Step::Wait(ms) => { now = now.plus_millis(u64::from(ms)); Input::TimePassed }
+                Step::Finish => match conversation.running_turn() {
+                    Some(turn) => reply(turn.id),
+                    None => Input::TimePassed,
+                },
+                Step::FinishStale(back) => match seen.iter().rev().nth(usize::from(back)) {
+                    Some(turn) => reply(turn.id),
+                    None => Input::TimePassed,
+                },
+                Step::TakeOver => Input::TakenOver { operator: "Ada".into() },
+                Step::HandBack => Input::HandedBack,
+                Step::Operator => Input::OperatorWrote { content: Content::text("mine") },
+                Step::Restart => Input::Resumed,
+            };
+            let before = conversation.clone();
+            for effect in conversation.apply(input, now) {
+                match effect {
+                    Effect::StartTurn(turn) => {
+                        prop_assert_eq!(conversation.control(), &Control::Assistant);
+                        seen.push(turn);
+                    }
+                    Effect::Send { turn: Some((id, epoch)), .. } => {
+                        let running = before.running_turn().unwrap();
+                        prop_assert_eq!((running.id, running.epoch), (id, epoch));
+                        prop_assert!(epoch >= conversation.floor());
+                        for message in &running.covers {
+                            *answered.entry(*message).or_default() += 1;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert!(conversation.epoch() >= before.epoch());
+            prop_assert!(conversation.floor() >= before.floor());
+        }
+        prop_assert!(answered.values().all(|times| *times == 1));
+    }
+
+    #[test]
+    fn reports_in_any_order_and_repetition_end_at_the_highest_and_never_go_back(seed: u64, length in 1_usize..40) {
+        use DeliveryStatus::{Delivered, Failed, Queued, Read, Sent, Unknown, Withdrawn};
+        let entropy = SeededEntropy::new(seed);
+        let all = [Queued, Unknown, Sent, Withdrawn, Failed, Delivered, Read];
+        let reports: Vec<DeliveryStatus> =
+            (0..length).map(|_| all[usize::try_from(entropy.up_to(6)).unwrap()]).collect();
+        let mut conversation = conversation(policy(0, 0));
+        let mut known = Delivery::queued(START);
+        for status in &reports {
+            let reported = Delivery { status: *status, at: START, problem: None };
+            let input = Input::DeliveryReported { message: message(1), known: known.clone(), reported };
+            for effect in conversation.apply(input, START) {
+                let Effect::RecordDelivery { delivery, .. } = effect else { continue };
+                prop_assert!(delivery.status > known.status);
+                known = delivery;
+            }
+        }
+        prop_assert_eq!(known.status, *reports.iter().max().unwrap());
+    }
+}

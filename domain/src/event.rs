@@ -1,0 +1,229 @@
+//! The tenant's log: facts, past tense, in one sequence per tenant.
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::{Control, Epoch};
+use crate::delivery::Delivery;
+use crate::id::{ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TurnId};
+use crate::message::Message;
+use crate::outbox::WithdrawnReason;
+use crate::turn::{TurnEnd, Usage};
+use crate::{Pii, Timestamp};
+
+/// The place of an event in its tenant's log; the first is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventSeq(pub u64);
+
+/// A fact in a tenant's log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place.
+    pub seq: EventSeq,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The conversation that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// The contact whom it is about, if any: it is sealed with their key and erased with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A contact wrote for the first time.
+    #[serde(rename = "conversation.opened")]
+    ConversationOpened {
+        /// On which channel.
+        channel: ChannelId,
+        /// The name that they gave themselves.
+        profile_name: Option<Pii<String>>,
+    },
+    /// A contact wrote.
+    #[serde(rename = "message.received")]
+    MessageReceived {
+        /// What they wrote.
+        message: Message,
+    },
+    /// A message was committed to the outbox.
+    #[serde(rename = "message.queued")]
+    MessageQueued {
+        /// The message.
+        message: Message,
+    },
+    /// A message that goes out got further, or failed.
+    #[serde(rename = "message.status_changed")]
+    MessageStatusChanged {
+        /// Which.
+        message: MessageId,
+        /// How far.
+        delivery: Delivery,
+    },
+    /// A message that was committed did not leave.
+    #[serde(rename = "message.withdrawn")]
+    MessageWithdrawn {
+        /// Which.
+        message: MessageId,
+        /// Why.
+        reason: WithdrawnReason,
+    },
+    /// A try to send did not succeed and is repeated later.
+    #[serde(rename = "message.postponed")]
+    MessagePostponed {
+        /// Which.
+        message: MessageId,
+        /// Until when.
+        not_before: Timestamp,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The assistant began to answer.
+    #[serde(rename = "turn.started")]
+    TurnStarted {
+        /// The turn.
+        turn: TurnId,
+        /// Its epoch.
+        epoch: Epoch,
+        /// What it answers.
+        covers: Vec<MessageId>,
+    },
+    /// A turn ended.
+    #[serde(rename = "turn.ended")]
+    TurnEnded {
+        /// The turn.
+        turn: TurnId,
+        /// Why.
+        end: TurnEnd,
+        /// What it used.
+        usage: Usage,
+    },
+    /// Control changed hands.
+    #[serde(rename = "control.changed")]
+    ControlChanged {
+        /// Who has it now.
+        control: Control,
+        /// The new epoch.
+        epoch: Epoch,
+    },
+    /// A webhook said something that this version keeps without acting on it.
+    #[serde(rename = "webhook.kept")]
+    WebhookKept {
+        /// What it is: `message.image`, `account_update`, `unreadable`.
+        kind: String,
+        /// The channel that it came through.
+        channel: ChannelId,
+        /// The element as it came.
+        raw: Pii<String>,
+    },
+    /// A status names a message that is not known (yet); it waits and is matched when it is.
+    #[serde(rename = "status.parked")]
+    StatusParked {
+        /// The channel that it came through.
+        channel: ChannelId,
+    },
+    /// A conversation failed again and again and is held for a person.
+    #[serde(rename = "conversation.quarantined")]
+    ConversationQuarantined {
+        /// What holds its work.
+        dead_letter: DeadLetterId,
+    },
+    /// A conversation that was quarantined works again.
+    #[serde(rename = "conversation.released")]
+    ConversationReleased {
+        /// What held its work.
+        dead_letter: DeadLetterId,
+    },
+    /// Work was given up and waits for a person.
+    #[serde(rename = "dead_letter.added")]
+    DeadLetterAdded {
+        /// It.
+        dead_letter: DeadLetterId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A person had it tried again.
+    #[serde(rename = "dead_letter.replayed")]
+    DeadLetterReplayed {
+        /// It.
+        dead_letter: DeadLetterId,
+    },
+    /// A channel was connected or changed.
+    #[serde(rename = "channel.connected")]
+    ChannelConnected {
+        /// It.
+        channel: ChannelId,
+    },
+    /// The assistant's settings changed.
+    #[serde(rename = "settings.changed")]
+    SettingsChanged {
+        /// The version that counts from now on.
+        version: u64,
+    },
+}
+
+impl EventKind {
+    /// Its name, as in the `type` field.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ConversationOpened { .. } => "conversation.opened",
+            Self::MessageReceived { .. } => "message.received",
+            Self::MessageQueued { .. } => "message.queued",
+            Self::MessageStatusChanged { .. } => "message.status_changed",
+            Self::MessageWithdrawn { .. } => "message.withdrawn",
+            Self::MessagePostponed { .. } => "message.postponed",
+            Self::TurnStarted { .. } => "turn.started",
+            Self::TurnEnded { .. } => "turn.ended",
+            Self::ControlChanged { .. } => "control.changed",
+            Self::WebhookKept { .. } => "webhook.kept",
+            Self::StatusParked { .. } => "status.parked",
+            Self::ConversationQuarantined { .. } => "conversation.quarantined",
+            Self::ConversationReleased { .. } => "conversation.released",
+            Self::DeadLetterAdded { .. } => "dead_letter.added",
+            Self::DeadLetterReplayed { .. } => "dead_letter.replayed",
+            Self::ChannelConnected { .. } => "channel.connected",
+            Self::SettingsChanged { .. } => "settings.changed",
+        }
+    }
+}
+
+/// Work that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its identifier.
+    pub id: DeadLetterId,
+    /// The conversation that it belongs to.
+    pub conversation: ConversationId,
+    /// What was given up.
+    pub work: DeadWork,
+    /// Why, in words that can be shown.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// When a person had it tried again, if one did.
+    pub replayed_at: Option<Timestamp>,
+}
+
+/// What was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum DeadWork {
+    /// A conversation whose actor failed again and again; its inbox waits untouched.
+    Conversation,
+    /// A message that its channel refused, or whose fate nobody knows.
+    Send {
+        /// The message.
+        message: MessageId,
+    },
+    /// A turn without an answer.
+    Turn {
+        /// The turn.
+        turn: TurnId,
+    },
+}

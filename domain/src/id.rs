@@ -1,0 +1,149 @@
+//! Identifiers: 16 bytes, time-ordered (`UUIDv7`), written with a prefix that says what they name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::{Builder, Uuid};
+
+use crate::{Entropy, Timestamp};
+
+/// An identifier that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a {what} id: expected `{prefix}_` and 32 hexadecimal digits")]
+pub struct BadId {
+    /// What the identifier should have named.
+    pub what: &'static str,
+    /// The prefix that it should have had.
+    pub prefix: &'static str,
+}
+
+fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let mut random = [0; 10];
+    entropy.fill(&mut random);
+    Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &random).into_uuid()
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// What its text form begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new one: later ones sort after earlier ones, to the millisecond.
+            pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(time_ordered(now, entropy))
+            }
+
+            /// The one with these 16 bytes.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// Its 16 bytes, in sorting order.
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "_{}"), self.0.simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let bad = BadId { what: stringify!($name), prefix: $prefix };
+                let digits = text.strip_prefix(concat!($prefix, "_")).ok_or_else(|| bad.clone())?;
+                if digits.len() != 32 {
+                    return Err(bad);
+                }
+                Uuid::try_parse(digits).map(Self).map_err(|_| bad)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// One client of the platform: the unit of isolation, limits and billing.
+    TenantId = "ten";
+    /// A Meta app: its secrets and verify token.
+    MetaAppId = "app";
+    /// A tenant's connected number, Page or Instagram account.
+    ChannelId = "chn";
+    /// An end user, as one tenant knows them.
+    ContactId = "con";
+    /// The ordered exchange of one contact on one channel.
+    ConversationId = "cnv";
+    /// One message, in or out.
+    MessageId = "msg";
+    /// One effort of the assistant to answer.
+    TurnId = "trn";
+    /// Work that was given up and may be replayed by a person.
+    DeadLetterId = "ded";
+    /// An API key.
+    ApiKeyId = "key";
+}
+
+impl TurnId {
+    /// The turn that `conversation` began with this number at `now`. A conversation decides without
+    /// chance, so the id is made of what it knows: the moment, itself and its own count.
+    pub fn of(conversation: ConversationId, number: u64, now: Timestamp) -> Self {
+        let mut distinct = [0; 10];
+        distinct[..6].copy_from_slice(&conversation.to_bytes()[10..]);
+        distinct[6..].copy_from_slice(&number.to_be_bytes()[4..]);
+        Self(Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &distinct).into_uuid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeededEntropy;
+
+    #[test]
+    fn ids_sort_by_time_and_survive_their_text_form() {
+        let entropy = SeededEntropy::new(1);
+        let first = MessageId::new(Timestamp::from_millis(1_790_000_000_000), &entropy);
+        let second = MessageId::new(Timestamp::from_millis(1_790_000_000_001), &entropy);
+        assert!(first < second);
+        assert_eq!(first.to_string().parse::<MessageId>(), Ok(first));
+        assert!(first.to_string().starts_with("msg_"));
+    }
+
+    #[test]
+    fn another_kind_of_id_is_refused() {
+        let entropy = SeededEntropy::new(1);
+        let turn = TurnId::new(Timestamp::EPOCH, &entropy).to_string();
+        let refusal = turn.parse::<MessageId>().unwrap_err();
+        assert_eq!(refusal.to_string(), "not a MessageId id: expected `msg_` and 32 hexadecimal digits");
+        assert!("msg_".parse::<MessageId>().is_err());
+        assert!("msg_é".parse::<MessageId>().is_err());
+    }
+}

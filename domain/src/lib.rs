@@ -1,0 +1,25 @@
+//! The words and decisions of IAssistance, pure: no runtime, no storage, no network.
+//!
+//! A conversation decides by [`conversation::Conversation::apply`]; everything else here is the
+//! vocabulary that the other rooms share.
+
+pub mod assistant;
+pub mod channel;
+pub mod clock;
+pub mod contact;
+pub mod conversation;
+pub mod delivery;
+pub mod entropy;
+pub mod event;
+pub mod id;
+pub mod inbound;
+pub mod key;
+pub mod message;
+pub mod outbox;
+pub mod pii;
+pub mod tenant;
+pub mod turn;
+
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use entropy::{Entropy, SeededEntropy};
+pub use pii::Pii;

@@ -1,0 +1,102 @@
+//! Durable work on its way out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::contact::ContactIdentity;
+use crate::conversation::Epoch;
+use crate::delivery::DeliveryProblem;
+use crate::id::{ChannelId, ContactId, ConversationId, MessageId};
+use crate::message::Content;
+use crate::{Pii, Timestamp};
+
+/// A message that waits to be handed to its channel. It is known by its message's id, which also
+/// travels with it as `biz_opaque_callback_data`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// The message.
+    pub message: MessageId,
+    /// The conversation; its entries leave one at a time, in order.
+    pub conversation: ConversationId,
+    /// Who gets it.
+    pub contact: ContactId,
+    /// The channel that carries it.
+    pub channel: ChannelId,
+    /// Their address there.
+    pub to: ContactIdentity,
+    /// What is sent.
+    pub content: Content,
+    /// For the assistant's words: the epoch in which they were committed. They leave only while
+    /// that is not below the conversation's floor. A person's words have none.
+    pub epoch: Option<Epoch>,
+    /// After this moment it may not leave: the channel's answering window has closed.
+    pub window_until: Timestamp,
+    /// How many times it was handed over.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: OutboxState,
+    /// When it was committed.
+    pub queued_at: Timestamp,
+}
+
+/// Where an outbox entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum OutboxState {
+    /// Waits; not before this moment.
+    Waiting {
+        /// When it may leave at the earliest.
+        not_before: Timestamp,
+    },
+    /// It is being handed over, or was when the process ended: written down before the first byte
+    /// leaves, so that a crash cannot make a send forgotten.
+    Dispatching {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It was handed over and no answer came. It is reconciled by what the channel reports, and
+    /// never repeated blindly.
+    Unknown {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// How handing a message over ended.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum SendOutcome {
+    /// The channel accepted it.
+    Sent {
+        /// Meta's id of it.
+        provider_id: Pii<String>,
+    },
+    /// It did not leave, and is tried again.
+    Postponed {
+        /// When.
+        not_before: Timestamp,
+        /// Why.
+        problem: DeliveryProblem,
+    },
+    /// It did not leave and will not.
+    Refused {
+        /// Why.
+        problem: DeliveryProblem,
+    },
+    /// No answer came: it may or may not have left.
+    Unknown,
+    /// It never left: control changed hands, or the window closed.
+    Withdrawn {
+        /// Why.
+        reason: WithdrawnReason,
+    },
+}
+
+/// Why a committed message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithdrawnReason {
+    /// A person took the conversation over, or the contact opted out.
+    ControlChanged,
+    /// The channel's answering window closed.
+    WindowClosed,
+}

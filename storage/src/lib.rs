@@ -1,0 +1,13 @@
+//! What is kept: semantic stores over two backends, `memory` (the oracle) and `sled` (the default).
+//!
+//! A [`Store`] holds what belongs to no tenant and opens a [`TenantStore`] for a
+//! [`TenantCtx`](iassistance_domain::tenant::TenantCtx); nothing of a tenant can be reached another
+//! way. Every command is durable when it returns.
+
+pub mod commit;
+pub mod error;
+pub mod store;
+
+pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, TurnCommit};
+pub use error::StorageError;
+pub use store::{Store, TenantStore};

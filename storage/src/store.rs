@@ -1,0 +1,198 @@
+//! The two traits that every backend fulfils; one contract suite runs on all of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::id::{
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TurnId,
+};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::key::ApiKey;
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::{OutboxEntry, SendOutcome, WithdrawnReason};
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::turn::TurnRecord;
+use iassistance_domain::{Pii, Timestamp};
+
+use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::error::StorageError;
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// What belongs to no tenant, and the door to what belongs to one.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Creates a tenant with its keys and its tree.
+    async fn create_tenant(&self, tenant: Tenant) -> Result<()>;
+    /// All tenants, oldest first.
+    async fn tenants(&self) -> Result<Vec<Tenant>>;
+    /// The data of one tenant. Fails with `NoSuchTenant` for an unknown one.
+    async fn tenant(&self, tenant: TenantCtx) -> Result<Arc<dyn TenantStore>>;
+
+    /// Creates or replaces a Meta app.
+    async fn put_meta_app(&self, app: MetaApp) -> Result<()>;
+    /// A Meta app.
+    async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>>;
+    /// All Meta apps, oldest first.
+    async fn meta_apps(&self) -> Result<Vec<MetaApp>>;
+
+    /// Connects a channel, or changes one of the same id. `Conflict` when another channel has its
+    /// address. The directory answers for it when this returns.
+    async fn put_channel(&self, channel: Channel) -> Result<()>;
+    /// Whose address this is. Answers from memory: it is asked for every webhook element. There is
+    /// no default: an unknown address is `None`.
+    fn route(&self, address: &ChannelAddress) -> Option<Route>;
+
+    /// Creates or replaces an API key.
+    async fn put_api_key(&self, key: ApiKey) -> Result<()>;
+    /// An API key.
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>>;
+    /// All API keys, oldest first.
+    async fn api_keys(&self) -> Result<Vec<ApiKey>>;
+
+    /// Keeps, sealed, what an authentic webhook said about an address that nobody connected. Bounded:
+    /// beyond `unrouted_max` the oldest are dropped. An event that is kept already is not kept again.
+    async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()>;
+    /// What is kept so, newest first, at most `limit`: when, the external id, the kind, the raw text.
+    async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>>;
+
+    /// Removes dedup keys that were set before this moment, in all tenants; says how many.
+    async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64>;
+    /// Nothing while writes are durable; otherwise why they are not.
+    fn health(&self) -> std::result::Result<(), StorageError>;
+    /// Ends all writing in good order. Later commands fail with `Closed`.
+    async fn close(&self);
+    /// Reads every record of every tenant; calls `progress(tenant number, records so far)` now and
+    /// then; returns how many records opened and a line for each that did not.
+    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)>;
+}
+
+/// What is to be done with the entry at the head of a conversation's outbox.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Dispatch {
+    /// It is marked as being handed over, durably: hand it over now and report.
+    Go(Box<OutboxEntry>),
+    /// It may not leave any more: report it withdrawn.
+    Withdraw(MessageId, WithdrawnReason),
+    /// It waits until this moment, or is being reconciled since then.
+    NotYet(Box<OutboxEntry>),
+    /// Nothing waits.
+    Empty,
+}
+
+/// One tenant's data.
+#[async_trait]
+pub trait TenantStore: Send + Sync + 'static {
+    /// Takes webhook events of one channel into the inbox, each once. A new contact gets an id, a key
+    /// and a conversation; a status finds its conversation by our message id, Meta's id or the
+    /// recipient, or is parked until its message is known. `Kept` events without a contact go
+    /// straight into the event log. Fails with `Backlog`, having promised nothing, when the inbox is
+    /// full.
+    async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted>;
+    /// The oldest letters of a conversation, at most `limit`.
+    async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>>;
+    /// Conversations with letters, with something under way or with work in the outbox, in id order
+    /// after `after`, at most `limit`: what must be woken after a restart.
+    async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>>;
+
+    /// A conversation and its revision.
+    async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>>;
+    /// Writes one step of a conversation. Returns the place of its last event (or of the latest
+    /// event there is when it has none).
+    async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq>;
+    /// Writes the end of a turn, if its epoch still holds.
+    async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq>;
+    /// Appends facts to the log that belong to no step of a conversation.
+    async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq>;
+
+    /// Takes the head of a conversation's outbox up: one write that checks the epoch floor and the
+    /// window and marks the entry as being handed over.
+    async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch>;
+    /// Records how handing over ended and leaves a letter in the conversation's inbox, in one write.
+    /// The entry leaves the outbox, waits again (`Postponed`), or is `Unknown`. A report on an entry
+    /// that is gone does nothing.
+    async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()>;
+    /// Gives an entry whose outcome is unknown free to be handed over again: only for what is known
+    /// not to have happened, or when the tenant chose so.
+    async fn requeue(&self, conversation: ConversationId, message: MessageId, not_before: Timestamp) -> Result<()>;
+    /// Puts a message that was given up back into the outbox, at its end.
+    async fn resend(&self, entry: OutboxEntry) -> Result<()>;
+    /// Outbox entries of a conversation, in order.
+    async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>>;
+
+    /// A contact.
+    async fn contact(&self, id: ContactId) -> Result<Option<Contact>>;
+    /// A keyed hash that stands for a contact towards the model's operator: 43 characters, the same
+    /// for the same contact, unlinkable between tenants.
+    fn safety_identifier(&self, id: ContactId) -> String;
+    /// Conversations, newest first, from `before` on.
+    async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>>;
+    /// Messages of a conversation, newest first, from `before` on.
+    async fn messages(
+        &self,
+        conversation: ConversationId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Message>>;
+    /// One message.
+    async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>>;
+    /// Execution records of a conversation, newest first, from `before` on.
+    async fn turns(
+        &self,
+        conversation: ConversationId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<Vec<TurnRecord>>;
+    /// One execution record.
+    async fn turn(&self, conversation: ConversationId, id: TurnId) -> Result<Option<TurnRecord>>;
+    /// Dead letters, newest first, from `before` on.
+    async fn dead_letters(&self, before: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>>;
+    /// One dead letter.
+    async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>>;
+    /// Creates or changes a dead letter outside a step of its conversation (whose actor failed), with
+    /// the event that tells of it.
+    async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()>;
+    /// Events after `after`, oldest first, at most `limit`.
+    async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>>;
+    /// The place of the latest event, now and whenever it changes (after it is durable).
+    fn latest_event(&self) -> watch::Receiver<EventSeq>;
+
+    /// Channels, oldest first.
+    async fn channels(&self) -> Result<Vec<Channel>>;
+    /// One channel.
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
+    /// The assistant's settings, if any were ever stored.
+    async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>>;
+    /// Stores new settings as the next version. `Stale` when `expected` is given and is not the
+    /// version that counts now.
+    async fn put_assistant(
+        &self,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion>;
+}
+
+/// Where a settled entry goes, as every backend decides it.
+pub(crate) enum Settled {
+    /// It leaves the outbox.
+    Done,
+    /// It stays, in this state.
+    Stays(iassistance_domain::outbox::OutboxState),
+}
+
+/// Decides where an entry goes after `outcome`.
+pub(crate) fn settled(outcome: &SendOutcome, at: Timestamp) -> Settled {
+    use iassistance_domain::outbox::OutboxState;
+    match outcome {
+        SendOutcome::Sent { .. } | SendOutcome::Refused { .. } | SendOutcome::Withdrawn { .. } => Settled::Done,
+        SendOutcome::Postponed { not_before, .. } => Settled::Stays(OutboxState::Waiting { not_before: *not_before }),
+        SendOutcome::Unknown => Settled::Stays(OutboxState::Unknown { since: at }),
+    }
+}
