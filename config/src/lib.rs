@@ -1,0 +1,244 @@
+//! Settings. `default.toml` is the manual: embedded, commented, and read first; a file, the
+//! environment and flags lie over it. This is the one room that reads the environment.
+
+mod secret;
+mod settings;
+
+pub use secret::Secret;
+pub use settings::{
+    ActorSettings, AssistantDefaults, Backend, DispatchSettings, LimitSettings, LiveSettings, LogFormat,
+    LogSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings, UnknownPolicy,
+    VaultSettings,
+};
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+/// Every setting with its default and what it means.
+pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// Why settings could not be had: where, what, and what would do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is not TOML.
+    #[error("{origin} is not TOML: {reason}")]
+    NotToml {
+        /// The file, variable or flag.
+        origin: String,
+        /// Where it goes wrong.
+        reason: String,
+    },
+    /// A key is unknown or has a value of the wrong kind.
+    #[error("{reason} (in {origin}; every key is listed by `iassistance config`)")]
+    BadKey {
+        /// Where it stands.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value is out of its range.
+    #[error("`{key}` {rule}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+/// What lies over the defaults, lowest first: a file, the environment, flags.
+#[derive(Debug, Default, Clone)]
+pub struct Sources {
+    /// The file that was asked for; it must exist. Without one `iassistance.toml` is read if there.
+    pub file: Option<PathBuf>,
+    /// `section.key=value` from the command line.
+    pub flags: Vec<String>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The process's own environment, with the file and the flags of its command line.
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<String>) -> Self {
+        Self { file, flags, environment: std::env::vars().collect() }
+    }
+
+    /// A variable of the environment; empty ones count as absent.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The root key, where the environment has it (`IASSISTANCE_ROOT_KEY`).
+    pub fn root_key(&self) -> Option<Secret> {
+        self.variable("IASSISTANCE_ROOT_KEY").map(Secret::new)
+    }
+
+    /// The settings that all of this makes.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let mut table = parse(DEFAULTS, "default.toml")?;
+        let local = Path::new("iassistance.toml");
+        let file = self.file.clone().or_else(|| local.exists().then(|| local.to_path_buf()));
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+            let origin = path.display().to_string();
+            merge(&mut table, parse(&text, &origin)?, &origin)?;
+        }
+        for (name, value) in &self.environment {
+            if let Some(key) = name.strip_prefix("IASSISTANCE__") {
+                merge(&mut table, single(&key.to_lowercase().replace("__", "."), value, name)?, name)?;
+            }
+        }
+        if let Some(port) = self.variable("PORT") {
+            merge(&mut table, single("server.port", port, "PORT")?, "PORT")?;
+        }
+        for flag in &self.flags {
+            let origin = format!("--set {flag}");
+            let bad = || ConfigError::BadKey {
+                origin: origin.clone(),
+                reason: "expected section.key=value".into(),
+            };
+            let (key, value) = flag.split_once('=').ok_or_else(bad)?;
+            merge(&mut table, single(key.trim(), value.trim(), &origin)?, &origin)?;
+        }
+        let settings: Settings =
+            Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::BadKey {
+                origin: "the settings as a whole".into(),
+                reason: error.message().to_owned(),
+            })?;
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+fn parse(text: &str, origin: &str) -> Result<Table, ConfigError> {
+    text.parse::<Table>().map_err(|error| ConfigError::NotToml {
+        origin: origin.to_owned(),
+        reason: error.message().to_owned(),
+    })
+}
+
+/// A table with one value in it. The text is taken as TOML where it is TOML, else as a string.
+fn single(key: &str, text: &str, origin: &str) -> Result<Table, ConfigError> {
+    let bad =
+        || ConfigError::BadKey { origin: origin.to_owned(), reason: format!("`{key}` is not section.key") };
+    let (section, name) = key.split_once('.').ok_or_else(bad)?;
+    let value = format!("value = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()));
+    Ok(Table::from_iter([(section.to_owned(), Value::Table(Table::from_iter([(name.to_owned(), value)])))]))
+}
+
+/// Lays `over` on `base`. What the defaults do not have is an error; so is another kind of value.
+fn merge(base: &mut Table, over: Table, origin: &str) -> Result<(), ConfigError> {
+    let bad = |reason: String| ConfigError::BadKey { origin: origin.to_owned(), reason };
+    for (section, values) in over {
+        let target = base
+            .get_mut(&section)
+            .and_then(Value::as_table_mut)
+            .ok_or_else(|| bad(format!("there is no section `{section}`")))?;
+        let Value::Table(values) = values else { return Err(bad(format!("`{section}` is a section"))) };
+        for (key, value) in values {
+            let old =
+                target.get_mut(&key).ok_or_else(|| bad(format!("there is no setting `{section}.{key}`")))?;
+            *old = fit(old, value).map_err(|kind| bad(format!("`{section}.{key}` must be {kind}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// `value` as the kind of value that `old` is, or the name of that kind. The environment and flags
+/// have no kinds of their own: `8080` is also a text there, and `1` a number with a fraction.
+fn fit(old: &Value, value: Value) -> Result<Value, &'static str> {
+    match (old, value) {
+        (Value::String(_), value @ Value::String(_))
+        | (Value::Integer(_), value @ Value::Integer(_))
+        | (Value::Boolean(_), value @ Value::Boolean(_))
+        | (Value::Array(_), value @ Value::Array(_))
+        | (Value::Float(_), value @ Value::Float(_)) => Ok(value),
+        (Value::String(_), value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => {
+            Ok(Value::String(value.to_string()))
+        }
+        #[expect(clippy::cast_precision_loss, reason = "settings with a fraction are small")]
+        (Value::Float(_), Value::Integer(number)) => Ok(Value::Float(number as f64)),
+        (Value::String(_), _) => Err("a text"),
+        (Value::Integer(_), _) => Err("a whole number"),
+        (Value::Boolean(_), _) => Err("true or false"),
+        (Value::Float(_), _) => Err("a number"),
+        _ => Err("a list"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, ConfigError> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Sources {
+            file: None,
+            flags: flags.iter().map(ToString::to_string).collect(),
+            environment: environment.iter().map(owned).collect(),
+        }
+        .settings()
+    }
+
+    #[test]
+    fn the_manual_is_a_valid_configuration() {
+        let settings = with(&[], &[]).unwrap();
+        assert_eq!(settings.server.webhook_body_bytes_max, 3 * 1024 * 1024);
+        assert_eq!(settings.dispatch.unknown_policy, UnknownPolicy::Hold);
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[server]\nport = 1\nbind = \"::1\"\n").unwrap();
+        let sources = Sources {
+            file: Some(file.path().into()),
+            flags: vec!["server.port=4".into()],
+            environment: vec![
+                ("IASSISTANCE__SERVER__PORT".into(), "2".into()),
+                ("PORT".into(), "3".into()),
+                ("IASSISTANCE__MODEL__API_KEY".into(), "12345".into()),
+            ],
+        };
+        let settings = sources.settings().unwrap();
+        assert_eq!((settings.server.port, settings.server.bind.as_str()), (4, "::1"));
+        assert_eq!(settings.model.api_key.expose(), "12345");
+        assert!(!format!("{settings:?}").contains("12345"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let message = |result: Result<Settings, ConfigError>| result.unwrap_err().to_string();
+        assert!(
+            message(with(&[("IASSISTANCE__SERVER__PROT", "1")], &[])).contains("no setting `server.prot`")
+        );
+        assert!(message(with(&[], &["nowhere.x=1"])).contains("no section `nowhere`"));
+        assert!(message(with(&[("PORT", "eighty")], &[])).contains("`server.port` must be a whole number"));
+        assert!(message(with(&[], &["storage.dedup_days=3"])).contains("at least 8"));
+        assert!(message(with(&[], &["port"])).contains("expected section.key=value"));
+    }
+
+    #[test]
+    fn a_plain_door_to_the_outside_is_refused() {
+        let refusal = with(&[], &["server.bind=0.0.0.0"]).unwrap_err().to_string();
+        assert!(refusal.contains("server.behind_proxy"), "{refusal}");
+        assert!(with(&[], &["server.bind=0.0.0.0", "server.behind_proxy=true"]).is_ok());
+    }
+}

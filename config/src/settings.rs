@@ -1,0 +1,348 @@
+//! The settings as types. What each means is said in `default.toml`, in the same order.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::{ConfigError, Secret};
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP door.
+    pub server: ServerSettings,
+    /// Where data is kept.
+    pub storage: StorageSettings,
+    /// Where keys are kept.
+    pub vault: VaultSettings,
+    /// Meta's Graph API.
+    pub meta: MetaSettings,
+    /// The model server.
+    pub model: ModelSettings,
+    /// What a tenant has before it sets anything.
+    pub assistant: AssistantDefaults,
+    /// Mailboxes, restarts and idleness.
+    pub actors: ActorSettings,
+    /// Rates.
+    pub limits: LimitSettings,
+    /// Sends.
+    pub dispatch: DispatchSettings,
+    /// The websocket.
+    pub live: LiveSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// The HTTP door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
+    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
+    pub bind: String,
+    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
+    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
+    pub port: u16,
+    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
+    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
+    pub behind_proxy: bool,
+    /// Web worker threads. 0: as many as there are cores.
+    pub workers: usize,
+    /// Largest webhook body, bytes. Meta sends up to 3 MB.
+    pub webhook_body_bytes_max: usize,
+    /// Largest body of an administrative request, bytes.
+    pub json_body_bytes_max: usize,
+    /// A body must have arrived whole this long after its head, milliseconds.
+    pub body_deadline_ms: u64,
+    /// A head must have arrived within this, milliseconds.
+    pub head_deadline_ms: u64,
+    /// Idle keep-alive connections are closed after this, milliseconds.
+    pub keep_alive_ms: u64,
+    /// Connections in all; further ones wait in the system's queue.
+    pub connections_max: usize,
+    /// Webhook bodies in memory at once, bytes; beyond it 503 with Retry-After.
+    pub webhook_bytes_in_flight_max: usize,
+    /// How long a stop waits for work in hand, milliseconds.
+    pub shutdown_ms: u64,
+    /// Where this server is reached from outside, for links and for Origin checks of the websocket. Empty:
+    /// only same-address origins.
+    pub public_url: String,
+}
+
+/// Where data is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    /// "sled" keeps data in `path`; "memory" keeps nothing after the process ends.
+    pub backend: Backend,
+    /// "sled" keeps data in `path`; "memory" keeps nothing after the process ends.
+    pub path: PathBuf,
+    /// sled's page cache, bytes.
+    pub cache_bytes: usize,
+    /// Writes that may wait for the writer thread; beyond it 503 with Retry-After.
+    pub write_queue_max: usize,
+    /// Writes that share one sync at most.
+    pub group_max: usize,
+    /// Unprocessed letters per tenant; beyond it 503 with Retry-After.
+    pub inbox_entries_max: u64,
+    /// Events of unknown numbers that are kept, all in all.
+    pub unrouted_max: usize,
+    /// Statuses per tenant that wait for a message that is not known yet.
+    pub parked_max: usize,
+    /// How long a webhook event is remembered against repetition, days. Meta repeats for 7; at least 8.
+    pub dedup_days: u32,
+}
+
+/// Where keys are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultSettings {
+    /// The keyring: outside the store, so that deleting a key is final. Back it up apart from the data.
+    pub keyring_file: PathBuf,
+    /// The root key that opens the keyring, if `IASSISTANCE_ROOT_KEY` is not set (64 hexadecimal digits or
+    /// base64 of 32 bytes). Created at the first start.
+    pub root_key_file: PathBuf,
+}
+
+/// Meta's Graph API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetaSettings {
+    /// The Graph API and its version.
+    pub graph_base_url: Url,
+    /// The Graph API and its version.
+    pub graph_version: String,
+    /// How long a call may take, milliseconds.
+    pub send_timeout_ms: u64,
+}
+
+/// The model server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// An OpenAI-compatible server. A tenant may name another whose host is in `hosts`.
+    pub base_url: Url,
+    /// The key for it. Better by `IASSISTANCE__MODEL__API_KEY` than in a file.
+    pub api_key: Secret,
+    /// The model where the tenant names none.
+    pub model: String,
+    /// Hosts that a tenant's own base address may have, besides that of `base_url`.
+    pub hosts: Vec<String>,
+    /// How long an attempt may take until its first word, and in all, milliseconds.
+    pub first_token_ms: u64,
+    /// How long an attempt may take until its first word, and in all, milliseconds.
+    pub attempt_ms: u64,
+    /// Attempts per turn, and the pause before the second, milliseconds (it doubles).
+    pub attempts_max: u32,
+    /// Attempts per turn, and the pause before the second, milliseconds (it doubles).
+    pub retry_ms: u64,
+    /// Turns that may wait for a model at once, in all and per tenant.
+    pub turns_max: usize,
+    /// Turns that may wait for a model at once, in all and per tenant.
+    pub turns_per_tenant_max: usize,
+}
+
+/// What a tenant has before it sets anything.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssistantDefaults {
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub enabled: bool,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub task: String,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub instructions: String,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub temperature: f32,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub quiet_ms: u64,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub cap_ms: u64,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub output_tokens_max: u32,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub prompt_tokens_max: u32,
+    /// What a tenant has before it sets anything. An assistant answers only with a task.
+    pub fallback_text: String,
+}
+
+/// Mailboxes, restarts and idleness.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActorSettings {
+    /// Threads that run actors. 0: as many as there are cores.
+    pub arbiters: usize,
+    /// Messages waiting in one mailbox.
+    pub tenant_mailbox: usize,
+    /// Messages waiting in one mailbox.
+    pub conversation_mailbox: usize,
+    /// Conversations in memory; the longest idle ones are put away first.
+    pub conversations_max: usize,
+    /// A conversation is put away after this long without anything to do, milliseconds.
+    pub idle_ms: u64,
+    /// Letters that one step takes at once.
+    pub letters_per_step: usize,
+    /// A conversation that fails more often than this within the window is quarantined.
+    pub restarts_max: u32,
+    /// A conversation that fails more often than this within the window is quarantined.
+    pub restart_window_ms: u64,
+    /// The pause before the first restart, milliseconds; it doubles, up to `restart_pause_max_ms`.
+    pub restart_pause_ms: u64,
+    /// The pause before the first restart, milliseconds; it doubles, up to `restart_pause_max_ms`.
+    pub restart_pause_max_ms: u64,
+    /// How often forgotten work is looked for, milliseconds.
+    pub sweep_ms: u64,
+}
+
+/// Rates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Steps of conversations per second and tenant, with the burst: a tenant beyond it waits its turn.
+    pub tenant_steps_per_s: u32,
+    /// Steps of conversations per second and tenant, with the burst: a tenant beyond it waits its turn.
+    pub tenant_burst: u32,
+    /// Turns per minute and conversation, with the burst: more are held back.
+    pub conversation_turns_per_min: u32,
+    /// Turns per minute and conversation, with the burst: more are held back.
+    pub conversation_burst: u32,
+    /// Sends per second and number. WhatsApp allows 80.
+    pub number_sends_per_s: u32,
+    /// WhatsApp: one message per pair of number and contact in this time, milliseconds, after the burst.
+    pub pair_interval_ms: u64,
+    /// WhatsApp: one message per pair of number and contact in this time, milliseconds, after the burst.
+    pub pair_burst: u32,
+}
+
+/// Sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DispatchSettings {
+    /// Sends under way at once.
+    pub concurrency: usize,
+    /// Tries of one send, and the pause before the second, milliseconds (it doubles, with jitter).
+    pub attempts_max: u32,
+    /// Tries of one send, and the pause before the second, milliseconds (it doubles, with jitter).
+    pub retry_ms: u64,
+    /// Tries of one send, and the pause before the second, milliseconds (it doubles, with jitter).
+    pub retry_max_ms: u64,
+    /// A send whose answer never came is reconciled by the channel's reports for this long, milliseconds.
+    pub unknown_ms: u64,
+    /// What happens then: "hold" leaves it to a person (a dead letter), "resend" sends it again.
+    pub unknown_policy: UnknownPolicy,
+}
+
+/// The websocket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveSettings {
+    /// Websockets in all and per tenant.
+    pub sockets_max: usize,
+    /// Websockets in all and per tenant.
+    pub sockets_per_tenant_max: usize,
+    /// Frames and bytes on their way to one socket that it has not confirmed. A slower reader is told
+    /// `lagged` and catches up from the log.
+    pub frames_in_flight_max: usize,
+    /// Frames and bytes on their way to one socket that it has not confirmed. A slower reader is told
+    /// `lagged` and catches up from the log.
+    pub bytes_in_flight_max: usize,
+    /// Largest frame from a client, bytes.
+    pub frame_bytes_max: usize,
+    /// A socket that says nothing for this long is closed, milliseconds; it is pinged in between.
+    pub silence_ms: u64,
+    /// How long a ticket is good for, milliseconds.
+    pub ticket_ms: u64,
+    /// Events of each tenant that are kept in memory to be shared by its sockets.
+    pub tail_events: usize,
+}
+
+/// The log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// What is logged, in the words of tracing's `EnvFilter`, and how: "text" or "json".
+    pub filter: String,
+    /// What is logged, in the words of tracing's `EnvFilter`, and how: "text" or "json".
+    pub format: LogFormat,
+}
+
+/// Where data is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// On disk.
+    Sled,
+    /// In memory: nothing stays after the process ends.
+    Memory,
+}
+
+/// What happens to a send whose fate the channel never told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPolicy {
+    /// A person decides.
+    Hold,
+    /// It is sent again.
+    Resend,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Settings {
+    /// Checks the ranges that the kinds of values do not say.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let loopback = self.server.bind == "localhost"
+            || self.server.bind.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let rules = [
+            (
+                loopback || self.server.behind_proxy,
+                "server.bind",
+                "is reachable from outside without TLS: put a proxy that ends TLS before it and set \
+                 server.behind_proxy = true, or bind to 127.0.0.1",
+            ),
+            (
+                self.storage.dedup_days >= 8,
+                "storage.dedup_days",
+                "must be at least 8: Meta repeats for 7 days",
+            ),
+            (self.storage.group_max > 0, "storage.group_max", "must be at least 1"),
+            (self.storage.write_queue_max > 0, "storage.write_queue_max", "must be at least 1"),
+            (self.actors.tenant_mailbox > 0, "actors.tenant_mailbox", "must be at least 1"),
+            (self.actors.conversation_mailbox > 0, "actors.conversation_mailbox", "must be at least 1"),
+            (self.actors.letters_per_step > 0, "actors.letters_per_step", "must be at least 1"),
+            (self.actors.sweep_ms > 0, "actors.sweep_ms", "must be at least 1"),
+            (self.limits.tenant_steps_per_s > 0, "limits.tenant_steps_per_s", "must be at least 1"),
+            (self.limits.tenant_burst > 0, "limits.tenant_burst", "must be at least 1"),
+            (
+                self.limits.conversation_turns_per_min > 0,
+                "limits.conversation_turns_per_min",
+                "must be at least 1",
+            ),
+            (self.limits.conversation_burst > 0, "limits.conversation_burst", "must be at least 1"),
+            (self.limits.number_sends_per_s > 0, "limits.number_sends_per_s", "must be at least 1"),
+            (self.limits.pair_interval_ms > 0, "limits.pair_interval_ms", "must be at least 1"),
+            (self.limits.pair_burst > 0, "limits.pair_burst", "must be at least 1"),
+            (self.dispatch.concurrency > 0, "dispatch.concurrency", "must be at least 1"),
+            (self.dispatch.attempts_max > 0, "dispatch.attempts_max", "must be at least 1"),
+            (self.model.attempts_max > 0, "model.attempts_max", "must be at least 1"),
+            (self.model.turns_max > 0, "model.turns_max", "must be at least 1"),
+            (self.model.turns_per_tenant_max > 0, "model.turns_per_tenant_max", "must be at least 1"),
+            (self.live.frames_in_flight_max > 0, "live.frames_in_flight_max", "must be at least 1"),
+            (self.live.tail_events > 0, "live.tail_events", "must be at least 1"),
+        ];
+        match rules.into_iter().find(|(holds, _, _)| !holds) {
+            Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
+            None => Ok(()),
+        }
+    }
+}
