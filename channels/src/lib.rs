@@ -1,1 +1,3 @@
 //! Meta's channels: verify, parse, send, classify errors.
+
+pub mod signature;
