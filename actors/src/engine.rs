@@ -1,0 +1,383 @@
+//! The engine: the parts that the actors work with, and what the doors may ask of them.
+
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+
+use iassistance_assistant::generate::{Generator, ModelServer};
+use iassistance_assistant::slots::Slots;
+use iassistance_channels::Sender;
+use iassistance_config::{
+    ActorSettings, AssistantDefaults, DispatchSettings, LimitSettings, LiveSettings, ModelSettings, Settings,
+};
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::conversation::TurnPolicy;
+use iassistance_domain::id::{ConversationId, TenantId};
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::{Clock, Entropy};
+use iassistance_storage::{StorageError, Store, TenantStore};
+
+use crate::conversation::{ConversationActor, ConversationKey, Rest};
+use crate::dispatcher::Dispatcher;
+use crate::doorbell::Doorbell;
+use crate::hub::Hub;
+use crate::kernel::{
+    Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry, RegistryFull,
+    RegistryLimits, StillRunning, Tasks,
+};
+use crate::tenant::{TenantActor, Wake};
+
+/// What the actors need of the configuration.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Mailboxes, restarts and idleness.
+    pub actors: ActorSettings,
+    /// Rates.
+    pub limits: LimitSettings,
+    /// Sends.
+    pub dispatch: DispatchSettings,
+    /// The model server of tenants that name none.
+    pub model: ModelSettings,
+    /// The assistant of tenants that set nothing.
+    pub assistant: AssistantDefaults,
+    /// The websocket.
+    pub live: LiveSettings,
+}
+
+impl From<&Settings> for EngineSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            actors: settings.actors.clone(),
+            limits: settings.limits.clone(),
+            dispatch: settings.dispatch.clone(),
+            model: settings.model.clone(),
+            assistant: settings.assistant.clone(),
+            live: settings.live.clone(),
+        }
+    }
+}
+
+/// What the engine is made of. Tests hand it a clock that they move, chance that they seed, a store
+/// that fails and a model that is scripted.
+#[derive(Clone)]
+pub struct EngineParts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// The way out to the channels.
+    pub sender: Arc<dyn Sender>,
+    /// The model.
+    pub generator: Arc<dyn Generator>,
+}
+
+/// Why the engine could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Threads could not be had.
+    #[error(transparent)]
+    Arbiters(#[from] ArbitersError),
+    /// A rate in the settings cannot be kept.
+    #[error(transparent)]
+    Rate(#[from] RateError),
+}
+
+/// The running actors. Cheap to clone; [`Engine::stop`] ends it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) settings: EngineSettings,
+    pub(crate) parts: EngineParts,
+    pub(crate) tasks: Tasks,
+    pub(crate) slots: Slots,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) hub: Hub,
+    pub(crate) turn_limiter: Limiter<ConversationKey>,
+    pub(crate) step_limiter: Limiter<TenantId>,
+    tenants: Registry<TenantId, TenantActor>,
+    conversations: Registry<ConversationKey, ConversationActor>,
+    doorbells: DashMap<TenantId, Arc<Doorbell>>,
+    assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
+    own: Weak<Shared>,
+}
+
+/// How many keys a limiter remembers; a key that is not remembered has a full burst.
+const LIMITER_KEYS_MAX: usize = 100_000;
+
+impl Engine {
+    /// Starts the engine. Needs an actix system on this thread. Nothing is woken yet: see
+    /// [`Engine::recover`].
+    pub fn start(settings: EngineSettings, parts: EngineParts) -> Result<Self, EngineError> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let arbiters = Arc::new(Arbiters::new(match settings.actors.arbiters {
+            0 => cores,
+            count => count,
+        })?);
+        let limits = &settings.limits;
+        let turn_rate =
+            Rate { per: limits.conversation_turns_per_min, period_ms: 60_000, burst: limits.conversation_burst };
+        let step_rate = Rate { per: limits.tenant_steps_per_s, period_ms: 1_000, burst: limits.tenant_burst };
+        let turn_limiter = Limiter::new(turn_rate, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?;
+        let step_limiter = Limiter::new(step_rate, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?;
+        let dispatcher = Dispatcher::new(&settings, &parts)?;
+        let tasks = Tasks::new();
+        let hub = Hub::new(settings.live.tail_events, tasks.clone());
+        let slots = Slots::new(settings.model.turns_max, settings.model.turns_per_tenant_max);
+        let shared = Arc::new_cyclic(|own: &Weak<Shared>| {
+            let tenant_limits =
+                RegistryLimits { actors_max: usize::MAX, mailbox_max: bounded(settings.actors.tenant_mailbox) };
+            let conversation_limits = RegistryLimits {
+                actors_max: settings.actors.conversations_max,
+                mailbox_max: bounded(settings.actors.conversation_mailbox),
+            };
+            let (for_tenants, for_conversations) = (own.clone(), own.clone());
+            Shared {
+                tenants: Registry::new("tenant", tenant_limits, Arc::clone(&arbiters), move |ended: Ended<_>| {
+                    let shared = if ended.panicked { for_tenants.upgrade() } else { None };
+                    if let Some(shared) = shared {
+                        shared.restart_tenant(ended.key);
+                    }
+                }),
+                conversations: Registry::new("conversation", conversation_limits, arbiters, move |ended: Ended<_>| {
+                    let shared = if ended.panicked { for_conversations.upgrade() } else { None };
+                    if let Some(shared) = shared {
+                        shared.doorbell(ended.key.tenant).panicked(ended.key.conversation);
+                        shared.wake_tenant(ended.key.tenant);
+                    }
+                }),
+                settings,
+                parts,
+                tasks,
+                slots,
+                dispatcher,
+                hub,
+                turn_limiter,
+                step_limiter,
+                doorbells: DashMap::new(),
+                assistants: DashMap::new(),
+                own: own.clone(),
+            }
+        });
+        Ok(Self { shared })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.parts.store
+    }
+
+    /// Time, as the engine sees it.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.parts.clock
+    }
+
+    /// Chance, as the engine has it.
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.shared.parts.entropy
+    }
+
+    /// The live feed.
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
+    /// Wakes these conversations: they have letters.
+    pub fn ring(&self, tenant: TenantId, conversations: &[ConversationId]) {
+        let bell = self.shared.doorbell(tenant);
+        for conversation in conversations {
+            bell.ring(*conversation);
+        }
+        self.shared.wake_tenant(tenant);
+    }
+
+    /// How many conversations are in memory.
+    pub fn live_conversations(&self) -> usize {
+        self.shared.conversations.len()
+    }
+
+    /// How many tasks (turns, sends, timers) run.
+    pub fn live_tasks(&self) -> usize {
+        self.shared.tasks.len()
+    }
+
+    /// The assistant's settings that count for a tenant now.
+    pub async fn assistant(&self, ctx: TenantCtx) -> Result<Arc<AssistantSettingsVersion>, StorageError> {
+        let store = self.shared.parts.store.tenant(ctx).await?;
+        self.shared.assistant(ctx.tenant(), &*store).await
+    }
+
+    /// Stores new settings; running turns keep theirs.
+    pub async fn put_assistant(
+        &self,
+        ctx: TenantCtx,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion, StorageError> {
+        let store = self.shared.parts.store.tenant(ctx).await?;
+        let stored = store.put_assistant(settings, expected).await?;
+        self.shared.assistants.insert(ctx.tenant(), Arc::new(stored.clone()));
+        Ok(stored)
+    }
+
+    /// Puts away every conversation that has had nothing to do for `idle_ms`.
+    pub fn passivate_idle(&self) {
+        self.shared.passivate_idle();
+    }
+
+    /// Stops: no new work is begun, sends in hand are waited for, for at most `limit_ms`. What is not
+    /// finished goes on at the next start.
+    pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
+        self.shared.dispatcher.close();
+        self.shared.hub.close();
+        for key in self.shared.conversations.keys() {
+            if let Some(mailbox) = self.shared.conversations.get(&key) {
+                // A full mailbox is left: its actor ends with its arbiter, and the inbox keeps its work.
+                drop(mailbox.try_send(Rest { at_once: true }));
+            }
+        }
+        self.shared.tasks.close(&*self.shared.parts.clock, limit_ms).await
+    }
+}
+
+impl Shared {
+    pub(crate) fn doorbell(&self, tenant: TenantId) -> Arc<Doorbell> {
+        Arc::clone(&self.doorbells.entry(tenant).or_default())
+    }
+
+    pub(crate) fn wake_tenant(&self, tenant: TenantId) {
+        // A mailbox closes between being had and being used when its actor ends just then; the next
+        // one is fresh. Whatever is not delivered stays at the door, and the sweep rings again.
+        for _ in 0..3 {
+            match self.tenant(tenant).map(|mailbox| mailbox.try_send(Wake)) {
+                Ok(Err(Refused::Closed(_))) => {}
+                Ok(Ok(()) | Err(Refused::Full(_))) | Err(_) => return,
+            }
+        }
+    }
+
+    fn tenant(&self, tenant: TenantId) -> Result<Mailbox<TenantActor>, RegistryFull> {
+        let own = self.own.clone();
+        self.tenants.get_or_activate(&tenant, move |life| TenantActor::new(life, own))
+    }
+
+    pub(crate) fn tell_tenant<M>(&self, tenant: TenantId, message: M) -> bool
+    where
+        TenantActor: actix::Handler<Permitted<M>>,
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+    {
+        self.tenant(tenant).is_ok_and(|mailbox| mailbox.try_send(message).is_ok())
+    }
+
+    fn restart_tenant(&self, tenant: TenantId) {
+        let (own, pause) = (self.own.clone(), self.settings.actors.restart_pause_ms);
+        let sleep = self.parts.clock.sleep_millis(pause);
+        // The end is told on an arbiter's thread, which has a runtime.
+        self.tasks.spawn("tenant.restart", async move {
+            sleep.await;
+            if let Some(shared) = own.upgrade() {
+                shared.doorbell(tenant).ring_all();
+                shared.wake_tenant(tenant);
+            }
+        });
+    }
+
+    /// The mailbox of a conversation, activated if need be.
+    pub(crate) fn conversation(&self, key: ConversationKey) -> Result<Mailbox<ConversationActor>, RegistryFull> {
+        let own = self.own.clone();
+        self.conversations.get_or_activate(&key, move |life| ConversationActor::new(life, own))
+    }
+
+    /// The mailbox of a conversation that is in memory.
+    pub(crate) fn live_conversation(&self, key: ConversationKey) -> Option<Mailbox<ConversationActor>> {
+        self.conversations.get(&key)
+    }
+
+    /// Whether memory for conversations runs short, so that idle ones should go at once.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let max = self.settings.actors.conversations_max;
+        self.conversations.len() >= max - max / 10
+    }
+
+    pub(crate) fn passivate_idle(&self) {
+        for key in self.conversations.keys() {
+            if let Some(mailbox) = self.conversations.get(&key) {
+                // Full means that it is not idle.
+                drop(mailbox.try_send(Rest { at_once: false }));
+            }
+        }
+    }
+
+    pub(crate) async fn tenant_store(&self, tenant: TenantId) -> Result<Arc<dyn TenantStore>, StorageError> {
+        self.parts.store.tenant(TenantCtx::platform(tenant)).await
+    }
+
+    pub(crate) async fn assistant(
+        &self,
+        tenant: TenantId,
+        store: &dyn TenantStore,
+    ) -> Result<Arc<AssistantSettingsVersion>, StorageError> {
+        if let Some(cached) = self.assistants.get(&tenant) {
+            return Ok(Arc::clone(&cached));
+        }
+        let stored = store.assistant().await?.unwrap_or_else(|| AssistantSettingsVersion {
+            version: 0,
+            settings: self.default_assistant(),
+        });
+        // Another may have stored newer settings meanwhile: those stay.
+        Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
+    }
+
+    fn default_assistant(&self) -> AssistantSettings {
+        let defaults = self.settings.assistant.clone();
+        AssistantSettings {
+            enabled: defaults.enabled,
+            task: defaults.task,
+            instructions: defaults.instructions,
+            model: None,
+            temperature: Some(defaults.temperature),
+            base_url: None,
+            api_key: None,
+            quiet_ms: defaults.quiet_ms,
+            cap_ms: defaults.cap_ms,
+            output_tokens_max: defaults.output_tokens_max,
+            prompt_tokens_max: defaults.prompt_tokens_max,
+            fallback_text: defaults.fallback_text,
+        }
+    }
+
+    pub(crate) fn policy(settings: &AssistantSettings) -> TurnPolicy {
+        TurnPolicy {
+            enabled: settings.enabled,
+            quiet_ms: settings.quiet_ms,
+            cap_ms: settings.cap_ms,
+            ..TurnPolicy::default()
+        }
+    }
+
+    /// The model server that answers for these settings.
+    pub(crate) fn model_server(&self, settings: &AssistantSettings) -> ModelServer {
+        let platform = &self.settings.model;
+        let own = settings.base_url.as_deref().and_then(|text| text.parse().ok());
+        let platform_key = || iassistance_domain::channel::StoredSecret::new(platform.api_key.expose());
+        ModelServer {
+            // The platform's key goes to the platform's server alone.
+            api_key: match (&settings.api_key, &own) {
+                (Some(key), _) => key.clone(),
+                (None, None) => platform_key(),
+                (None, Some(_)) => iassistance_domain::channel::StoredSecret::new(""),
+            },
+            base_url: own.unwrap_or_else(|| platform.base_url.clone()),
+            model: settings.model.clone().unwrap_or_else(|| platform.model.clone()),
+        }
+    }
+}
+
+fn bounded(mailbox: usize) -> u32 {
+    u32::try_from(mailbox).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,62 @@
+//! From parsed webhook elements into the durable inbox.
+
+use std::collections::BTreeMap;
+
+use iassistance_channels::Parsed;
+use iassistance_domain::channel::ChannelAddress;
+use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::StorageError;
+
+use crate::engine::Engine;
+
+/// What became of the elements of one webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// Events that were new.
+    pub new: usize,
+    /// Events that had been accepted before.
+    pub duplicates: usize,
+    /// Events of addresses that nobody connected: kept, and no tenant touched.
+    pub unrouted: usize,
+}
+
+impl Engine {
+    /// Takes the elements of one signed webhook in. When this returns they are on stable storage,
+    /// each once, and their conversations are rung. On an error nothing may be acknowledged; what was
+    /// taken in already is recognised when the webhook is repeated.
+    pub async fn accept(&self, meta_app: MetaAppId, elements: Vec<Parsed>) -> Result<Ingested, StorageError> {
+        let mut ingested = Ingested::default();
+        let mut routed: BTreeMap<(TenantId, ChannelId), Vec<InboundEvent>> = BTreeMap::new();
+        for Parsed { address, event } in elements {
+            // A signature speaks for the app's own channels: another app's number is unknown here.
+            match self.routed(meta_app, address.as_ref()) {
+                Some(channel) => routed.entry(channel).or_default().push(event),
+                None => {
+                    ingested.unrouted += 1;
+                    self.store().keep_unrouted(address, event).await?;
+                }
+            }
+        }
+        for ((tenant, channel), events) in routed {
+            let store = self.store().tenant(TenantCtx::routed(tenant)).await?;
+            let accepted = store.accept(channel, &events).await?;
+            let new = accepted.new.iter().filter(|new| **new).count();
+            ingested.new += new;
+            ingested.duplicates += accepted.new.len() - new;
+            self.ring(tenant, &accepted.conversations);
+        }
+        for (outcome, count) in
+            [("new", ingested.new), ("duplicate", ingested.duplicates), ("unrouted", ingested.unrouted)]
+        {
+            metrics::counter!("iassistance_accept_events_total", "outcome" => outcome).increment(count as u64);
+        }
+        Ok(ingested)
+    }
+
+    fn routed(&self, meta_app: MetaAppId, address: Option<&ChannelAddress>) -> Option<(TenantId, ChannelId)> {
+        let route = self.store().route(address?)?;
+        (route.meta_app == meta_app).then_some((route.tenant, route.channel))
+    }
+}

@@ -1,0 +1,19 @@
+//! The actors: every tenant and every conversation is one, with its own mailbox and its own limits.
+//!
+//! The way of a message: [`ingress`] takes it into the durable inbox and rings; the [`tenant`] admits
+//! it; the [`conversation`] applies it and commits; a [`turn`] generates the answer; the
+//! [`dispatcher`] hands it to the channel and settles; the [`hub`] publishes what happened. The
+//! mailbox is a doorbell, the inbox is the letterbox: losing every actor loses nothing.
+
+pub mod conversation;
+pub mod dispatcher;
+pub mod doorbell;
+pub mod engine;
+pub mod hub;
+pub mod ingress;
+pub mod kernel;
+pub mod recovery;
+pub mod tenant;
+pub mod turn;
+
+pub use engine::{Engine, EngineParts, EngineSettings};

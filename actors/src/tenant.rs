@@ -1,0 +1,271 @@
+//! A tenant admits its conversations: within its rate, past its quarantine, back after a panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture};
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
+use iassistance_domain::id::{ConversationId, DeadLetterId, TenantId};
+use iassistance_storage::StorageError;
+
+use crate::conversation::{ConversationKey, Knock};
+use crate::engine::Shared;
+use crate::kernel::{Guardian, LifeGuard, Permitted, Refused, RestartPolicy, Standing, Verdict};
+
+/// How many conversations one waking admits before other messages get their turn.
+const ADMIT_MAX: usize = 128;
+/// How long a conversation waits that found no room, milliseconds.
+const NO_ROOM_MS: u64 = 200;
+/// Conversations whose panics are remembered.
+const GUARDED_MAX: usize = 10_000;
+
+/// Something waits at the door.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// A conversation that was quarantined may run again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release(pub ConversationId);
+
+/// The actor of one tenant.
+pub struct TenantActor {
+    life: LifeGuard<TenantId>,
+    shared: Weak<Shared>,
+    desk: Option<Desk>,
+}
+
+/// What the actor keeps; it travels with each step and comes back at its end.
+struct Desk {
+    guardian: Guardian<ConversationId>,
+    delayed: BTreeMap<Timestamp, BTreeSet<ConversationId>>,
+    /// Where the look into the store stands; `None` when none is under way.
+    looking: Option<Option<ConversationId>>,
+    timer: Option<Timestamp>,
+    loaded: bool,
+}
+
+impl TenantActor {
+    pub(crate) fn new(life: LifeGuard<TenantId>, shared: Weak<Shared>) -> Self {
+        Self { life, shared, desk: None }
+    }
+
+    /// Runs a step with the desk, alone: no other message is handled meanwhile.
+    fn step<F, M>(&mut self, permitted: Permitted<M>, step: F) -> AtomicResponse<Self, ()>
+    where
+        F: AsyncFnOnce(&Arc<Shared>, TenantId, &mut Desk) + 'static,
+    {
+        let (shared, tenant) = (self.shared.upgrade(), *self.life.key());
+        let desk = self.desk.take();
+        let work = async move {
+            let shared = shared?;
+            let mut desk = desk.unwrap_or_else(|| Desk::new(&shared));
+            step(&shared, tenant, &mut desk).await;
+            Some(desk)
+        };
+        let work = actix::ActorFutureExt::map(work.into_actor(self), |desk, actor: &mut Self, _: &mut Context<Self>| {
+            actor.desk = desk;
+        });
+        permitted.permit.exclusively(work)
+    }
+}
+
+impl Actor for TenantActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Permitted<Wake>> for TenantActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<Wake>, _: &mut Context<Self>) -> Self::Result {
+        self.step(message, async |shared, tenant, desk: &mut Desk| desk.admit(shared, tenant).await)
+    }
+}
+
+impl Handler<Permitted<Release>> for TenantActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<Release>, _: &mut Context<Self>) -> Self::Result {
+        let conversation = message.message.0;
+        self.step(message, async move |shared, tenant, desk: &mut Desk| {
+            desk.guardian.release(&conversation);
+            let bell = shared.doorbell(tenant);
+            bell.set_quarantined(conversation, false);
+            bell.ring(conversation);
+            desk.admit(shared, tenant).await;
+        })
+    }
+}
+
+impl Desk {
+    fn new(shared: &Shared) -> Self {
+        let actors = &shared.settings.actors;
+        let policy = RestartPolicy {
+            restarts_max: actors.restarts_max,
+            window_ms: actors.restart_window_ms,
+            backoff_min_ms: actors.restart_pause_ms,
+            backoff_max_ms: actors.restart_pause_max_ms,
+            keys_max: GUARDED_MAX,
+        };
+        Self {
+            guardian: Guardian::new(policy, Arc::clone(&shared.parts.entropy)),
+            delayed: BTreeMap::new(),
+            looking: None,
+            timer: None,
+            loaded: false,
+        }
+    }
+
+    /// Admits what waits at the door, then what the store says is unfinished.
+    async fn admit(&mut self, shared: &Arc<Shared>, tenant: TenantId) {
+        let now = shared.parts.clock.now();
+        if let Err(error) = self.try_admit(shared, tenant, now).await {
+            tracing::warn!(%tenant, %error, "a tenant could not be admitted; it is tried again");
+            shared.doorbell(tenant).ring_all();
+            self.wake_at(shared, tenant, now.plus_millis(shared.settings.actors.restart_pause_ms.max(1)));
+        }
+    }
+
+    async fn try_admit(&mut self, shared: &Arc<Shared>, tenant: TenantId, now: Timestamp) -> Result<(), StorageError> {
+        self.load(shared, tenant, now).await?;
+        let bell = shared.doorbell(tenant);
+        let waiting = bell.take(ADMIT_MAX);
+        for conversation in waiting.panicked {
+            self.panicked(shared, tenant, conversation, now).await?;
+        }
+        if waiting.overflowed {
+            self.looking = Some(None);
+        }
+        let later = self.delayed.split_off(&now.plus_millis(1));
+        let due = std::mem::replace(&mut self.delayed, later);
+        let mut ready: Vec<_> = due.into_values().flatten().chain(waiting.ready).collect();
+        if ready.is_empty() {
+            ready = self.look(shared, tenant).await?;
+        }
+        for conversation in ready {
+            self.knock(shared, tenant, conversation, now);
+        }
+        if self.timer.is_some_and(|at| at <= now) {
+            self.timer = None;
+        }
+        if let Some(next) = self.delayed.keys().next() {
+            self.wake_at(shared, tenant, *next);
+        }
+        if !bell.is_silent() || self.looking.is_some() {
+            shared.wake_tenant(tenant);
+        }
+        Ok(())
+    }
+
+    /// What was in force before: conversations that wait for a person.
+    async fn load(&mut self, shared: &Shared, tenant: TenantId, now: Timestamp) -> Result<(), StorageError> {
+        if self.loaded {
+            return Ok(());
+        }
+        let (store, mut before) = (shared.tenant_store(tenant).await?, None);
+        loop {
+            let letters = store.dead_letters(before, ADMIT_MAX).await?;
+            for letter in &letters {
+                if letter.work == DeadWork::Conversation && letter.replayed_at.is_none() {
+                    self.guardian.quarantine(&letter.conversation, now);
+                    shared.doorbell(tenant).set_quarantined(letter.conversation, true);
+                }
+            }
+            match letters.last() {
+                Some(last) if letters.len() == ADMIT_MAX => before = Some(last.id),
+                _ => break,
+            }
+        }
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// The next page of what the store says is unfinished.
+    async fn look(&mut self, shared: &Shared, tenant: TenantId) -> Result<Vec<ConversationId>, StorageError> {
+        let Some(after) = self.looking else { return Ok(Vec::new()) };
+        let page = shared.tenant_store(tenant).await?.unfinished(after, ADMIT_MAX).await?;
+        self.looking = if page.len() == ADMIT_MAX { page.last().map(|last| Some(*last)) } else { None };
+        Ok(page)
+    }
+
+    fn knock(&mut self, shared: &Shared, tenant: TenantId, conversation: ConversationId, now: Timestamp) {
+        let not_before = match self.guardian.standing(&conversation, now) {
+            Standing::Quarantined => return,
+            Standing::Waiting { until } => Some(until),
+            Standing::Free => shared.step_limiter.check(&tenant).err().map(|limited| {
+                metrics::counter!("iassistance_limited_total", "limit" => "tenant_steps").increment(1);
+                limited.until
+            }),
+        };
+        let not_before = not_before.or_else(|| {
+            let key = ConversationKey { tenant, conversation };
+            // Closed: it has just ended, and the next try activates its successor. Full: it has been
+            // rung already and reads its inbox when it comes to that.
+            for _ in 0..3 {
+                match shared.conversation(key).map(|mailbox| mailbox.try_send(Knock)) {
+                    Ok(Ok(()) | Err(Refused::Full(_))) => return None,
+                    Ok(Err(Refused::Closed(_))) => {}
+                    Err(full) => {
+                        tracing::warn!(%tenant, %full, "a conversation waits for room");
+                        break;
+                    }
+                }
+            }
+            Some(now.plus_millis(NO_ROOM_MS))
+        });
+        if let Some(at) = not_before {
+            self.delayed.entry(at.max(now.plus_millis(1))).or_default().insert(conversation);
+        }
+    }
+
+    async fn panicked(
+        &mut self,
+        shared: &Shared,
+        tenant: TenantId,
+        conversation: ConversationId,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        match self.guardian.panicked(&conversation, now) {
+            Verdict::Restart { after_ms } => {
+                tracing::warn!(%tenant, %conversation, after_ms, "a conversation failed and is restarted");
+                self.delayed.entry(now.plus_millis(after_ms.max(1))).or_default().insert(conversation);
+            }
+            Verdict::Quarantine if shared.doorbell(tenant).is_quarantined(conversation) => {}
+            Verdict::Quarantine => {
+                let id = DeadLetterId::new(now, &*shared.parts.entropy);
+                tracing::error!(%tenant, %conversation, dead_letter = %id, "a conversation failed again and again and is held");
+                let letter = DeadLetter {
+                    id,
+                    conversation,
+                    work: DeadWork::Conversation,
+                    reason: "the conversation failed again and again; its inbox waits, and a replay lets it run".into(),
+                    at: now,
+                    replayed_at: None,
+                };
+                shared.doorbell(tenant).set_quarantined(conversation, true);
+                let event = EventKind::ConversationQuarantined { dead_letter: id };
+                shared.tenant_store(tenant).await?.put_dead_letter(letter, event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_at(&mut self, shared: &Arc<Shared>, tenant: TenantId, at: Timestamp) {
+        if self.timer.is_some_and(|timer| timer <= at) {
+            return;
+        }
+        self.timer = Some(at);
+        let (sleep, weak) = (shared.parts.clock.sleep_until(at), Arc::downgrade(shared));
+        let stopping = shared.dispatcher.stopping();
+        shared.tasks.spawn("tenant.timer", async move {
+            if stopping.run_until_cancelled(sleep).await.is_some()
+                && let Some(shared) = weak.upgrade()
+            {
+                shared.wake_tenant(tenant);
+            }
+        });
+    }
+}
