@@ -1,1 +1,256 @@
 //! The only way out of the process: one client with a closed list of destinations.
+//!
+//! What the process may call is decided once, from the settings, and checked for every address:
+//! the origin of the Graph API, the origin of the model server, and the model hosts that tenants
+//! may name. Everything is https, except that a server on this machine may be spoken to in plain
+//! http. Nothing is redirected, no cookie is kept, and no proxy is taken from the environment.
+
+mod origin;
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::origin::Origin;
+
+pub use crate::origin::BadOrigin;
+
+const IDLE: Duration = Duration::from_mins(1);
+const IDLE_PER_HOST_MAX: usize = 64;
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What may be called, and how patiently.
+#[derive(Debug, Clone)]
+pub struct EgressSettings {
+    /// The Graph API; only its origin counts here.
+    pub graph: Url,
+    /// The model server; only its origin counts here.
+    pub model: Url,
+    /// Further hosts on which a model may be called, over https and port 443.
+    pub model_hosts: Vec<String>,
+    /// How long a connection may take to be made, milliseconds. Keep it below every timeout of a
+    /// whole call: only then is it known that a call which ends so was never sent.
+    pub connect_timeout_ms: u64,
+    /// How long an answer may stand still, milliseconds: until its head, and between its parts.
+    pub read_timeout_ms: u64,
+}
+
+/// What a call is for; each has its own list of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Meta's Graph API.
+    Graph,
+    /// A model server.
+    Model,
+}
+
+impl Destination {
+    /// Its name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Why nothing is sent there. Names hosts, never a path, a query or a user.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError {
+    /// A configured address cannot be one.
+    #[error("the {destination} address {reason}", destination = destination.name())]
+    BadBase {
+        /// Whose.
+        destination: Destination,
+        /// What is wrong and what would do.
+        reason: BadOrigin,
+    },
+    /// A configured model host is not one.
+    #[error("`{host}` is not a host name: write it without scheme, port and path, like `api.openai.com`")]
+    BadHost {
+        /// As configured.
+        host: String,
+    },
+    /// The address of a call cannot be one.
+    #[error("this {destination} address {reason}", destination = destination.name())]
+    BadAddress {
+        /// For what.
+        destination: Destination,
+        /// What is wrong and what would do.
+        reason: BadOrigin,
+    },
+    /// The address of a call is not on the list.
+    #[error(
+        "{origin} is not among the {destination} addresses that may be called: add its host to the settings or use one of theirs",
+        destination = destination.name()
+    )]
+    NotListed {
+        /// For what.
+        destination: Destination,
+        /// Scheme, host and port.
+        origin: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client cannot start (are the system's root certificates installed?): {0}")]
+    Client(reqwest::Error),
+}
+
+/// The outbound client. Clones share its connections.
+#[derive(Clone)]
+pub struct Egress {
+    secure: reqwest::Client,
+    /// For a server on this machine; there is none unless the settings name one.
+    local: Option<reqwest::Client>,
+    graph: Origin,
+    models: Vec<Origin>,
+}
+
+impl Egress {
+    /// A client that may call what `settings` name and nothing else.
+    pub fn new(settings: &EgressSettings) -> Result<Self, EgressError> {
+        let base =
+            |destination, url| Origin::of(url).map_err(|reason| EgressError::BadBase { destination, reason });
+        let graph = base(Destination::Graph, &settings.graph)?;
+        let mut models = vec![base(Destination::Model, &settings.model)?];
+        for host in &settings.model_hosts {
+            let listed = Origin::https(host).ok_or_else(|| EgressError::BadHost { host: host.clone() })?;
+            models.push(listed);
+        }
+        let plain = graph.is_plain() || models.iter().any(Origin::is_plain);
+        Ok(Self {
+            secure: client(settings, true)?,
+            local: if plain { Some(client(settings, false)?) } else { None },
+            graph,
+            models,
+        })
+    }
+
+    /// The client for a call of `url`, if that is on the list of `destination`.
+    pub fn client_for(&self, destination: Destination, url: &Url) -> Result<&reqwest::Client, EgressError> {
+        let origin = Origin::of(url).map_err(|reason| EgressError::BadAddress { destination, reason })?;
+        let listed = match destination {
+            Destination::Graph => origin == self.graph,
+            Destination::Model => self.models.contains(&origin),
+        };
+        let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
+        client
+            .filter(|_| listed)
+            .ok_or_else(|| EgressError::NotListed { destination, origin: origin.to_string() })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where an outbound HTTP client is made")]
+fn client(settings: &EgressSettings, https_only: bool) -> Result<reqwest::Client, EgressError> {
+    reqwest::Client::builder()
+        .user_agent(concat!("IAssistance/", env!("CARGO_PKG_VERSION")))
+        .https_only(https_only)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+        .read_timeout(Duration::from_millis(settings.read_timeout_ms))
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .tcp_keepalive(KEEPALIVE)
+        .build()
+        .map_err(|error| EgressError::Client(error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn settings(graph: &str, model: &str) -> EgressSettings {
+        EgressSettings {
+            graph: url(graph),
+            model: url(model),
+            model_hosts: vec!["models.example".to_owned(), "API.OpenAI.com".to_owned()],
+            connect_timeout_ms: 1_000,
+            read_timeout_ms: 5_000,
+        }
+    }
+
+    fn refusal(egress: &Egress, destination: Destination, address: &str) -> String {
+        egress.client_for(destination, &url(address)).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_what_is_listed_is_called() {
+        let egress =
+            Egress::new(&settings("https://graph.facebook.com", "https://llm.example:8443/v1")).unwrap();
+        let allowed = [
+            (Destination::Graph, "https://graph.facebook.com/v24.0/1/messages"),
+            (Destination::Graph, "https://graph.facebook.com:443/"),
+            (Destination::Model, "https://llm.example:8443/v1/chat/completions"),
+            (Destination::Model, "https://models.example/v1"),
+            (Destination::Model, "https://api.openai.com/v1"),
+        ];
+        for (destination, address) in allowed {
+            assert!(egress.client_for(destination, &url(address)).is_ok(), "{address}");
+        }
+        let refused = [
+            (Destination::Graph, "https://graph.facebook.com:8443/"),
+            (Destination::Graph, "https://graph.facebook.com.evil.example/"),
+            (Destination::Graph, "https://models.example/"),
+            (Destination::Model, "https://graph.facebook.com/"),
+            (Destination::Model, "https://models.example:8443/"),
+            (Destination::Model, "https://llm.example/"),
+            (Destination::Model, "http://127.0.0.1:9000/"),
+            (Destination::Model, "http://models.example/"),
+            (Destination::Model, "https://user:word@models.example/"),
+            (Destination::Model, "file:///etc/passwd"),
+            (Destination::Model, "https://169.254.169.254/latest"),
+        ];
+        for (destination, address) in refused {
+            assert!(egress.client_for(destination, &url(address)).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_this_machine_may_be_plain() {
+        for base in ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000"] {
+            let egress = Egress::new(&settings(base, &format!("{base}/v1"))).unwrap();
+            assert!(egress.client_for(Destination::Graph, &url(&format!("{base}/v24.0"))).is_ok());
+            assert!(egress.client_for(Destination::Model, &url(&format!("{base}/v1"))).is_ok());
+            assert!(egress.client_for(Destination::Graph, &url("http://127.0.0.1:9001/")).is_err());
+        }
+    }
+
+    #[test]
+    fn settings_that_would_leak_are_refused() {
+        let good = "https://graph.facebook.com";
+        for bad in [
+            "http://graph.facebook.com",
+            "http://127.0.0.1.evil.example",
+            "https://a:b@c.example",
+            "ftp://x.example",
+        ] {
+            assert!(Egress::new(&settings(bad, good)).is_err(), "{bad}");
+            assert!(Egress::new(&settings(good, bad)).is_err(), "{bad}");
+        }
+        for host in ["", "https://x.example", "x.example:8443", "x.example/path", "a@x.example", "x example"]
+        {
+            let bad = EgressSettings { model_hosts: vec![host.to_owned()], ..settings(good, good) };
+            assert!(Egress::new(&bad).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_host_and_nothing_else_of_the_address() {
+        let egress = Egress::new(&settings("https://graph.facebook.com", "https://models.example")).unwrap();
+        let listed = refusal(&egress, Destination::Model, "https://other.example/private?number=15550199001");
+        assert_eq!(
+            listed,
+            "https://other.example:443 is not among the model addresses that may be called: \
+             add its host to the settings or use one of theirs"
+        );
+        let user =
+            refusal(&egress, Destination::Graph, "https://15550199001:word@graph.facebook.com/private");
+        assert_eq!(user, "this graph address holds a user name or password: remove it");
+    }
+}
