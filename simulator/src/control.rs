@@ -1,0 +1,183 @@
+//! The control API under `/sim/`, for tests, scripts and the phone page. See the crate's page for its paths.
+
+use std::sync::Arc;
+
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::contacts::NewContact;
+use crate::core::{Core, FeedEvent};
+use crate::faults::Faults;
+use crate::report;
+use crate::script::Script;
+use crate::server::{Call, Reply, json_reply, not_found};
+use crate::settings::{ScriptedAnswer, SimulatorError};
+use crate::{phone, script};
+
+const ANSWERS_MAX: usize = 1_000;
+const SCRIPT_LIMIT_MS: u64 = 60_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Say {
+    contact: String,
+    text: String,
+    #[serde(default)]
+    number: Option<String>,
+    #[serde(default)]
+    quoting: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetCallback {
+    url: String,
+    #[serde(default)]
+    verify: bool,
+}
+
+/// Why a control request was refused.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the body is not what this path takes: {0}")]
+    Body(#[from] serde_json::Error),
+    #[error("say whom it is about: ?contact=<name, number or user id of one that is known>")]
+    NoContact,
+    #[error("at most {ANSWERS_MAX} answers")]
+    TooManyAnswers,
+    #[error("limit_ms is a number of milliseconds")]
+    BadLimit,
+    #[error(transparent)]
+    Simulator(#[from] SimulatorError),
+    #[error(transparent)]
+    Script(#[from] script::ScriptError),
+}
+
+pub(crate) async fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply {
+    if !is_local(call) {
+        let error = json!({"error": "the control api answers pages and programs of this machine alone"});
+        return json_reply(StatusCode::FORBIDDEN, &error);
+    }
+    let done = match (&call.head.method, path) {
+        (&Method::GET, ["phone"]) => return phone::page(),
+        (&Method::GET, ["phone.css"]) => return phone::style(),
+        (&Method::GET, ["phone.js"]) => return phone::program(),
+        (&Method::GET, ["phone.svg"]) => return phone::icon(),
+        (&Method::GET, ["events"]) => return phone::events(core),
+        (&Method::GET, ["state"]) => Ok(json!(report::state(core))),
+        (&Method::GET, ["numbers"]) => Ok(numbers(core)),
+        (&Method::GET, ["contacts"]) => Ok(json!(report::contacts(core))),
+        (&Method::POST, ["contacts"]) => add_contact(core, call),
+        (&Method::POST, ["say"]) => say(core, call),
+        (&Method::GET, ["transcript"]) => transcript(core, call),
+        (&Method::GET, ["sends"]) => sends(core, call),
+        (&Method::GET, ["faults"]) => Ok(json!(*core.faults())),
+        (&Method::POST, ["faults"]) => set_faults(core, call),
+        (&Method::POST, ["answers"]) => set_answers(core, call),
+        (&Method::POST, ["callback"]) => set_callback(core, call).await,
+        (&Method::POST, ["retry"]) => {
+            core.webhooks.hurry();
+            Ok(json!({}))
+        }
+        (&Method::POST, ["script"]) => play(core, call).await,
+        _ => return not_found(),
+    };
+    match done {
+        Ok(value) => json_reply(StatusCode::OK, &value),
+        Err(refused) => json_reply(StatusCode::BAD_REQUEST, &json!({"error": refused.to_string()})),
+    }
+}
+
+/// Whether the request came to a loopback name and, from a browser, from our own page: other pages that are open in
+/// the same browser must not reach the phone.
+fn is_local(call: &Call) -> bool {
+    let host = call.header("host");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let origin = call.header("origin");
+    matches!(name, "127.0.0.1" | "localhost") && (origin.is_empty() || origin == format!("http://{host}"))
+}
+
+fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Refused> {
+    Ok(serde_json::from_slice(&call.body)?)
+}
+
+fn numbers(core: &Core) -> Value {
+    let public = core.settings.numbers.iter().map(|number| {
+        json!({"phone_number_id": number.phone_number_id, "waba_id": number.waba_id,
+               "display_phone_number": number.display_phone_number, "verified_name": number.verified_name})
+    });
+    Value::Array(public.collect())
+}
+
+fn add_contact(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let contact = core.world().contacts.add(read::<NewContact>(call)?)?;
+    core.publish(FeedEvent::Contact { contact: contact.clone() });
+    Ok(json!(contact))
+}
+
+fn say(core: &Arc<Core>, call: &Call) -> Result<Value, Refused> {
+    let say: Say = read(call)?;
+    let wamid = core.say(&say.contact, say.number.as_deref(), &say.text, say.quoting)?;
+    Ok(json!({ "wamid": wamid }))
+}
+
+/// The number of the contact that the query names.
+fn named(core: &Core, call: &Call) -> Result<String, Refused> {
+    let who = call.query("contact").ok_or(Refused::NoContact)?;
+    core.world().contacts.find(&who).ok_or(Refused::NoContact)
+}
+
+fn transcript(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let wa_id = named(core, call)?;
+    Ok(json!(core.world().transcript(&wa_id)))
+}
+
+/// The accepted sends in their order, and how often each text was accepted; of one contact, or of all.
+fn sends(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let wa_id = match call.query("contact") {
+        Some(_) => Some(named(core, call)?),
+        None => None,
+    };
+    let sends = core.world().sends(wa_id.as_deref());
+    let texts = report::texts(&sends);
+    Ok(json!({"sends": sends, "texts": texts}))
+}
+
+fn set_faults(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let faults: Faults = read(call)?;
+    core.set_faults(faults.clone())?;
+    Ok(json!(faults))
+}
+
+fn set_answers(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let answers: Vec<ScriptedAnswer> = read(call)?;
+    if answers.len() > ANSWERS_MAX {
+        return Err(Refused::TooManyAnswers);
+    }
+    core.set_answers(answers);
+    Ok(json!({}))
+}
+
+async fn set_callback(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let wanted: SetCallback = read(call)?;
+    core.webhooks.set_callback(&wanted.url)?;
+    if wanted.verify {
+        verify(core).await?;
+    }
+    Ok(json!({}))
+}
+
+/// Asks the callback to echo a challenge.
+pub(crate) async fn verify(core: &Core) -> Result<(), SimulatorError> {
+    let callback = core.webhooks.callback().ok_or(SimulatorError::NoCallback)?;
+    callback.verify(core, &core.settings.verify_token, &core.new_trace()).await
+}
+
+async fn play(core: &Arc<Core>, call: &Call) -> Result<Value, Refused> {
+    let limit = call.query("limit_ms").map(|limit| limit.parse().map_err(|_| Refused::BadLimit));
+    let limit_ms = limit.transpose()?.unwrap_or(SCRIPT_LIMIT_MS);
+    let script = Script::parse(&String::from_utf8_lossy(&call.body))?;
+    Ok(json!(script::run(core, &script, limit_ms).await))
+}

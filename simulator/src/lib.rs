@@ -1,0 +1,222 @@
+//! A strict local stand-in for Meta's Graph API, an OpenAI-compatible model and a phone to chat from.
+//!
+//! It listens on 127.0.0.1 alone and calls nothing but a callback on this machine: nothing leaves it. The server under
+//! test need not share its process, and may be killed: webhooks wait and are retried until they get a 200.
+//!
+//! | path | what |
+//! |---|---|
+//! | `POST /{version}/{phone_number_id}/messages`, `GET /{version}/{phone_number_id}`, `GET /{version}/debug_token` | the Graph API |
+//! | `POST /v1/chat/completions`, `GET /v1/models` | the model, `simulated-1` |
+//! | `GET /sim/phone` | the phone page |
+//! | `GET /sim/events` | what happens, as server-sent events |
+//! | `GET /sim/state`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=`, `/sim/sends[?contact=]` | what happened |
+//! | `POST /sim/contacts {name, wa_id?, hides_number?}` | a new contact |
+//! | `POST /sim/say {contact, text, number?, quoting?}` | a contact writes |
+//! | `GET\|POST /sim/faults` | what goes wrong on purpose, see [`faults`] |
+//! | `POST /sim/answers [{when_contains, answer}]` | what the model says |
+//! | `POST /sim/callback {url, verify?}` | where webhooks go |
+//! | `POST /sim/retry` | retry waiting webhooks at once |
+//! | `POST /sim/script[?limit_ms=]` | play a script, see [`script`] |
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use iassistance_domain::Clock;
+use tokio::net::TcpListener;
+
+mod callback;
+mod contacts;
+mod control;
+mod core;
+pub mod faults;
+mod graph;
+mod graph_error;
+mod graph_request;
+mod model;
+mod model_request;
+mod phone;
+mod report;
+pub mod script;
+mod server;
+mod settings;
+mod statuses;
+mod webhook;
+mod world;
+
+pub use contacts::{CONTACTS_MAX, Contact, NewContact};
+pub use faults::Faults;
+pub use model::{LABEL, ModelCounters};
+pub use model_request::MODEL_ID;
+pub use report::State;
+pub use script::{Script, ScriptError, ScriptOutcome};
+pub use settings::{
+    Limits, ModelSettings, Number, OutsideWindow, ScriptedAnswer, SimulatorError, SimulatorSettings,
+    StatusDelays, WebhookSettings,
+};
+pub use webhook::WebhookCounters;
+pub use world::{AcceptedSend, Counters, Direction, MESSAGES_MAX, Tick, TranscriptItem};
+
+/// A running simulator. Dropping it stops it; [`Simulator::stop`] also waits until it has.
+pub struct Simulator {
+    core: Arc<core::Core>,
+    address: SocketAddr,
+}
+
+impl Simulator {
+    /// Starts a simulator on 127.0.0.1, in the tokio runtime that this is called from.
+    ///
+    /// # Errors
+    /// When the settings cannot work or the port cannot be had.
+    pub async fn start(settings: SimulatorSettings, clock: Arc<dyn Clock>) -> Result<Self, SimulatorError> {
+        let port = settings.port;
+        let core = Arc::new(core::Core::new(settings, clock)?);
+        let bind = |source| SimulatorError::Bind { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        core.tasks.spawn("server", server::serve(Arc::clone(&core), listener));
+        Ok(Self { core, address })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base address of the Graph API; the server adds `/{version}/…`.
+    pub fn graph_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The base address of the model.
+    pub fn model_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// The phone page.
+    pub fn phone_url(&self) -> String {
+        format!("http://{}/sim/phone", self.address)
+    }
+
+    /// Ends every connection and task, and waits until they are gone. What waited to be delivered is lost.
+    pub async fn stop(self) {
+        self.core.tasks.end().await;
+    }
+
+    /// Sends webhooks there from now on, those that wait at once.
+    ///
+    /// # Errors
+    /// When it is not plain `http` on this machine.
+    pub fn set_callback(&self, url: &str) -> Result<(), SimulatorError> {
+        self.core.webhooks.set_callback(url)?;
+        self.core.changed();
+        Ok(())
+    }
+
+    /// Asks the callback to echo a challenge, as Meta does before it sends anything.
+    ///
+    /// # Errors
+    /// When there is no callback or it does not echo.
+    pub async fn verify_callback(&self) -> Result<(), SimulatorError> {
+        control::verify(&self.core).await
+    }
+
+    /// Retries at once what waits for its next retry: for when the server is known to be back.
+    pub fn retry_now(&self) {
+        self.core.webhooks.hurry();
+    }
+
+    /// Adds a contact.
+    ///
+    /// # Errors
+    /// When the name or number cannot be used, or there are too many contacts.
+    pub fn add_contact(&self, new: NewContact) -> Result<Contact, SimulatorError> {
+        let contact = self.core.world().contacts.add(new)?;
+        self.core.publish(core::FeedEvent::Contact { contact: contact.clone() });
+        Ok(contact)
+    }
+
+    /// All contacts, in the order in which they came.
+    pub fn contacts(&self) -> Vec<Contact> {
+        report::contacts(&self.core)
+    }
+
+    /// A contact (by name, number or user id; added when not known) writes to the first number. Answers the wamid.
+    ///
+    /// # Errors
+    /// When the text is empty or too long, or there are too many contacts or waiting webhooks.
+    pub fn say(&self, contact: &str, text: &str) -> Result<String, SimulatorError> {
+        self.core.say(contact, None, text, None)
+    }
+
+    /// The same, to the number with this `phone_number_id`.
+    ///
+    /// # Errors
+    /// As [`Simulator::say`], and when there is no such number.
+    pub fn say_to(&self, phone_number_id: &str, contact: &str, text: &str) -> Result<String, SimulatorError> {
+        self.core.say(contact, Some(phone_number_id), text, None)
+    }
+
+    /// A contact's messages in both directions, oldest first; empty when there is no such contact.
+    pub fn transcript(&self, contact: &str) -> Vec<TranscriptItem> {
+        let world = self.core.world();
+        world.contacts.find(contact).map(|wa_id| world.transcript(&wa_id)).unwrap_or_default()
+    }
+
+    /// The accepted sends to a contact, in the order of acceptance.
+    pub fn sends(&self, contact: &str) -> Vec<AcceptedSend> {
+        let world = self.core.world();
+        world.contacts.find(contact).map(|wa_id| world.sends(Some(&wa_id))).unwrap_or_default()
+    }
+
+    /// The accepted sends to everyone, in the order of acceptance.
+    pub fn all_sends(&self) -> Vec<AcceptedSend> {
+        self.core.world().sends(None)
+    }
+
+    /// What happened since the start.
+    pub fn state(&self) -> State {
+        report::state(&self.core)
+    }
+
+    /// Waits until the state is as wanted; for ever if it never is, so bound it by a timeout.
+    pub async fn until(&self, wanted: impl Fn(&State) -> bool) -> State {
+        let mut changes = self.core.changes();
+        loop {
+            changes.mark_unchanged();
+            let state = self.state();
+            // The sender lives in `self.core`, so waiting cannot fail.
+            if wanted(&state) || changes.changed().await.is_err() {
+                return state;
+            }
+        }
+    }
+
+    /// The faults of the moment, with what is left of those that are counted.
+    pub fn faults(&self) -> Faults {
+        self.core.faults().clone()
+    }
+
+    /// Sets all that goes wrong on purpose from now on; the default is nothing.
+    ///
+    /// # Errors
+    /// When a number is out of its range.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), SimulatorError> {
+        self.core.set_faults(faults)
+    }
+
+    /// Sets what the model says to certain words.
+    pub fn set_answers(&self, answers: Vec<ScriptedAnswer>) {
+        self.core.set_answers(answers);
+    }
+
+    /// Plays a script; each expectation waits for `limit_ms` milliseconds at most.
+    pub async fn play(&self, script: &Script, limit_ms: u64) -> ScriptOutcome {
+        script::run(&self.core, script, limit_ms).await
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.core.tasks.stop.cancel();
+    }
+}

@@ -1,0 +1,311 @@
+//! What the simulator remembers: contacts, their messages and what was counted. All in memory, all bounded.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use iassistance_domain::Timestamp;
+use serde::Serialize;
+
+use crate::contacts::{Contacts, NewContact, Rate};
+
+/// How many messages a simulator keeps; the oldest go first.
+pub const MESSAGES_MAX: usize = 100_000;
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The contact wrote it.
+    FromContact,
+    /// A business sent it through the Graph API.
+    ToContact,
+}
+
+/// The mark beside a message. Of a contact's own: sent, taken by the server (200), marked as read by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tick {
+    /// Accepted, no status yet.
+    Accepted,
+    /// One tick.
+    Sent,
+    /// Two ticks.
+    Delivered,
+    /// Two blue ticks.
+    Read,
+    /// It never arrived.
+    Failed,
+}
+
+/// One message of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TranscriptItem {
+    /// Meta's name for the message.
+    pub wamid: String,
+    /// The business's number.
+    pub phone_number_id: String,
+    /// Which way it went.
+    pub direction: Direction,
+    /// When it was written or accepted.
+    pub at: Timestamp,
+    /// Its text.
+    pub text: String,
+    /// How far it got.
+    pub tick: Tick,
+    /// The message that it quotes.
+    pub quoting: Option<String>,
+    /// The `biz_opaque_callback_data` of a send.
+    pub opaque: Option<String>,
+    /// The Graph code with which it failed.
+    pub error_code: Option<u32>,
+}
+
+/// A send that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AcceptedSend {
+    /// When.
+    pub at: Timestamp,
+    /// The business's number.
+    pub phone_number_id: String,
+    /// The contact's number.
+    pub to: String,
+    /// The text.
+    pub text: String,
+    /// The `biz_opaque_callback_data`.
+    pub opaque: Option<String>,
+    /// The message that it quotes.
+    pub quoting: Option<String>,
+    /// The id that the sender was (or, with a fault, was not) told.
+    pub wamid: String,
+}
+
+/// What was counted since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Counters {
+    /// Messages that contacts wrote.
+    pub inbound_messages: u64,
+    /// Sends that were accepted.
+    pub sends_accepted: u64,
+    /// Sends that were refused, by Graph code.
+    pub sends_refused: BTreeMap<u32, u64>,
+    /// Accepted sends whose `biz_opaque_callback_data` that contact had been sent before.
+    pub duplicates: u64,
+    /// Accepted sends whose text that contact had been sent before.
+    pub repeated_texts: u64,
+    /// Messages that the server marked as read (a mark covers the earlier ones too).
+    pub messages_read: u64,
+    /// Typing indicators that the server showed.
+    pub typing_indicators: u64,
+    /// Status webhooks, by status; `dropped` counts those that a fault swallowed.
+    pub statuses: BTreeMap<&'static str, u64>,
+    /// Faults that happened, to sends and to the model.
+    pub faults: u64,
+}
+
+/// A message and whose it is.
+struct Message {
+    wa_id: String,
+    item: TranscriptItem,
+}
+
+/// Everything that is remembered.
+#[derive(Default)]
+pub(crate) struct World {
+    pub contacts: Contacts,
+    pub counters: Counters,
+    pub number_rates: HashMap<String, Rate>,
+    messages: VecDeque<Message>,
+    first: u64,
+    by_wamid: HashMap<String, u64>,
+}
+
+impl World {
+    /// The contact of this name, number or user id, added if there is none.
+    pub fn find_or_add(&mut self, who: &str) -> Result<(String, bool), crate::SimulatorError> {
+        if let Some(found) = self.contacts.find(who) {
+            return Ok((found, false));
+        }
+        let wa_id = crate::contacts::phone_digits(who);
+        let contact = self.contacts.add(NewContact { name: who.to_owned(), wa_id, hides_number: false })?;
+        Ok((contact.wa_id, true))
+    }
+
+    /// How many messages are kept now.
+    pub fn messages_kept(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Keeps a message of a contact that is known; the oldest of all goes when there are too many.
+    pub fn keep(&mut self, wa_id: &str, item: TranscriptItem) {
+        if self.messages.len() >= MESSAGES_MAX {
+            self.forget_oldest();
+        }
+        let seq = self.first + self.messages.len() as u64;
+        let Some(entry) = self.contacts.get_mut(wa_id) else { return };
+        entry.messages.push_back(seq);
+        match item.direction {
+            Direction::FromContact => {
+                self.counters.inbound_messages += 1;
+                entry.pairs.entry(item.phone_number_id.clone()).or_default().last_inbound = Some(item.at);
+            }
+            Direction::ToContact => {
+                self.counters.sends_accepted += 1;
+                let texts = entry.texts.entry(item.text.clone()).or_default();
+                self.counters.repeated_texts += u64::from(*texts > 0);
+                *texts += 1;
+                if let Some(opaque) = &item.opaque {
+                    let seen = entry.opaques.entry(opaque.clone()).or_default();
+                    self.counters.duplicates += u64::from(*seen > 0);
+                    *seen += 1;
+                }
+            }
+        }
+        self.by_wamid.insert(item.wamid.clone(), seq);
+        self.messages.push_back(Message { wa_id: wa_id.to_owned(), item });
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.messages.pop_front() else { return };
+        self.first += 1;
+        self.by_wamid.remove(&oldest.item.wamid);
+        let Some(entry) = self.contacts.get_mut(&oldest.wa_id) else { return };
+        entry.messages.pop_front();
+        if oldest.item.direction == Direction::ToContact {
+            count_down(&mut entry.texts, &oldest.item.text);
+            if let Some(opaque) = &oldest.item.opaque {
+                count_down(&mut entry.opaques, opaque);
+            }
+        }
+    }
+
+    fn at(&self, seq: u64) -> Option<&Message> {
+        self.messages.get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    fn at_mut(&mut self, seq: u64) -> Option<&mut Message> {
+        self.messages.get_mut(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Moves a message's tick on, never back; the contact's number when that changed something.
+    pub fn tick(&mut self, wamid: &str, tick: Tick, error_code: Option<u32>) -> Option<String> {
+        let seq = *self.by_wamid.get(wamid)?;
+        let message = self.at_mut(seq)?;
+        if message.item.tick >= tick {
+            return None;
+        }
+        message.item.tick = tick;
+        message.item.error_code = error_code;
+        Some(message.wa_id.clone())
+    }
+
+    /// Marks an inbound message of that number and the earlier ones as read (Meta: "mark messages as read").
+    /// Answers the contact and the wamids that turned blue, or nothing when there is no such message.
+    pub fn mark_read(&mut self, phone_number_id: &str, wamid: &str) -> Option<(String, Vec<String>)> {
+        let seq = *self.by_wamid.get(wamid)?;
+        let marked = self.at(seq)?;
+        let inbound = |item: &TranscriptItem| {
+            item.direction == Direction::FromContact && item.phone_number_id == phone_number_id
+        };
+        if !inbound(&marked.item) {
+            return None;
+        }
+        let wa_id = marked.wa_id.clone();
+        // What was read before was read with all that came before it.
+        let unread = |seq: &u64| {
+            self.at(*seq).is_some_and(|other| !(inbound(&other.item) && other.item.tick == Tick::Read))
+        };
+        let kept = &self.contacts.get(&wa_id)?.messages;
+        let earlier = kept.iter().rev().copied().skip_while(|other| *other > seq).take_while(unread);
+        let earlier: Vec<u64> = earlier.collect();
+        let mut turned = Vec::new();
+        for other in earlier {
+            if let Some(message) = self.at_mut(other).filter(|message| inbound(&message.item)) {
+                message.item.tick = Tick::Read;
+                turned.push(message.item.wamid.clone());
+            }
+        }
+        self.counters.messages_read += turned.len() as u64;
+        Some((wa_id, turned))
+    }
+
+    /// A contact's messages, oldest first.
+    pub fn transcript(&self, wa_id: &str) -> Vec<TranscriptItem> {
+        let Some(entry) = self.contacts.get(wa_id) else { return Vec::new() };
+        entry.messages.iter().filter_map(|seq| self.at(*seq)).map(|message| message.item.clone()).collect()
+    }
+
+    /// The accepted sends that are still kept, oldest first: those to one contact, or all.
+    pub fn sends(&self, wa_id: Option<&str>) -> Vec<AcceptedSend> {
+        let accepted = |message: &Message| {
+            (message.item.direction == Direction::ToContact).then(|| AcceptedSend {
+                at: message.item.at,
+                phone_number_id: message.item.phone_number_id.clone(),
+                to: message.wa_id.clone(),
+                text: message.item.text.clone(),
+                opaque: message.item.opaque.clone(),
+                quoting: message.item.quoting.clone(),
+                wamid: message.item.wamid.clone(),
+            })
+        };
+        let Some(wa_id) = wa_id else { return self.messages.iter().filter_map(accepted).collect() };
+        let Some(entry) = self.contacts.get(wa_id) else { return Vec::new() };
+        entry.messages.iter().filter_map(|seq| self.at(*seq)).filter_map(accepted).collect()
+    }
+}
+
+fn count_down(counts: &mut HashMap<String, u64>, key: &str) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(n: usize, direction: Direction) -> TranscriptItem {
+        TranscriptItem {
+            wamid: format!("w{n}"),
+            phone_number_id: "1".into(),
+            direction,
+            at: Timestamp::EPOCH,
+            text: format!("t{n}"),
+            tick: Tick::Sent,
+            quoting: None,
+            opaque: Some(format!("o{n}")),
+            error_code: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_messages_are_forgotten_whole() {
+        let mut world = World::default();
+        let (ana, added) = world.find_or_add("ana").unwrap();
+        assert!(added);
+        for n in 0..MESSAGES_MAX + 2 {
+            world.keep(&ana, item(n, Direction::ToContact));
+        }
+        assert_eq!(world.messages_kept(), MESSAGES_MAX);
+        assert_eq!(world.sends(Some(&ana)).first().map(|send| send.wamid.clone()), Some("w2".into()));
+        assert_eq!(world.tick("w1", Tick::Read, None), None);
+        let entry = world.contacts.get(&ana).unwrap();
+        assert_eq!((entry.texts.len(), entry.opaques.len()), (MESSAGES_MAX, MESSAGES_MAX));
+        assert_eq!(world.counters.sends_accepted, MESSAGES_MAX as u64 + 2);
+    }
+
+    #[test]
+    fn reading_a_message_reads_the_earlier_ones_and_ticks_never_go_back() {
+        let mut world = World::default();
+        let (ana, _) = world.find_or_add("ana").unwrap();
+        for n in 0..4 {
+            world.keep(&ana, item(n, Direction::FromContact));
+        }
+        assert_eq!(world.mark_read("1", "w2").map(|(_, turned)| turned.len()), Some(3));
+        assert_eq!(world.mark_read("1", "w3").map(|(_, turned)| turned.len()), Some(1));
+        assert!(world.mark_read("2", "w3").is_none());
+        assert_eq!(world.tick("w0", Tick::Delivered, None), None);
+        assert!(world.transcript(&ana).iter().all(|item| item.tick == Tick::Read));
+    }
+}
