@@ -1,0 +1,96 @@
+//! Counting tokens, as OpenAI's present models do.
+
+use tiktoken_rs::{CoreBPE, o200k_base_singleton};
+
+/// Text is counted in pieces of this many bytes: the tokeniser's regular expressions slow down, and
+/// in the end give up, on a very long run of one kind of character. A count may thereby be a few
+/// tokens too high.
+const PIECE_BYTES: usize = 4_096;
+
+/// Counts tokens in the `o200k_base` encoding (GPT-4o, GPT-4.1 and later). Other models count
+/// somewhat differently; for them it is an estimate.
+#[derive(Debug)]
+pub struct TokenCounter;
+
+impl TokenCounter {
+    /// Loads the encoding, some 100 milliseconds of work that the first count would otherwise do.
+    pub fn warm_up() {
+        Self::encoding();
+    }
+
+    /// How many tokens `text` has.
+    pub fn count(text: &str) -> usize {
+        Self::count_up_to(text, usize::MAX)
+    }
+
+    /// How many tokens `text` has; some number above `limit` as soon as there are more than that.
+    pub(crate) fn count_up_to(text: &str, limit: usize) -> usize {
+        let mut tokens = 0;
+        for piece in pieces(text) {
+            if tokens > limit {
+                break;
+            }
+            tokens += Self::encoding().count_ordinary(piece);
+        }
+        tokens
+    }
+
+    /// The beginning of `text`, at most `tokens` long and never in the middle of a character.
+    pub(crate) fn prefix(text: &str, tokens: usize) -> &str {
+        let (mut left, mut bytes) = (tokens, 0);
+        for piece in pieces(text) {
+            let encoded = Self::encoding().encode_ordinary(piece);
+            if encoded.len() <= left {
+                left -= encoded.len();
+                bytes += piece.len();
+                continue;
+            }
+            bytes += Self::encoding().decode_bytes(&encoded[..left]).map_or(0, |decoded| decoded.len());
+            break;
+        }
+        &text[..text.floor_char_boundary(bytes)]
+    }
+
+    fn encoding() -> &'static CoreBPE {
+        o200k_base_singleton()
+    }
+}
+
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_as_the_published_encoding_does() {
+        TokenCounter::warm_up();
+        assert_eq!(TokenCounter::count(""), 0);
+        assert_eq!(TokenCounter::count("hello world"), 2);
+    }
+
+    #[test]
+    fn a_prefix_keeps_whole_characters() {
+        let text = "👩‍🚀 señora, ¿qué tal? ".repeat(500);
+        for tokens in [0, 1, 2, 3, 50, 2_000] {
+            let prefix = TokenCounter::prefix(&text, tokens);
+            assert!(text.starts_with(prefix));
+            assert!(TokenCounter::count(prefix) <= tokens + 1, "{tokens}");
+        }
+        assert_eq!(TokenCounter::prefix(&text, usize::MAX), text);
+    }
+
+    #[test]
+    fn a_long_run_of_one_character_is_counted_all_the_same() {
+        let spaces = " ".repeat(60_000);
+        assert!(TokenCounter::count(&spaces) > 100);
+        assert!(TokenCounter::count_up_to(&spaces, 10) > 10);
+        assert!(TokenCounter::prefix(&spaces, 10).len() < 4_096);
+    }
+}
