@@ -1,5 +1,7 @@
 //! Why storage refused.
 
+use std::path::PathBuf;
+
 use iassistance_domain::id::TenantId;
 
 /// Why storage refused, and whether trying again can help.
@@ -33,7 +35,9 @@ pub enum StorageError {
         kind: &'static str,
     },
     /// The disk failed. Nothing is acknowledged until the server is started anew.
-    #[error("the disk failed while {doing}: {reason}; nothing is acknowledged any more, mend the disk and start again")]
+    #[error(
+        "the disk failed while {doing}: {reason}; nothing is acknowledged any more, mend the disk and start again"
+    )]
     Disk {
         /// What was being done.
         doing: &'static str,
@@ -46,6 +50,65 @@ pub enum StorageError {
     /// The store is closing.
     #[error("the store is closing")]
     Closed,
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenProblem),
+}
+
+/// Why a store could not be opened. Nothing was changed but what the message says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenProblem {
+    /// Another process has it open.
+    #[error("{} is in use by another process: stop that one first, or give this one a folder of its own", path.display())]
+    InUse {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// A later version wrote it.
+    #[error(
+        "{} has store format {found} and this version knows up to {known}: start the version that wrote it",
+        path.display()
+    )]
+    Newer {
+        /// The store's folder.
+        path: PathBuf,
+        /// The format that it has.
+        found: u32,
+        /// The latest format that this version knows.
+        known: u32,
+    },
+    /// The folder holds something, but not a store of this program.
+    #[error("{} is no store of this program ({reason}): name another folder, or restore it from a backup", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database refuses to open, without its snapshots too.
+    #[error(
+        "the database in {} does not open, neither with its snapshots nor without them ({reason}); its data was \
+         left as it is: move the folder away and run `iassistance restore` with the latest backup",
+        path.display()
+    )]
+    Corrupt {
+        /// The store's folder.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+    /// The keys open nothing that is stored.
+    #[error(
+        "the keyring does not fit the store in {}: none of its {records} tenant records opens; give the keyring \
+         that belongs to it, or restore it from its backup",
+        path.display()
+    )]
+    WrongKeyring {
+        /// The store's folder.
+        path: PathBuf,
+        /// How many records were tried.
+        records: usize,
+    },
 }
 
 impl StorageError {

@@ -6,8 +6,14 @@
 
 pub mod commit;
 pub mod error;
+mod limits;
+pub mod memory;
+pub mod sled;
 pub mod store;
 
 pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, TurnCommit};
-pub use error::StorageError;
-pub use store::{Store, TenantStore};
+pub use error::{OpenProblem, StorageError};
+pub use limits::Limits;
+pub use memory::MemoryStore;
+pub use sled::{SledOptions, SledStore};
+pub use store::{Dispatch, Store, TenantStore};

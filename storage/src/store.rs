@@ -13,7 +13,7 @@ use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
 use iassistance_domain::id::{
     ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TurnId,
 };
-use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::{OutboxEntry, SendOutcome, WithdrawnReason};
@@ -59,11 +59,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps, sealed, what an authentic webhook said about an address that nobody connected. Bounded:
     /// beyond `unrouted_max` the oldest are dropped. An event that is kept already is not kept again.
+    /// What was not raw text is kept as JSON.
     async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()>;
     /// What is kept so, newest first, at most `limit`: when, the external id, the kind, the raw text.
     async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>>;
 
-    /// Removes dedup keys that were set before this moment, in all tenants; says how many.
+    /// Removes dedup keys that were set before this moment, in all tenants, and statuses that were
+    /// parked before it; says how many dedup keys.
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64>;
     /// Nothing while writes are durable; otherwise why they are not.
     fn health(&self) -> std::result::Result<(), StorageError>;
@@ -91,10 +93,11 @@ pub enum Dispatch {
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
     /// Takes webhook events of one channel into the inbox, each once. A new contact gets an id, a key
-    /// and a conversation; a status finds its conversation by our message id, Meta's id or the
-    /// recipient, or is parked until its message is known. `Kept` events without a contact go
-    /// straight into the event log. Fails with `Backlog`, having promised nothing, when the inbox is
-    /// full.
+    /// and a conversation. A status finds its message by our id (if that message went out on this
+    /// channel) or by Meta's, or is parked until Meta's id is known: it becomes a letter in the write
+    /// that makes it so. `Kept` events without a contact go straight into the event log. Fails with
+    /// `Backlog`, having promised nothing, when the inbox is full, and with `NotFound` when the
+    /// channel is not this tenant's.
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted>;
     /// The oldest letters of a conversation, at most `limit`.
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>>;
@@ -105,7 +108,9 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A conversation and its revision.
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>>;
     /// Writes one step of a conversation. Returns the place of its last event (or of the latest
-    /// event there is when it has none).
+    /// event there is when it has none). Parked statuses of messages whose id becomes known by it are
+    /// letters in the inbox afterwards. A delivery of a message that is not there, or that came in,
+    /// is left out.
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq>;
     /// Writes the end of a turn, if its epoch still holds.
     async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq>;
@@ -113,16 +118,24 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq>;
 
     /// Takes the head of a conversation's outbox up: one write that checks the epoch floor and the
-    /// window and marks the entry as being handed over.
+    /// window and marks the entry as being handed over. An entry that may have left already (it is
+    /// being handed over, or its outcome is unknown) is never withdrawn.
     async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch>;
     /// Records how handing over ended and leaves a letter in the conversation's inbox, in one write.
     /// The entry leaves the outbox, waits again (`Postponed`), or is `Unknown`. A report on an entry
     /// that is gone does nothing.
     async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()>;
     /// Gives an entry whose outcome is unknown free to be handed over again: only for what is known
-    /// not to have happened, or when the tenant chose so.
-    async fn requeue(&self, conversation: ConversationId, message: MessageId, not_before: Timestamp) -> Result<()>;
-    /// Puts a message that was given up back into the outbox, at its end.
+    /// not to have happened, or when the tenant chose so. One that waits already is left as it is;
+    /// one that is being handed over gives `Stale`.
+    async fn requeue(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        not_before: Timestamp,
+    ) -> Result<()>;
+    /// Puts a message that was given up back into the outbox, at its end. `Conflict` when it is in
+    /// the outbox.
     async fn resend(&self, entry: OutboxEntry) -> Result<()>;
     /// Outbox entries of a conversation, in order.
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>>;
@@ -132,7 +145,7 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A keyed hash that stands for a contact towards the model's operator: 43 characters, the same
     /// for the same contact, unlinkable between tenants.
     fn safety_identifier(&self, id: ContactId) -> String;
-    /// Conversations, newest first, from `before` on.
+    /// Conversations, newest first, those before `before` (without itself), as all lists here.
     async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>>;
     /// Messages of a conversation, newest first, from `before` on.
     async fn messages(
@@ -191,8 +204,23 @@ pub(crate) enum Settled {
 pub(crate) fn settled(outcome: &SendOutcome, at: Timestamp) -> Settled {
     use iassistance_domain::outbox::OutboxState;
     match outcome {
-        SendOutcome::Sent { .. } | SendOutcome::Refused { .. } | SendOutcome::Withdrawn { .. } => Settled::Done,
-        SendOutcome::Postponed { not_before, .. } => Settled::Stays(OutboxState::Waiting { not_before: *not_before }),
+        SendOutcome::Sent { .. } | SendOutcome::Refused { .. } | SendOutcome::Withdrawn { .. } => {
+            Settled::Done
+        }
+        SendOutcome::Postponed { not_before, .. } => {
+            Settled::Stays(OutboxState::Waiting { not_before: *not_before })
+        }
         SendOutcome::Unknown => Settled::Stays(OutboxState::Unknown { since: at }),
+    }
+}
+
+/// How an unrouted event is shown: its kind and its text.
+pub(crate) fn described(event: &InboundEvent) -> (String, Pii<String>) {
+    let text = || serde_json::to_string(event).unwrap_or_default().into();
+    match &event.kind {
+        InboundKind::Kept { kind, raw, .. } => (kind.clone(), raw.clone()),
+        InboundKind::MessageReceived { .. } => ("message".to_owned(), text()),
+        InboundKind::StatusChanged { .. } => ("status".to_owned(), text()),
+        _ => ("event".to_owned(), text()),
     }
 }

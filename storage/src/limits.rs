@@ -1,0 +1,50 @@
+//! What a store may hold and how much of it at once.
+
+use iassistance_config::StorageSettings;
+
+/// What a store may hold and how much of it at once; every backend keeps to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Letters per tenant that nobody has read yet; with that many, nothing more is accepted.
+    pub inbox_entries_max: u64,
+    /// Statuses per tenant that wait for their message; beyond it the oldest are dropped.
+    pub parked_max: u64,
+    /// Events of unknown addresses that are kept, all in all; beyond it the oldest are dropped.
+    pub unrouted_max: u64,
+    /// Writes that may wait; beyond it they are refused.
+    pub write_queue_max: usize,
+    /// Writes that share one sync at most.
+    pub group_max: usize,
+    /// sled's page cache, bytes.
+    pub cache_bytes: u64,
+    /// Contacts' keys that are held unwrapped, over all tenants.
+    pub contact_keys_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            inbox_entries_max: 100_000,
+            parked_max: 10_000,
+            unrouted_max: 10_000,
+            write_queue_max: 4_096,
+            group_max: 512,
+            cache_bytes: 64 * 1_024 * 1_024,
+            contact_keys_max: 32_768,
+        }
+    }
+}
+
+impl From<&StorageSettings> for Limits {
+    fn from(settings: &StorageSettings) -> Self {
+        Self {
+            inbox_entries_max: settings.inbox_entries_max,
+            parked_max: settings.parked_max as u64,
+            unrouted_max: settings.unrouted_max as u64,
+            write_queue_max: settings.write_queue_max,
+            group_max: settings.group_max,
+            cache_bytes: settings.cache_bytes as u64,
+            ..Self::default()
+        }
+    }
+}

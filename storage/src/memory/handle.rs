@@ -1,0 +1,241 @@
+//! The door to one tenant's data.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::Channel;
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::id::{
+    ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TenantId, TurnId,
+};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::turn::TurnRecord;
+
+use super::tenant::TenantData;
+use super::{Result, Shared};
+use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::error::StorageError;
+use crate::store::{Dispatch, TenantStore};
+
+pub(super) struct MemoryTenant {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: TenantId,
+}
+
+impl MemoryTenant {
+    fn with<T>(&self, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
+        self.with_or(true, act)
+    }
+
+    fn with_or<T>(&self, unless_closed: bool, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
+        let mut state = if unless_closed { self.shared.open()? } else { self.shared.lock() };
+        let (_, data) = state.tenants.get_mut(&self.id).ok_or(StorageError::NoSuchTenant(self.id))?;
+        Ok(act(data))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
+
+/// The last of `rows` whose key is below `before`, newest first.
+fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
+    rows: impl DoubleEndedIterator<Item = (K, &'a V)>,
+    before: Option<&K>,
+    limit: usize,
+) -> Vec<V> {
+    let below = rows.rev().filter(|(key, _)| before.is_none_or(|before| key < before));
+    below.take(limit).map(|(_, value)| value.clone()).collect()
+}
+
+#[async_trait]
+impl TenantStore for MemoryTenant {
+    async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        let mut state = self.shared.open()?;
+        if state.channels.get(&channel).is_none_or(|channel| channel.tenant != self.id) {
+            return Err(StorageError::NotFound("channel"));
+        }
+        let (_, data) = state.tenants.get_mut(&self.id).ok_or(StorageError::NoSuchTenant(self.id))?;
+        data.accept(&self.shared, channel, events)
+    }
+
+    async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
+        self.with(|data| {
+            let letters = data.inbox.range((conversation, 0)..=(conversation, u64::MAX));
+            letters.take(limit).map(|(_, entry)| entry.clone()).collect()
+        })
+    }
+
+    async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>> {
+        self.with(|data| {
+            let mut ids: Vec<_> = data.unfinished().into_iter().filter(|id| Some(*id) > after).collect();
+            ids.sort_unstable();
+            ids.truncate(limit);
+            ids
+        })
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
+        self.with(|data| {
+            data.conversations.get(&id).map(|stored| (stored.conversation.clone(), stored.revision))
+        })
+    }
+
+    async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
+        self.with(|data| data.commit(commit, None, self.now()))?
+    }
+
+    async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq> {
+        self.with(|data| data.commit(commit.commit, Some(commit.epoch), self.now()))?
+    }
+
+    async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq> {
+        self.with(|data| data.append(conversation, events, self.now()))?
+    }
+
+    async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch> {
+        self.with(|data| data.begin_dispatch(conversation, self.now()))
+    }
+
+    async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()> {
+        self.with(|data| data.settle(conversation, report, self.now()))
+    }
+
+    async fn requeue(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        not_before: Timestamp,
+    ) -> Result<()> {
+        self.with(|data| data.requeue(conversation, message, not_before))?
+    }
+
+    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
+        self.with(|data| data.resend(entry))?
+    }
+
+    async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
+        self.with(|data| {
+            let entries = data.outbox.range((conversation, 0)..=(conversation, u64::MAX));
+            entries.map(|(_, entry)| entry.clone()).collect()
+        })
+    }
+
+    async fn contact(&self, id: ContactId) -> Result<Option<Contact>> {
+        self.with(|data| data.contacts.get(&id).cloned())
+    }
+
+    fn safety_identifier(&self, id: ContactId) -> String {
+        let chance = || {
+            const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+            let mut bytes = [0; 43];
+            self.shared.entropy.fill(&mut bytes);
+            bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect()
+        };
+        let known = self.with_or(false, |data| data.safety.entry(id).or_insert_with(chance).clone());
+        known.unwrap_or_default()
+    }
+
+    async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>> {
+        self.with(|data| {
+            let rows = data.conversations.iter().map(|(id, stored)| (*id, &stored.conversation));
+            newest(rows, before.as_ref(), limit)
+        })
+    }
+
+    async fn messages(
+        &self,
+        conversation: ConversationId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        self.with(|data| {
+            let rows = data.messages.iter().filter(|((id, _), _)| *id == conversation);
+            newest(rows.map(|((_, id), message)| (*id, message)), before.as_ref(), limit)
+        })
+    }
+
+    async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
+        self.with(|data| data.messages.get(&(conversation, id)).cloned())
+    }
+
+    async fn turns(
+        &self,
+        conversation: ConversationId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<Vec<TurnRecord>> {
+        self.with(|data| {
+            let rows = data.turns.iter().filter(|((id, _), _)| *id == conversation);
+            newest(rows.map(|((_, id), turn)| (*id, turn)), before.as_ref(), limit)
+        })
+    }
+
+    async fn turn(&self, conversation: ConversationId, id: TurnId) -> Result<Option<TurnRecord>> {
+        self.with(|data| data.turns.get(&(conversation, id)).cloned())
+    }
+
+    async fn dead_letters(&self, before: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.with(|data| {
+            newest(data.dead_letters.iter().map(|(id, letter)| (*id, letter)), before.as_ref(), limit)
+        })
+    }
+
+    async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>> {
+        self.with(|data| data.dead_letters.get(&id).cloned())
+    }
+
+    async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()> {
+        self.with(|data| {
+            data.append(Some(letter.conversation), vec![event], self.now())?;
+            data.dead_letters.insert(letter.id, letter);
+            Ok(())
+        })?
+    }
+
+    async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>> {
+        self.with(|data| data.events.iter().filter(|event| event.seq > after).take(limit).cloned().collect())
+    }
+
+    fn latest_event(&self) -> watch::Receiver<EventSeq> {
+        let receiver = self.with_or(false, |data| data.latest.subscribe());
+        receiver.unwrap_or_else(|_| watch::channel(EventSeq::default()).1)
+    }
+
+    async fn channels(&self) -> Result<Vec<Channel>> {
+        let state = self.shared.open()?;
+        Ok(state.channels.values().filter(|channel| channel.tenant == self.id).cloned().collect())
+    }
+
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
+        let state = self.shared.open()?;
+        Ok(state.channels.get(&id).filter(|channel| channel.tenant == self.id).cloned())
+    }
+
+    async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
+        self.with(|data| data.settings.last().cloned())
+    }
+
+    async fn put_assistant(
+        &self,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        self.with(|data| {
+            let version = data.settings.len() as u64;
+            if expected.is_some_and(|expected| expected != version) {
+                return Err(StorageError::Stale);
+            }
+            data.settings.push(AssistantSettingsVersion { version: version + 1, settings });
+            data.settings.last().cloned().ok_or(StorageError::NotFound("settings"))
+        })?
+    }
+}

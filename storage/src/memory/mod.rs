@@ -1,0 +1,196 @@
+//! The oracle: plain structures under one lock, nothing sealed, nothing kept after the process ends.
+//! It shares no code with the other backends, so that the contract suite compares two minds.
+
+mod accept;
+mod conversation;
+mod handle;
+mod outbox;
+mod tenant;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::key::ApiKey;
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
+
+use crate::Limits;
+use crate::error::StorageError;
+use crate::store::{Store, TenantStore, described};
+use handle::MemoryTenant;
+use tenant::TenantData;
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// A store in memory.
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Shared>);
+
+pub(crate) struct Shared {
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    tenants: BTreeMap<TenantId, (Tenant, TenantData)>,
+    meta_apps: BTreeMap<MetaAppId, MetaApp>,
+    channels: BTreeMap<ChannelId, Channel>,
+    api_keys: BTreeMap<ApiKeyId, ApiKey>,
+    unrouted: VecDeque<(Timestamp, Option<ChannelAddress>, InboundEvent)>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self(Arc::new(Shared { limits, clock, entropy, state: Mutex::default() }))
+    }
+}
+
+impl Shared {
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.closed { Err(StorageError::Closed) } else { Ok(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
+        let mut state = self.0.open()?;
+        if state.tenants.contains_key(&tenant.id) {
+            return Err(StorageError::Conflict("tenant"));
+        }
+        state.tenants.insert(tenant.id, (tenant, TenantData::default()));
+        Ok(())
+    }
+
+    async fn tenants(&self) -> Result<Vec<Tenant>> {
+        Ok(self.0.open()?.tenants.values().map(|(tenant, _)| tenant.clone()).collect())
+    }
+
+    async fn tenant(&self, tenant: TenantCtx) -> Result<Arc<dyn TenantStore>> {
+        let id = tenant.tenant();
+        if !self.0.open()?.tenants.contains_key(&id) {
+            return Err(StorageError::NoSuchTenant(id));
+        }
+        Ok(Arc::new(MemoryTenant { shared: Arc::clone(&self.0), id }))
+    }
+
+    async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
+        self.0.open()?.meta_apps.insert(app.id, app);
+        Ok(())
+    }
+
+    async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>> {
+        Ok(self.0.open()?.meta_apps.get(&id).cloned())
+    }
+
+    async fn meta_apps(&self) -> Result<Vec<MetaApp>> {
+        Ok(self.0.open()?.meta_apps.values().cloned().collect())
+    }
+
+    async fn put_channel(&self, channel: Channel) -> Result<()> {
+        let mut state = self.0.open()?;
+        if !state.tenants.contains_key(&channel.tenant) {
+            return Err(StorageError::NoSuchTenant(channel.tenant));
+        }
+        if state.channels.get(&channel.id).is_some_and(|known| known.tenant != channel.tenant) {
+            return Err(StorageError::Conflict("channel"));
+        }
+        let has_its_address = |other: &&Channel| {
+            other.id != channel.id && other.kind == channel.kind && other.external_id == channel.external_id
+        };
+        if state.channels.values().find(has_its_address).is_some() {
+            return Err(StorageError::Conflict("channel address"));
+        }
+        state.channels.insert(channel.id, channel);
+        Ok(())
+    }
+
+    fn route(&self, address: &ChannelAddress) -> Option<Route> {
+        let state = self.0.lock();
+        let channel = state
+            .channels
+            .values()
+            .find(|channel| channel.kind == address.kind && channel.external_id == address.external_id)?;
+        Some(Route { tenant: channel.tenant, channel: channel.id, meta_app: channel.meta_app })
+    }
+
+    async fn put_api_key(&self, key: ApiKey) -> Result<()> {
+        self.0.open()?.api_keys.insert(key.id, key);
+        Ok(())
+    }
+
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        Ok(self.0.open()?.api_keys.get(&id).cloned())
+    }
+
+    async fn api_keys(&self) -> Result<Vec<ApiKey>> {
+        Ok(self.0.open()?.api_keys.values().cloned().collect())
+    }
+
+    async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()> {
+        let now = self.0.clock.now();
+        let mut state = self.0.open()?;
+        if state.unrouted.iter().any(|(_, at, kept)| *at == address && kept.dedup == event.dedup) {
+            return Ok(());
+        }
+        state.unrouted.push_back((now, address, event));
+        while state.unrouted.len() as u64 > self.0.limits.unrouted_max {
+            state.unrouted.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>> {
+        let state = self.0.open()?;
+        let newest_first = state.unrouted.iter().rev().take(limit).map(|(at, address, event)| {
+            let (kind, text) = described(event);
+            (*at, address.as_ref().map(|address| address.external_id.clone()).unwrap_or_default(), kind, text)
+        });
+        Ok(newest_first.collect())
+    }
+
+    async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64> {
+        let mut state = self.0.open()?;
+        let mut forgotten = 0;
+        for (_, data) in state.tenants.values_mut() {
+            let known = data.dedup.len();
+            data.dedup.retain(|_, set_at| *set_at >= before);
+            forgotten += (known - data.dedup.len()) as u64;
+            data.parked.retain(|parked| parked.accepted_at >= before);
+        }
+        Ok(forgotten)
+    }
+
+    fn health(&self) -> Result<()> {
+        self.0.open().map(drop)
+    }
+
+    async fn close(&self) {
+        self.0.lock().closed = true;
+    }
+
+    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
+        let state = self.0.open()?;
+        let mut records = (state.meta_apps.len() + state.api_keys.len() + state.channels.len()) as u64;
+        for (number, (_, data)) in state.tenants.values().enumerate() {
+            records += 1 + data.records();
+            progress(number + 1, records);
+        }
+        Ok((records, Vec::new()))
+    }
+}

@@ -1,0 +1,87 @@
+//! Work on its way out.
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::id::{ConversationId, MessageId};
+use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
+
+use super::Result;
+use super::tenant::TenantData;
+use crate::commit::{Letter, SendReport};
+use crate::error::StorageError;
+use crate::store::{Dispatch, Settled, settled};
+
+impl TenantData {
+    fn entry(&mut self, id: ConversationId, message: MessageId) -> Option<(u64, &mut OutboxEntry)> {
+        let mut of_conversation = self.outbox.range_mut((id, 0)..=(id, u64::MAX));
+        of_conversation.find(|(_, entry)| entry.message == message).map(|((_, order), entry)| (*order, entry))
+    }
+
+    pub(super) fn begin_dispatch(&mut self, id: ConversationId, now: Timestamp) -> Dispatch {
+        let floor = self.conversations.get(&id).map(|stored| stored.conversation.floor()).unwrap_or_default();
+        let Some((_, entry)) = self.outbox.range_mut((id, 0)..=(id, u64::MAX)).next() else {
+            return Dispatch::Empty;
+        };
+        let OutboxState::Waiting { not_before } = entry.state else {
+            return Dispatch::NotYet(Box::new(entry.clone()));
+        };
+        if entry.epoch.is_some_and(|epoch| epoch < floor) {
+            return Dispatch::Withdraw(entry.message, WithdrawnReason::ControlChanged);
+        }
+        if now > entry.window_until {
+            return Dispatch::Withdraw(entry.message, WithdrawnReason::WindowClosed);
+        }
+        if now < not_before {
+            return Dispatch::NotYet(Box::new(entry.clone()));
+        }
+        entry.attempts = entry.attempts.saturating_add(1);
+        entry.state = OutboxState::Dispatching { since: now };
+        Dispatch::Go(Box::new(entry.clone()))
+    }
+
+    pub(super) fn settle(&mut self, id: ConversationId, report: SendReport, now: Timestamp) {
+        let Some((order, entry)) = self.entry(id, report.message) else { return };
+        let channel = entry.channel;
+        match settled(&report.outcome, report.at) {
+            Settled::Stays(state) => entry.state = state,
+            Settled::Done => drop(self.outbox.remove(&(id, order))),
+        }
+        let message = report.message;
+        let sent = match &report.outcome {
+            SendOutcome::Sent { provider_id } => Some(provider_id.clone()),
+            _ => None,
+        };
+        self.put_letter(id, now, Letter::Dispatched(report));
+        if let Some(provider_id) = sent {
+            self.know(channel, &provider_id, (id, message));
+        }
+    }
+
+    pub(super) fn requeue(
+        &mut self,
+        id: ConversationId,
+        message: MessageId,
+        not_before: Timestamp,
+    ) -> Result<()> {
+        let (_, entry) = self.entry(id, message).ok_or(StorageError::NotFound("outbox entry"))?;
+        match entry.state {
+            OutboxState::Waiting { .. } => Ok(()),
+            OutboxState::Dispatching { .. } => Err(StorageError::Stale),
+            OutboxState::Unknown { .. } => {
+                entry.state = OutboxState::Waiting { not_before };
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn resend(&mut self, entry: OutboxEntry) -> Result<()> {
+        if !self.conversations.contains_key(&entry.conversation) {
+            return Err(StorageError::NotFound("conversation"));
+        }
+        if self.entry(entry.conversation, entry.message).is_some() {
+            return Err(StorageError::Conflict("outbox entry"));
+        }
+        self.outbox_order += 1;
+        self.outbox.insert((entry.conversation, self.outbox_order), entry);
+        Ok(())
+    }
+}

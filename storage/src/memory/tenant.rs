@@ -1,0 +1,141 @@
+//! What one tenant has, in plain structures.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tokio::sync::watch;
+
+use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TurnId};
+use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::turn::TurnRecord;
+use iassistance_domain::{Pii, Timestamp};
+
+use crate::commit::{InboxEntry, Letter};
+
+/// A status whose message is not known.
+#[derive(Clone)]
+pub(super) struct Parked {
+    pub(super) accepted_at: Timestamp,
+    pub(super) channel: ChannelId,
+    pub(super) provider_id: Pii<String>,
+    pub(super) event: InboundEvent,
+}
+
+/// A conversation as it is stored.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) conversation: Conversation,
+    pub(super) revision: u64,
+}
+
+#[derive(Default)]
+pub(super) struct TenantData {
+    pub(super) dedup: HashMap<(ChannelId, Pii<String>), Timestamp>,
+    pub(super) addresses: HashMap<(ChannelId, &'static str, Pii<String>), ContactId>,
+    pub(super) contacts: BTreeMap<ContactId, Contact>,
+    pub(super) safety: HashMap<ContactId, String>,
+    pub(super) conversations: BTreeMap<ConversationId, Stored>,
+    pub(super) inbox: BTreeMap<(ConversationId, u64), InboxEntry>,
+    pub(super) inbox_seq: u64,
+    pub(super) parked: Vec<Parked>,
+    pub(super) outbox: BTreeMap<(ConversationId, u64), OutboxEntry>,
+    pub(super) outbox_order: u64,
+    pub(super) messages: BTreeMap<(ConversationId, MessageId), Message>,
+    pub(super) provider_ids: HashMap<(ChannelId, Pii<String>), (ConversationId, MessageId)>,
+    pub(super) turns: BTreeMap<(ConversationId, TurnId), TurnRecord>,
+    pub(super) dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
+    pub(super) events: Vec<Event>,
+    pub(super) latest: watch::Sender<EventSeq>,
+    pub(super) settings: Vec<AssistantSettingsVersion>,
+}
+
+impl TenantData {
+    pub(super) fn put_letter(
+        &mut self,
+        conversation: ConversationId,
+        accepted_at: Timestamp,
+        letter: Letter,
+    ) {
+        self.inbox_seq += 1;
+        let entry = InboxEntry { seq: self.inbox_seq, accepted_at, letter };
+        self.inbox.insert((conversation, self.inbox_seq), entry);
+    }
+
+    /// Appends a fact; a conversation's fact is about its contact.
+    pub(super) fn record(&mut self, conversation: Option<ConversationId>, kind: EventKind, at: Timestamp) {
+        let contact =
+            conversation.and_then(|id| self.conversations.get(&id)).map(|stored| stored.conversation.contact);
+        self.events.push(Event {
+            seq: EventSeq(self.events.len() as u64 + 1),
+            at,
+            conversation,
+            contact,
+            kind,
+        });
+    }
+
+    /// Tells those who watch the log.
+    pub(super) fn publish(&self) -> EventSeq {
+        let latest = EventSeq(self.events.len() as u64);
+        if *self.latest.borrow() != latest {
+            self.latest.send_replace(latest);
+        }
+        latest
+    }
+
+    /// From now on a message can be found by Meta's id; what was parked for it arrives.
+    pub(super) fn know(
+        &mut self,
+        channel: ChannelId,
+        provider_id: &Pii<String>,
+        (conversation, message): (ConversationId, MessageId),
+    ) {
+        self.provider_ids.insert((channel, provider_id.clone()), (conversation, message));
+        let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parked)
+            .into_iter()
+            .partition(|parked| parked.channel == channel && parked.provider_id == *provider_id);
+        self.parked = others;
+        for parked in mine {
+            let event = naming(parked.event, message);
+            self.put_letter(conversation, parked.accepted_at, Letter::Inbound { message: None, event });
+        }
+    }
+
+    pub(super) fn unfinished(&self) -> HashSet<ConversationId> {
+        let busy = self.conversations.iter().filter(|(_, stored)| stored.conversation.is_busy());
+        let letters = self.inbox.keys().chain(self.outbox.keys()).map(|(id, _)| *id);
+        busy.map(|(id, _)| *id).chain(letters).collect()
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        let counts = [
+            self.dedup.len(),
+            self.addresses.len(),
+            self.contacts.len(),
+            self.conversations.len(),
+            self.inbox.len(),
+            self.parked.len(),
+            self.outbox.len(),
+            self.messages.len(),
+            self.provider_ids.len(),
+            self.turns.len(),
+            self.dead_letters.len(),
+            self.events.len(),
+            self.settings.len(),
+        ];
+        counts.iter().map(|count| *count as u64).sum()
+    }
+}
+
+/// A status, saying which message of ours it is about.
+pub(super) fn naming(mut event: InboundEvent, ours: MessageId) -> InboundEvent {
+    if let InboundKind::StatusChanged { message, .. } = &mut event.kind {
+        *message = Some(ours);
+    }
+    event
+}

@@ -1,0 +1,172 @@
+//! One step of a conversation, and facts beside it.
+
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::conversation::Epoch;
+use iassistance_domain::delivery::Delivery;
+use iassistance_domain::event::{DeadLetter, EventKind, EventSeq};
+use iassistance_domain::id::{ContactId, ConversationId, MessageId};
+use iassistance_domain::message::Message;
+use iassistance_domain::{Pii, Timestamp};
+
+use super::keys::{self, ASSISTANT, Fence, Home, Known};
+use super::space::{Read, Result};
+use super::tx::{Owner, Tx};
+use crate::commit::ConversationCommit;
+use crate::error::StorageError;
+
+impl Tx<'_> {
+    /// Writes one step; of a turn, if its epoch still holds.
+    pub(super) fn commit(
+        &mut self,
+        commit: ConversationCommit,
+        turn: Option<Epoch>,
+        now: Timestamp,
+    ) -> Result<EventSeq> {
+        let id = commit.conversation.id;
+        let fence = self.fence(id)?;
+        if fence.revision != commit.revision || turn.is_some_and(|epoch| epoch != fence.epoch) {
+            return Err(StorageError::Stale);
+        }
+        self.put_state(&commit, &fence)?;
+        for seq in commit.acknowledge {
+            if self.remove(&keys::letter(id, seq))? {
+                self.counters.letters = self.counters.letters.saturating_sub(1);
+            }
+        }
+        for message in commit.messages {
+            self.put_message(&message, id, &fence)?;
+        }
+        for (message, report, provider_id) in commit.deliveries {
+            self.advance((id, message), &report, provider_id, &fence)?;
+        }
+        for message in commit.outbox_done {
+            self.remove_from_outbox(id, message)?;
+        }
+        for entry in commit.outbox {
+            self.append_to_outbox(id, fence.contact, &entry)?;
+        }
+        for turn in commit.turns {
+            self.put(&keys::turn(id, turn.id), Owner::Tenant, &turn)?;
+        }
+        for letter in commit.dead_letters {
+            self.put(&keys::dead_letter(letter.id), Owner::Tenant, &letter)?;
+        }
+        self.record_all(Some((id, fence.contact)), commit.events, now)
+    }
+
+    fn put_state(&mut self, commit: &ConversationCommit, fence: &Fence) -> Result<()> {
+        let conversation = &commit.conversation;
+        let id = conversation.id;
+        let next = Fence {
+            revision: fence.revision + 1,
+            epoch: conversation.epoch(),
+            floor: conversation.floor(),
+            ..*fence
+        };
+        self.put(&keys::conversation(id), Owner::Contact(fence.contact), conversation)?;
+        self.put(&keys::fence(id), Owner::Tenant, &next)?;
+        let busy = keys::busy(id);
+        match (conversation.is_busy(), self.has(&busy)?) {
+            (true, false) => self.put(&busy, Owner::Tenant, &()),
+            (false, true) => self.remove(&busy).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn put_message(&mut self, message: &Message, conversation: ConversationId, fence: &Fence) -> Result<()> {
+        let home = Home { conversation, channel: fence.channel, contact: fence.contact };
+        self.put(&keys::message(conversation, message.id), Owner::Contact(fence.contact), message)?;
+        self.put(&keys::home(message.id), Owner::Tenant, &home)?;
+        match &message.provider_id {
+            Some(provider_id) => {
+                let known = Known { message: message.id, conversation, contact: fence.contact };
+                self.know(fence.channel, provider_id, known)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a report on a message of ours into account.
+    fn advance(
+        &mut self,
+        (conversation, id): (ConversationId, MessageId),
+        report: &Delivery,
+        provider_id: Option<Pii<String>>,
+        fence: &Fence,
+    ) -> Result<()> {
+        let key = keys::message(conversation, id);
+        let Some(mut message) = self.get(&key)? else { return Ok(()) };
+        let Some(delivery) = &mut message.delivery else { return Ok(()) };
+        let moved = delivery.advance(report);
+        let named = provider_id.is_some() && message.provider_id != provider_id;
+        if named {
+            message.provider_id.clone_from(&provider_id);
+        }
+        if moved || named {
+            self.put(&key, Owner::Contact(fence.contact), &message)?;
+        }
+        match provider_id {
+            Some(provider_id) => {
+                let known = Known { message: id, conversation, contact: fence.contact };
+                self.know(fence.channel, &provider_id, known)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Appends facts that belong to no step of a conversation.
+    pub(super) fn append(
+        &mut self,
+        conversation: Option<ConversationId>,
+        events: Vec<EventKind>,
+        now: Timestamp,
+    ) -> Result<EventSeq> {
+        let about = match conversation {
+            Some(id) => Some((id, self.fence(id)?.contact)),
+            None => None,
+        };
+        self.record_all(about, events, now)
+    }
+
+    /// Puts a dead letter and the event that tells of it.
+    pub(super) fn put_dead_letter(
+        &mut self,
+        letter: &DeadLetter,
+        event: EventKind,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.append(Some(letter.conversation), vec![event], now)?;
+        self.put(&keys::dead_letter(letter.id), Owner::Tenant, letter)
+    }
+
+    /// Stores the next version of the assistant's settings.
+    pub(super) fn put_assistant(
+        &mut self,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        if expected.is_some_and(|expected| expected != self.counters.settings) {
+            return Err(StorageError::Stale);
+        }
+        self.counters.settings += 1;
+        let version = AssistantSettingsVersion { version: self.counters.settings, settings };
+        self.put(&ASSISTANT.key().number(version.version), Owner::Tenant, &version)?;
+        Ok(version)
+    }
+
+    pub(super) fn fence(&self, id: ConversationId) -> Result<Fence> {
+        self.get(&keys::fence(id))?.ok_or(StorageError::NotFound("conversation"))
+    }
+
+    fn record_all(
+        &mut self,
+        about: Option<(ConversationId, ContactId)>,
+        events: Vec<EventKind>,
+        now: Timestamp,
+    ) -> Result<EventSeq> {
+        for event in events {
+            self.record(about, event, now)?;
+        }
+        Ok(EventSeq(self.counters.event))
+    }
+}

@@ -1,0 +1,341 @@
+//! Every kind of record and its key: kind byte ‖ big-endian parts.
+//!
+//! | kind | tree | key after the kind byte | record |
+//! |---|---|---|---|
+//! | 1 subject key | tenant | contact | the contact's key, wrapped |
+//! | 2 contact | tenant | contact | [`Contact`] |
+//! | 3 address | tenant | channel ‖ hash of part and value | [`Addressee`] |
+//! | 4 conversation | tenant | conversation | [`Conversation`] |
+//! | 5 fence | tenant | conversation | [`Fence`] |
+//! | 6 busy | tenant | conversation | nothing: it is there or not |
+//! | 7 inbox | tenant | conversation ‖ seq | [`StoredLetter`] |
+//! | 8 outbox | tenant | conversation ‖ order ‖ message | [`OutboxEntry`] |
+//! | 9 message | tenant | conversation ‖ message | [`Message`] |
+//! | 10 message's home | tenant | message | [`Home`] |
+//! | 11 provider id | tenant | hash of channel and id | [`Known`] |
+//! | 12 parked | tenant | hash of channel and id ‖ seq | [`Parked`] |
+//! | 13 parked since | tenant | moment ‖ seq ‖ hash | nothing |
+//! | 14 dedup | tenant | hash of channel and key | nothing |
+//! | 15 dedup since | tenant | moment ‖ hash | nothing |
+//! | 16 turn | tenant | conversation ‖ turn | [`TurnRecord`] |
+//! | 17 dead letter | tenant | dead letter | [`DeadLetter`] |
+//! | 18 event | tenant | seq | [`Event`] |
+//! | 19 assistant | tenant | version | [`AssistantSettingsVersion`] |
+//! | 64 tenant | platform | tenant | [`Tenant`] |
+//! | 65 Meta app | platform | app | [`MetaApp`] |
+//! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
+//! | 67 channel address | platform | hash of kind and address | [`ChannelOwner`] |
+//! | 68 API key | platform | key | [`ApiKey`] |
+//! | 69 unrouted | platform | seq ‖ hash | [`Unrouted`] |
+//! | 70 unrouted seen | platform | hash of address and key | nothing |
+//!
+//! A number is never used for another kind; one that is retired stays in this table. A record's
+//! schema goes up when its JSON changes so that older ones must be read differently.
+//!
+//! Nothing personal is in a key: phone numbers, Meta's ids and dedup texts are there as hashes that
+//! only the tenant's key makes.
+
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp};
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::{Conversation, Epoch};
+use iassistance_domain::event::{DeadLetter, Event};
+use iassistance_domain::id::{
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TenantId, TurnId,
+};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::key::ApiKey;
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::tenant::Tenant;
+use iassistance_domain::turn::TurnRecord;
+
+use crate::commit::Letter;
+
+/// Bytes of a keyed hash in a key: two of 2^64 records agree by chance.
+pub(super) const HASH_BYTES: usize = 16;
+/// The longest key: kind ‖ id ‖ number ‖ id.
+const KEY_BYTES_MAX: usize = 1 + 16 + 8 + 16;
+
+pub(super) type Hash = [u8; HASH_BYTES];
+
+/// A kind of record, and what its records hold.
+pub(super) struct Kind<T> {
+    pub(super) code: u8,
+    pub(super) name: &'static str,
+    pub(super) schema: u16,
+    holds: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Kind<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Kind<T> {}
+
+impl<T> Kind<T> {
+    const fn new(code: u8, name: &'static str, schema: u16) -> Self {
+        Self { code, name, schema, holds: PhantomData }
+    }
+
+    /// The beginning of every key of this kind.
+    pub(super) fn key(self) -> Key<T> {
+        let mut bytes = [0; KEY_BYTES_MAX];
+        bytes[0] = self.code;
+        Key { kind: self, bytes, length: 1 }
+    }
+}
+
+/// A key, or the beginning of the keys of some records.
+pub(super) struct Key<T> {
+    pub(super) kind: Kind<T>,
+    bytes: [u8; KEY_BYTES_MAX],
+    length: usize,
+}
+
+impl<T> Key<T> {
+    fn with(mut self, part: &[u8]) -> Self {
+        let end = self.length + part.len();
+        self.bytes[self.length..end].copy_from_slice(part);
+        self.length = end;
+        self
+    }
+
+    /// With an id or a hash.
+    pub(super) fn id(self, id: [u8; 16]) -> Self {
+        self.with(&id)
+    }
+
+    /// With a number.
+    pub(super) fn number(self, number: u64) -> Self {
+        self.with(&number.to_be_bytes())
+    }
+
+    /// With a moment; earlier ones sort first, those before 1970 too.
+    pub(super) fn moment(self, at: Timestamp) -> Self {
+        self.number(at.as_millis().cast_unsigned() ^ (1 << 63))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The 16 bytes that stand `at` in a key.
+pub(super) fn id_in(key: &[u8], at: usize) -> Option<[u8; 16]> {
+    key.get(at..).and_then(|rest| rest.first_chunk()).copied()
+}
+
+/// The number that stands `at` in a key.
+pub(super) fn number_in(key: &[u8], at: usize) -> Option<u64> {
+    key.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The moment that stands `at` in a key.
+pub(super) fn moment_in(key: &[u8], at: usize) -> Option<Timestamp> {
+    number_in(key, at).map(|number| Timestamp::from_millis((number ^ (1 << 63)).cast_signed()))
+}
+
+macro_rules! kinds {
+    ($($constant:ident: $record:ty = $code:literal, $name:literal, schema $schema:literal;)*) => {
+        $(pub(super) const $constant: Kind<$record> = Kind::new($code, $name, $schema);)*
+
+        /// The name of the kind that a key begins with, and whether `plaintext` is a record of it.
+        pub(super) fn inspect(key: &[u8], plaintext: &[u8]) -> (&'static str, bool) {
+            match key.first() {
+                $(Some(&$code) => ($name, serde_json::from_slice::<$record>(plaintext).is_ok()),)*
+                _ => ("unknown", false),
+            }
+        }
+    };
+}
+
+/// A subject key's code: its records are wrapped keys, not JSON.
+pub(super) const SUBJECT_KEY: Kind<Vec<u8>> = Kind::new(1, "subject_key", 1);
+
+kinds! {
+    CONTACT: Contact = 2, "contact", schema 1;
+    ADDRESS: Addressee = 3, "address", schema 1;
+    CONVERSATION: Conversation = 4, "conversation", schema 1;
+    FENCE: Fence = 5, "fence", schema 1;
+    BUSY: () = 6, "busy", schema 1;
+    INBOX: StoredLetter = 7, "inbox", schema 1;
+    OUTBOX: OutboxEntry = 8, "outbox", schema 1;
+    MESSAGE: Message = 9, "message", schema 1;
+    HOME: Home = 10, "message_home", schema 1;
+    PROVIDER: Known = 11, "provider_id", schema 1;
+    PARKED: Parked = 12, "parked", schema 1;
+    PARKED_SINCE: () = 13, "parked_since", schema 1;
+    DEDUP: () = 14, "dedup", schema 1;
+    DEDUP_SINCE: () = 15, "dedup_since", schema 1;
+    TURN: TurnRecord = 16, "turn", schema 1;
+    DEAD_LETTER: DeadLetter = 17, "dead_letter", schema 1;
+    EVENT: Event = 18, "event", schema 1;
+    ASSISTANT: AssistantSettingsVersion = 19, "assistant", schema 1;
+    TENANT: Tenant = 64, "tenant", schema 1;
+    META_APP: MetaApp = 65, "meta_app", schema 1;
+    CHANNEL: Channel = 66, "channel", schema 1;
+    CHANNEL_ADDRESS: ChannelOwner = 67, "channel_address", schema 1;
+    API_KEY: ApiKey = 68, "api_key", schema 1;
+    UNROUTED: Unrouted = 69, "unrouted", schema 1;
+    UNROUTED_SEEN: () = 70, "unrouted_seen", schema 1;
+}
+
+/// Whose address it is.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Addressee {
+    pub(super) contact: ContactId,
+    pub(super) conversation: ConversationId,
+}
+
+/// What decides about a conversation's writes and sends, apart from it so that it is read fast.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Fence {
+    pub(super) revision: u64,
+    pub(super) epoch: Epoch,
+    pub(super) floor: Epoch,
+    pub(super) channel: ChannelId,
+    pub(super) contact: ContactId,
+}
+
+/// Where a message is.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Home {
+    pub(super) conversation: ConversationId,
+    pub(super) channel: ChannelId,
+    pub(super) contact: ContactId,
+}
+
+/// The message that Meta's id stands for.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) message: MessageId,
+    pub(super) conversation: ConversationId,
+    pub(super) contact: ContactId,
+}
+
+/// A letter at rest.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredLetter {
+    pub(super) accepted_at: Timestamp,
+    pub(super) letter: Letter,
+}
+
+/// A status whose message is not known.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Parked {
+    pub(super) accepted_at: Timestamp,
+    pub(super) event: InboundEvent,
+}
+
+/// Whose channel has an address.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct ChannelOwner {
+    pub(super) tenant: TenantId,
+    pub(super) channel: ChannelId,
+}
+
+/// An event of an address that nobody connected.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Unrouted {
+    pub(super) at: Timestamp,
+    pub(super) external_id: String,
+    pub(super) event: InboundEvent,
+}
+
+macro_rules! keys_of_one_id {
+    ($($name:ident($id:ty) -> $record:ty = $kind:ident;)*) => {$(
+        pub(super) fn $name(id: $id) -> Key<$record> {
+            $kind.key().id(id.to_bytes())
+        }
+    )*};
+}
+
+keys_of_one_id! {
+    subject_key(ContactId) -> Vec<u8> = SUBJECT_KEY;
+    contact(ContactId) -> Contact = CONTACT;
+    conversation(ConversationId) -> Conversation = CONVERSATION;
+    fence(ConversationId) -> Fence = FENCE;
+    busy(ConversationId) -> () = BUSY;
+    letters(ConversationId) -> StoredLetter = INBOX;
+    outbox(ConversationId) -> OutboxEntry = OUTBOX;
+    messages(ConversationId) -> Message = MESSAGE;
+    home(MessageId) -> Home = HOME;
+    turns(ConversationId) -> TurnRecord = TURN;
+    dead_letter(DeadLetterId) -> DeadLetter = DEAD_LETTER;
+    tenant(TenantId) -> Tenant = TENANT;
+    meta_app(MetaAppId) -> MetaApp = META_APP;
+    channels(TenantId) -> Channel = CHANNEL;
+    api_key(ApiKeyId) -> ApiKey = API_KEY;
+}
+
+pub(super) fn letter(conversation: ConversationId, seq: u64) -> Key<StoredLetter> {
+    letters(conversation).number(seq)
+}
+
+pub(super) fn outbox_entry(conversation: ConversationId, order: u64, message: MessageId) -> Key<OutboxEntry> {
+    outbox(conversation).number(order).id(message.to_bytes())
+}
+
+pub(super) fn message(conversation: ConversationId, id: MessageId) -> Key<Message> {
+    messages(conversation).id(id.to_bytes())
+}
+
+pub(super) fn turn(conversation: ConversationId, id: TurnId) -> Key<TurnRecord> {
+    turns(conversation).id(id.to_bytes())
+}
+
+pub(super) fn event(seq: u64) -> Key<Event> {
+    EVENT.key().number(seq)
+}
+
+pub(super) fn channel(tenant: TenantId, id: ChannelId) -> Key<Channel> {
+    channels(tenant).id(id.to_bytes())
+}
+
+/// What is hashed for a channel's address.
+pub(super) fn address_text(address: &ChannelAddress) -> String {
+    format!("{}/{}", address.kind.name(), address.external_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_sort_as_what_they_are_made_of(a: (i64, u64), b: (i64, u64)) {
+            let key = |(at, seq): (i64, u64)| {
+                PARKED_SINCE.key().moment(Timestamp::from_millis(at)).number(seq).bytes().to_vec()
+            };
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+            prop_assert_eq!(moment_in(&key(a), 1), Some(Timestamp::from_millis(a.0)));
+            prop_assert_eq!(number_in(&key(a), 9), Some(a.1));
+        }
+
+        #[test]
+        fn what_is_in_a_key_can_be_read_again(conversation: [u8; 16], order: u64, message: [u8; 16]) {
+            let conversation = ConversationId::from_bytes(conversation);
+            let key = outbox_entry(conversation, order, MessageId::from_bytes(message));
+            prop_assert_eq!(id_in(key.bytes(), 1), Some(conversation.to_bytes()));
+            prop_assert_eq!(number_in(key.bytes(), 17), Some(order));
+            prop_assert_eq!(id_in(key.bytes(), 25), Some(message));
+            prop_assert!(key.bytes().starts_with(outbox(conversation).bytes()));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_cut_short_has_no_parts() {
+        assert_eq!(id_in(&[1, 2, 3], 1), None);
+        assert_eq!(number_in(&[1], 5), None);
+    }
+}

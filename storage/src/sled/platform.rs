@@ -1,0 +1,280 @@
+//! What belongs to no tenant, and the door to what belongs to one.
+
+use std::sync::{Arc, PoisonError};
+
+use ::sled::IVec;
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::id::{ApiKeyId, MetaAppId, TenantId};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::key::ApiKey;
+use iassistance_domain::pii::Deliver;
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::{Pii, Timestamp};
+use iassistance_vault::{KeyRef, Keyring, TenantVault};
+
+use super::directory::{Directory, address_of};
+use super::keys::{
+    self, API_KEY, CHANNEL, CHANNEL_ADDRESS, ChannelOwner, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN,
+    Unrouted, id_in,
+};
+use super::space::{PLATFORM, Page, Read, Result, Space, open, seal, vault_error};
+use super::tenant::SledTenant;
+use super::tx::{Owner, Tx};
+use super::{Core, SledStore, blocking};
+use crate::error::StorageError;
+use crate::store::{Store, TenantStore, described};
+
+/// Dedup keys that are removed in one write at most, so that others are not held up.
+const FORGET_ROWS: usize = 1_000;
+
+/// The channels of all tenants, as they are stored. One that does not open is left out: its webhooks
+/// are kept as unrouted until it is put again.
+pub(super) fn load_directory(platform: &Space, keyring: &Keyring) -> Result<Directory> {
+    let mut directory = Directory::default();
+    for (key, sealed) in platform.rows(CHANNEL.key().bytes(), Page::First, usize::MAX)? {
+        match id_in(&key, 1).map(TenantId::from_bytes).map(|tenant| (tenant, keyring.tenant(tenant))) {
+            Some((tenant, Ok(vault))) => match open_channel(&vault, &key, &sealed) {
+                Ok(channel) => directory.put(&channel),
+                Err(error) => tracing::error!(%tenant, %error, "a channel is not connected"),
+            },
+            Some((tenant, Err(error))) => tracing::error!(%tenant, %error, "a channel is not connected"),
+            None => tracing::error!("the key of a channel is too short: it is not connected"),
+        }
+    }
+    Ok(directory)
+}
+
+/// Channels are sealed with their tenant's key.
+pub(super) fn open_channel(vault: &TenantVault, key: &[u8], sealed: &[u8]) -> Result<Channel> {
+    open(vault, PLATFORM, CHANNEL, key, KeyRef::Tenant, sealed)
+}
+
+impl Tx<'_> {
+    fn create_tenant(&mut self, tenant: &Tenant) -> Result<()> {
+        let key = keys::tenant(tenant.id);
+        if self.has(&key)? {
+            return Err(StorageError::Conflict("tenant"));
+        }
+        self.new_trees.push(tenant.id.to_bytes().to_vec());
+        self.put(&key, Owner::Tenant, tenant)
+    }
+
+    fn put_channel(&mut self, channel: &Channel, vault: &TenantVault) -> Result<()> {
+        let address_key = |tx: &Self, channel: &Channel| {
+            let text = keys::address_text(&address_of(channel));
+            CHANNEL_ADDRESS.key().id(tx.space.hash("channel address", &[text.as_bytes()]))
+        };
+        let key = keys::channel(channel.tenant, channel.id);
+        let address = address_key(self, channel);
+        let owner = ChannelOwner { tenant: channel.tenant, channel: channel.id };
+        match self.get(&address)? {
+            Some(other) if other.channel != channel.id => {
+                return Err(StorageError::Conflict("channel address"));
+            }
+            Some(_) => {}
+            None => {
+                // What does not open is replaced; its former address, then, stays taken.
+                let former = self.sealed(key.bytes())?;
+                let former = former.and_then(|sealed| open_channel(vault, key.bytes(), &sealed).ok());
+                if let Some(former) = former {
+                    self.remove(&address_key(self, &former))?;
+                }
+                self.put(&address, Owner::Tenant, &owner)?;
+            }
+        }
+        let sealed = seal(vault, PLATFORM, &key, KeyRef::Tenant, channel)?;
+        self.put_sealed(&key, sealed);
+        Ok(())
+    }
+
+    fn keep_unrouted(
+        &mut self,
+        address: Option<&ChannelAddress>,
+        event: InboundEvent,
+        unrouted_max: u64,
+        at: Timestamp,
+    ) -> Result<()> {
+        let address_text = address.map(keys::address_text).unwrap_or_default();
+        let dedup = event.dedup.reveal(Deliver).as_bytes();
+        let hash = self.space.hash("unrouted", &[address_text.as_bytes(), b"\0", dedup]);
+        let seen = UNROUTED_SEEN.key().id(hash);
+        if self.has(&seen)? {
+            return Ok(());
+        }
+        self.counters.seq += 1;
+        self.counters.unrouted += 1;
+        let external_id = address.map(|address| address.external_id.clone()).unwrap_or_default();
+        self.put(&seen, Owner::Tenant, &())?;
+        let key = UNROUTED.key().number(self.counters.seq).id(hash);
+        self.put(&key, Owner::Tenant, &Unrouted { at, external_id, event })?;
+        while self.counters.unrouted > unrouted_max {
+            let Some((oldest, _)) = self.rows(UNROUTED.key().bytes(), 1)?.pop() else { break };
+            if let Some(hash) = id_in(&oldest, 9) {
+                self.remove(&UNROUTED_SEEN.key().id(hash))?;
+            }
+            self.remove_row(&oldest)?;
+            self.counters.unrouted -= 1;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// All records of a kind that the platform has, oldest first.
+    async fn all<T: DeserializeOwned + Send + 'static>(&self, prefix: Key<T>) -> Result<Vec<T>> {
+        self.list(prefix, Page::First, usize::MAX).await
+    }
+
+    async fn list<T: DeserializeOwned + Send + 'static>(
+        &self,
+        prefix: Key<T>,
+        page: Page<'static>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        self.writer.health()?;
+        let platform = Arc::clone(&self.platform);
+        let records = blocking(move || platform.list(&prefix, page, limit)).await?;
+        Ok(records.into_iter().map(|(_, record): (IVec, T)| record).collect())
+    }
+
+    fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+        self.writer.health()?;
+        self.platform.get(key)
+    }
+
+    async fn put<T: Serialize + Send + Sync + 'static>(&self, key: Key<T>, record: T) -> Result<()> {
+        self.writer.write(&self.platform, move |tx| tx.put(&key, Owner::Tenant, &record)).await
+    }
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
+        let core = Arc::clone(&self.0);
+        core.writer.health()?;
+        let id = tenant.id;
+        if core.platform.has(&keys::tenant(id))? {
+            return Err(StorageError::Conflict("tenant"));
+        }
+        let keyring = Arc::clone(&core.keyring);
+        blocking(move || keyring.create_tenant(id).map(drop).map_err(vault_error)).await?;
+        let trees = Arc::clone(&core.trees);
+        let create = move |tx: &mut Tx<'_>| {
+            tx.create_tenant(&tenant)?;
+            tx.afterwards.push(Box::new(move || {
+                trees.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_bytes().to_vec());
+            }));
+            Ok(())
+        };
+        core.writer.write(&core.platform, create).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<Tenant>> {
+        self.0.all(TENANT.key()).await
+    }
+
+    async fn tenant(&self, tenant: TenantCtx) -> Result<Arc<dyn TenantStore>> {
+        let id = tenant.tenant();
+        let space = self.0.space(id).await?;
+        Ok(Arc::new(SledTenant { core: Arc::clone(&self.0), id, space }))
+    }
+
+    async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
+        self.0.put(keys::meta_app(app.id), app).await
+    }
+
+    async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>> {
+        self.0.one(&keys::meta_app(id))
+    }
+
+    async fn meta_apps(&self) -> Result<Vec<MetaApp>> {
+        self.0.all(META_APP.key()).await
+    }
+
+    async fn put_channel(&self, channel: Channel) -> Result<()> {
+        let core = &self.0;
+        core.writer.health()?;
+        if !core.platform.has(&keys::tenant(channel.tenant))? {
+            return Err(StorageError::NoSuchTenant(channel.tenant));
+        }
+        let vault = core.keyring.tenant(channel.tenant).map_err(vault_error)?;
+        let directory = Arc::clone(&core.directory);
+        let owner = directory.read().unwrap_or_else(PoisonError::into_inner).owner(channel.id);
+        if owner.is_some_and(|owner| owner != channel.tenant) {
+            return Err(StorageError::Conflict("channel"));
+        }
+        let put = move |tx: &mut Tx<'_>| {
+            tx.put_channel(&channel, &vault)?;
+            tx.afterwards.push(Box::new(move || {
+                directory.write().unwrap_or_else(PoisonError::into_inner).put(&channel);
+            }));
+            Ok(())
+        };
+        core.writer.write(&core.platform, put).await
+    }
+
+    fn route(&self, address: &ChannelAddress) -> Option<Route> {
+        self.0.directory.read().unwrap_or_else(PoisonError::into_inner).route(address)
+    }
+
+    async fn put_api_key(&self, key: ApiKey) -> Result<()> {
+        self.0.put(keys::api_key(key.id), key).await
+    }
+
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        self.0.one(&keys::api_key(id))
+    }
+
+    async fn api_keys(&self) -> Result<Vec<ApiKey>> {
+        self.0.all(API_KEY.key()).await
+    }
+
+    async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()> {
+        let core = Arc::clone(&self.0);
+        let keep = move |tx: &mut Tx<'_>| {
+            tx.keep_unrouted(address.as_ref(), event, core.limits.unrouted_max, core.clock.now())
+        };
+        self.0.writer.write(&self.0.platform, keep).await
+    }
+
+    async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>> {
+        let kept = self.0.list(UNROUTED.key(), Page::Last, limit).await?;
+        let shown = kept.into_iter().map(|kept| {
+            let (kind, text) = described(&kept.event);
+            (kept.at, kept.external_id, kind, text)
+        });
+        Ok(shown.collect())
+    }
+
+    async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64> {
+        let mut forgotten = 0;
+        for tenant in self.tenants().await? {
+            let space = self.0.space(tenant.id).await?;
+            loop {
+                let forget = move |tx: &mut Tx<'_>| tx.forget_before(before, FORGET_ROWS);
+                let (some, more) = self.0.writer.write(&space, forget).await?;
+                forgotten += some;
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn health(&self) -> Result<()> {
+        self.0.writer.health()
+    }
+
+    async fn close(&self) {
+        self.0.writer.close().await;
+    }
+
+    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
+        self.0.check(progress).await
+    }
+}

@@ -1,0 +1,357 @@
+//! One tree with its keys: reading and sealing, the same for what is stored and for a write that is
+//! being put together.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use ::sled::{IVec, Tree};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use iassistance_domain::event::EventSeq;
+use iassistance_domain::id::{ContactId, TenantId};
+use iassistance_vault::{KeyRef, Place, SubjectKey, TenantVault, VaultError, subject_of};
+
+use super::keys::{
+    self, ASSISTANT, EVENT, HASH_BYTES, Hash, INBOX, Key, Kind, OUTBOX, PARKED_SINCE, UNROUTED, number_in,
+};
+use crate::error::StorageError;
+
+pub(super) type Result<T> = std::result::Result<T, StorageError>;
+/// A key and its sealed record.
+pub(super) type Row = (IVec, IVec);
+
+/// Whose tree it is: a tenant's, or the platform's.
+pub(super) type SpaceId = Option<TenantId>;
+
+/// What the platform's tree is called, on the disk and in seals.
+pub(super) const PLATFORM: &str = "platform";
+
+/// How many contacts' keys each half of the cache may hold, and the halves: what was used lately is
+/// in the young one; when that is full it becomes the old one, whose keys are forgotten.
+pub(super) struct KeyCache {
+    half_max: usize,
+    halves: Mutex<[KeysInUse; 2]>,
+}
+
+type KeysInUse = HashMap<(SpaceId, ContactId), Arc<SubjectKey>>;
+
+impl KeyCache {
+    pub(super) fn new(keys_max: usize) -> Self {
+        Self { half_max: (keys_max / 2).max(1), halves: Mutex::default() }
+    }
+
+    fn get(&self, id: &(SpaceId, ContactId)) -> Option<Arc<SubjectKey>> {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = halves[0].get(id) {
+            return Some(Arc::clone(key));
+        }
+        let key = halves[1].remove(id)?;
+        self.insert(&mut halves, *id, &key);
+        Some(key)
+    }
+
+    fn put(&self, id: (SpaceId, ContactId), key: &Arc<SubjectKey>) {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        self.insert(&mut halves, id, key);
+    }
+
+    fn insert(&self, halves: &mut [KeysInUse; 2], id: (SpaceId, ContactId), key: &Arc<SubjectKey>) {
+        if halves[0].len() >= self.half_max {
+            halves[1] = std::mem::take(&mut halves[0]);
+        }
+        halves[0].insert(id, Arc::clone(key));
+    }
+}
+
+/// What counts up in a tree. Restored from its records when it is opened; the writer alone changes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// The last number given to a letter, a parked status or an unrouted event.
+    pub(super) seq: u64,
+    /// Letters in all inboxes.
+    pub(super) letters: u64,
+    /// Statuses that are parked.
+    pub(super) parked: u64,
+    /// Unrouted events that are kept.
+    pub(super) unrouted: u64,
+    /// The last place given in an outbox.
+    pub(super) order: u64,
+    /// The last place in the log.
+    pub(super) event: u64,
+    /// The version of the assistant's settings.
+    pub(super) settings: u64,
+}
+
+/// One tree with the keys of its owner.
+pub(super) struct Space {
+    pub(super) id: SpaceId,
+    /// What a seal calls the tree.
+    pub(super) name: String,
+    pub(super) tree: Tree,
+    pub(super) vault: TenantVault,
+    pub(super) contact_keys: Arc<KeyCache>,
+    /// Held for writing while a group is applied, so that nothing reads half of one.
+    pub(super) whole: RwLock<()>,
+    pub(super) latest_event: watch::Sender<EventSeq>,
+    counters: Mutex<Counters>,
+}
+
+impl Space {
+    /// Opens a tree that is there, and counts what is in it. Blocking.
+    pub(super) fn open(
+        id: SpaceId,
+        tree: Tree,
+        vault: TenantVault,
+        contact_keys: Arc<KeyCache>,
+    ) -> Result<Self> {
+        let counters = count(&tree)?;
+        Ok(Self {
+            id,
+            name: id.map_or_else(|| PLATFORM.to_owned(), |tenant| tenant.to_string()),
+            tree,
+            vault,
+            contact_keys,
+            whole: RwLock::new(()),
+            latest_event: watch::Sender::new(EventSeq(counters.event)),
+            counters: Mutex::new(counters),
+        })
+    }
+
+    pub(super) fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A hash for keys that stands for `parts`, made with this tenant's key.
+    pub(super) fn hash(&self, label: &str, parts: &[&[u8]]) -> Hash {
+        let hashed = match parts {
+            [one] => self.vault.hash(label, one),
+            parts => self.vault.hash(label, &parts.concat()),
+        };
+        let mut short = [0; HASH_BYTES];
+        short.copy_from_slice(&hashed[..HASH_BYTES]);
+        short
+    }
+
+    /// The rows whose keys begin with `prefix`: after `after` upwards, or before `before` downwards;
+    /// at most `limit`. None of them belongs to a write that is half applied. Blocking.
+    pub(super) fn rows(&self, prefix: &[u8], page: Page<'_>, limit: usize) -> Result<Vec<Row>> {
+        let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        let rows: ::sled::Result<Vec<_>> = match page {
+            Page::First => self.tree.scan_prefix(prefix).take(limit).collect(),
+            Page::Last => self.tree.scan_prefix(prefix).rev().take(limit).collect(),
+            Page::After(key) => {
+                let mut above = key.to_vec();
+                above.push(0);
+                within(self.tree.range(above..), prefix).take(limit).collect()
+            }
+            Page::Before(key) => within(self.tree.range(..key).rev(), prefix).take(limit).collect(),
+        };
+        rows.map_err(broken("reading"))
+    }
+
+    /// The records whose keys begin with `prefix`, with their keys. Those that do not open are left
+    /// out and counted. Blocking.
+    pub(super) fn list<T: DeserializeOwned>(
+        &self,
+        prefix: &Key<T>,
+        page: Page<'_>,
+        limit: usize,
+    ) -> Result<Vec<(IVec, T)>> {
+        let upwards = matches!(page, Page::First | Page::After(_));
+        let mut found = Vec::new();
+        let mut last: Option<IVec> = None;
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let rest = match &last {
+                None => page,
+                Some(last) if upwards => Page::After(last),
+                Some(last) => Page::Before(last),
+            };
+            let rows = self.rows(prefix.bytes(), rest, wanted)?;
+            let ended = rows.len() < wanted;
+            last = rows.last().map(|(key, _)| key.clone());
+            found.extend(rows.into_iter().filter_map(|(key, sealed)| {
+                let record = self.open_record(prefix.kind, &key, &sealed).ok()?;
+                Some((key, record))
+            }));
+            if ended {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Where a list begins, and which way it goes from there.
+#[derive(Clone, Copy)]
+pub(super) enum Page<'a> {
+    /// At the first, upwards.
+    First,
+    /// At the last, downwards.
+    Last,
+    /// After this key, upwards.
+    After(&'a [u8]),
+    /// Before this key, downwards.
+    Before(&'a [u8]),
+}
+
+/// The rows while their keys begin with `prefix`.
+pub(super) fn within<'a>(
+    rows: impl Iterator<Item = ::sled::Result<Row>> + 'a,
+    prefix: &'a [u8],
+) -> impl Iterator<Item = ::sled::Result<Row>> + 'a {
+    rows.take_while(move |row| row.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+}
+
+/// What a reader needs: a write that is being put together sees its own changes.
+pub(super) trait Read {
+    /// The tree and its keys.
+    fn space(&self) -> &Space;
+    /// The sealed record at a key.
+    fn sealed(&self, key: &[u8]) -> Result<Option<IVec>>;
+
+    /// The record at a key.
+    fn get<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+        let Some(sealed) = self.sealed(key.bytes())? else { return Ok(None) };
+        self.open_record(key.kind, key.bytes(), &sealed).map(Some)
+    }
+
+    /// The record at a key, or nothing if it does not open: for what can be made anew.
+    fn get_readable<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+        match self.get(key) {
+            Err(StorageError::Damaged { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Whether there is a record at a key.
+    fn has<T>(&self, key: &Key<T>) -> Result<bool> {
+        self.sealed(key.bytes()).map(|sealed| sealed.is_some())
+    }
+
+    /// Opens a sealed record.
+    fn open_record<T: DeserializeOwned>(&self, kind: Kind<T>, key: &[u8], sealed: &[u8]) -> Result<T> {
+        let space = self.space();
+        let subject = subject_of(sealed).map(|contact| self.subject_key(contact)).transpose();
+        let opened = subject.and_then(|subject| {
+            let key_ref = subject.as_deref().map_or(KeyRef::Tenant, KeyRef::Subject);
+            open(&space.vault, &space.name, kind, key, key_ref, sealed)
+        });
+        opened.inspect_err(|error| {
+            if matches!(error, StorageError::Damaged { .. }) {
+                metrics::counter!("iassistance_storage_damaged_total", "kind" => kind.name).increment(1);
+                tracing::error!(kind = kind.name, tree = space.name, "a record does not open");
+            }
+        })
+    }
+
+    /// A contact's key.
+    fn subject_key(&self, contact: ContactId) -> Result<Arc<SubjectKey>> {
+        let space = self.space();
+        let id = (space.id, contact);
+        if let Some(key) = space.contact_keys.get(&id) {
+            return Ok(key);
+        }
+        let damaged = StorageError::Damaged { kind: keys::SUBJECT_KEY.name };
+        let wrapped = self.sealed(keys::subject_key(contact).bytes())?.ok_or_else(|| damaged.clone())?;
+        let key = match space.vault.unwrap_subject_key(contact, &wrapped) {
+            Ok(key) => Arc::new(key),
+            Err(VaultError::NoSuchTenant(tenant)) => return Err(StorageError::NoSuchTenant(tenant)),
+            Err(_) => return Err(damaged),
+        };
+        space.contact_keys.put(id, &key);
+        Ok(key)
+    }
+}
+
+impl Read for Space {
+    fn space(&self) -> &Space {
+        self
+    }
+
+    fn sealed(&self, key: &[u8]) -> Result<Option<IVec>> {
+        self.tree.get(key).map_err(broken("reading"))
+    }
+}
+
+/// Opens a record with the key that it needs.
+pub(super) fn open<T: DeserializeOwned>(
+    vault: &TenantVault,
+    tree: &str,
+    kind: Kind<T>,
+    key: &[u8],
+    key_ref: KeyRef<'_>,
+    sealed: &[u8],
+) -> Result<T> {
+    let damaged = || StorageError::Damaged { kind: kind.name };
+    let opened = match vault.open(Place { tree, key, schema: kind.schema }, key_ref, sealed) {
+        Ok(opened) => opened,
+        Err(VaultError::NoSuchTenant(tenant)) => return Err(StorageError::NoSuchTenant(tenant)),
+        Err(_) => return Err(damaged()),
+    };
+    if opened.schema != kind.schema {
+        return Err(damaged());
+    }
+    serde_json::from_slice(&opened.plaintext).map_err(|_| damaged())
+}
+
+/// Seals a record for its key.
+pub(super) fn seal<T: Serialize>(
+    vault: &TenantVault,
+    tree: &str,
+    key: &Key<T>,
+    key_ref: KeyRef<'_>,
+    record: &T,
+) -> Result<IVec> {
+    let plaintext = serde_json::to_vec(record).map_err(|_| StorageError::Damaged { kind: key.kind.name })?;
+    let place = Place { tree, key: key.bytes(), schema: key.kind.schema };
+    vault.seal(place, key_ref, &plaintext).map(IVec::from).map_err(vault_error)
+}
+
+/// What storage says when keys cannot be had.
+pub(super) fn vault_error(error: VaultError) -> StorageError {
+    match error {
+        VaultError::NoSuchTenant(tenant) => StorageError::NoSuchTenant(tenant),
+        other => StorageError::Vault(other.to_string()),
+    }
+}
+
+/// What storage says when the database fails.
+pub(super) fn broken(doing: &'static str) -> impl Fn(::sled::Error) -> StorageError {
+    move |error| StorageError::Disk { doing, reason: error.to_string() }
+}
+
+fn count(tree: &Tree) -> Result<Counters> {
+    let mut counters = Counters::default();
+    let mut each = |prefix: u8, act: &mut dyn FnMut(&mut Counters, &[u8])| -> Result<()> {
+        for key in tree.scan_prefix([prefix]).keys() {
+            act(&mut counters, &key.map_err(broken("counting what is stored"))?);
+        }
+        Ok(())
+    };
+    each(INBOX.code, &mut |counters, key| {
+        counters.letters += 1;
+        counters.seq = counters.seq.max(number_in(key, 17).unwrap_or_default());
+    })?;
+    each(PARKED_SINCE.code, &mut |counters, key| {
+        counters.parked += 1;
+        counters.seq = counters.seq.max(number_in(key, 9).unwrap_or_default());
+    })?;
+    each(UNROUTED.code, &mut |counters, key| {
+        counters.unrouted += 1;
+        counters.seq = counters.seq.max(number_in(key, 1).unwrap_or_default());
+    })?;
+    each(OUTBOX.code, &mut |counters, key| {
+        counters.order = counters.order.max(number_in(key, 17).unwrap_or_default());
+    })?;
+    let last = |prefix: u8| -> Result<u64> {
+        let row =
+            tree.scan_prefix([prefix]).next_back().transpose().map_err(broken("counting what is stored"))?;
+        Ok(row.and_then(|(key, _)| number_in(&key, 1)).unwrap_or_default())
+    };
+    counters.event = last(EVENT.code)?;
+    counters.settings = last(ASSISTANT.code)?;
+    Ok(counters)
+}

@@ -1,0 +1,300 @@
+//! The door to one tenant's data.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::Channel;
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::id::{
+    ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TenantId, TurnId,
+};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::turn::TurnRecord;
+
+use super::accept::Circumstances;
+use super::keys::{
+    self, ASSISTANT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, INBOX, Key, OUTBOX, id_in, number_in,
+};
+use super::platform::open_channel;
+use super::space::{Page, Read, Result, Space};
+use super::tx::Tx;
+use super::{Core, blocking};
+use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::error::StorageError;
+use crate::store::{Dispatch, TenantStore};
+
+pub(super) struct SledTenant {
+    pub(super) core: Arc<Core>,
+    pub(super) id: TenantId,
+    pub(super) space: Arc<Space>,
+}
+
+impl SledTenant {
+    async fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.core.writer.write(&self.space, work).await
+    }
+
+    /// A write that is told the time at which it is made.
+    async fn write_at<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>, Timestamp) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let clock = Arc::clone(&self.core.clock);
+        self.write(move |tx| work(tx, clock.now())).await
+    }
+
+    fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+        self.core.writer.health()?;
+        self.space.get(key)
+    }
+
+    async fn scan<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Space) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.core.writer.health()?;
+        let space = Arc::clone(&self.space);
+        blocking(move || read(&space)).await
+    }
+
+    /// Records downwards from the one at `before`, without itself.
+    async fn newest<T: DeserializeOwned + Send + 'static>(
+        &self,
+        prefix: Key<T>,
+        before: Option<Key<T>>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        self.scan(move |space| {
+            let page = before.as_ref().map_or(Page::Last, |before| Page::Before(before.bytes()));
+            Ok(space.list(&prefix, page, limit)?.into_iter().map(|(_, record)| record).collect())
+        })
+        .await
+    }
+}
+
+/// The conversations that have a record of one of `kinds`, in order after `after`. Seeks from one to
+/// the next, so a conversation with many letters costs no more than one with one.
+fn having(
+    space: &Space,
+    kinds: [u8; 3],
+    after: Option<ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>> {
+    let next = |kind: u8, after: Option<ConversationId>| -> Result<Option<ConversationId>> {
+        // Above every key of that conversation: the longest is kind ‖ id ‖ number ‖ id.
+        let above = after.map(|id| [&[kind][..], &id.to_bytes(), &[u8::MAX; 25]].concat());
+        let page = above.as_deref().map_or(Page::First, Page::After);
+        let row = space.rows(&[kind], page, 1)?.pop();
+        Ok(row.and_then(|(key, _)| id_in(&key, 1)).map(ConversationId::from_bytes))
+    };
+    let mut heads = [None; 3];
+    for (head, kind) in heads.iter_mut().zip(kinds) {
+        *head = next(kind, after)?;
+    }
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(first) = heads.iter().flatten().min().copied() else { break };
+        found.push(first);
+        for (head, kind) in heads.iter_mut().zip(kinds) {
+            if *head == Some(first) {
+                *head = next(kind, Some(first))?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl TenantStore for SledTenant {
+    async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        let owner =
+            self.core.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner).owner(channel);
+        if owner != Some(self.id) {
+            self.core.writer.health()?;
+            return Err(StorageError::NotFound("channel"));
+        }
+        let (core, events) = (Arc::clone(&self.core), events.to_vec());
+        self.write_at(move |tx, now| {
+            let around = Circumstances { limits: &core.limits, entropy: &*core.entropy, now, channel };
+            tx.accept(&around, &events)
+        })
+        .await
+    }
+
+    async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
+        self.scan(move |space| {
+            let letters = space.list(&keys::letters(conversation), Page::First, limit)?;
+            let entry = |(key, stored): (::sled::IVec, keys::StoredLetter)| InboxEntry {
+                seq: number_in(&key, 17).unwrap_or_default(),
+                accepted_at: stored.accepted_at,
+                letter: stored.letter,
+            };
+            Ok(letters.into_iter().map(entry).collect())
+        })
+        .await
+    }
+
+    async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>> {
+        self.scan(move |space| having(space, [BUSY.code, INBOX.code, OUTBOX.code], after, limit)).await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
+        // The revision first: if a step is written in between, the commit that follows is `Stale`.
+        let Some(fence) = self.one(&keys::fence(id))? else { return Ok(None) };
+        let damaged = StorageError::Damaged { kind: CONVERSATION.name };
+        let conversation = self.one(&keys::conversation(id))?.ok_or(damaged)?;
+        Ok(Some((conversation, fence.revision)))
+    }
+
+    async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
+        self.write_at(move |tx, now| tx.commit(commit, None, now)).await
+    }
+
+    async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq> {
+        self.write_at(move |tx, now| tx.commit(commit.commit, Some(commit.epoch), now)).await
+    }
+
+    async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq> {
+        self.write_at(move |tx, now| tx.append(conversation, events, now)).await
+    }
+
+    async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch> {
+        self.write_at(move |tx, now| tx.begin_dispatch(conversation, now)).await
+    }
+
+    async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()> {
+        self.write_at(move |tx, now| tx.settle(conversation, report, now)).await
+    }
+
+    async fn requeue(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        not_before: Timestamp,
+    ) -> Result<()> {
+        self.write(move |tx| tx.requeue(conversation, message, not_before)).await
+    }
+
+    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
+        self.write(move |tx| tx.resend(&entry)).await
+    }
+
+    async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
+        self.scan(move |space| {
+            let entries = space.list(&keys::outbox(conversation), Page::First, usize::MAX)?;
+            Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+        })
+        .await
+    }
+
+    async fn contact(&self, id: ContactId) -> Result<Option<Contact>> {
+        self.one(&keys::contact(id))
+    }
+
+    fn safety_identifier(&self, id: ContactId) -> String {
+        URL_SAFE_NO_PAD.encode(self.space.vault.hash("safety identifier", &id.to_bytes()))
+    }
+
+    async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>> {
+        self.newest(CONVERSATION.key(), before.map(keys::conversation), limit).await
+    }
+
+    async fn messages(
+        &self,
+        conversation: ConversationId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let before = before.map(|id| keys::message(conversation, id));
+        self.newest(keys::messages(conversation), before, limit).await
+    }
+
+    async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
+        self.one(&keys::message(conversation, id))
+    }
+
+    async fn turns(
+        &self,
+        conversation: ConversationId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<Vec<TurnRecord>> {
+        let before = before.map(|id| keys::turn(conversation, id));
+        self.newest(keys::turns(conversation), before, limit).await
+    }
+
+    async fn turn(&self, conversation: ConversationId, id: TurnId) -> Result<Option<TurnRecord>> {
+        self.one(&keys::turn(conversation, id))
+    }
+
+    async fn dead_letters(&self, before: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.newest(DEAD_LETTER.key(), before.map(keys::dead_letter), limit).await
+    }
+
+    async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>> {
+        self.one(&keys::dead_letter(id))
+    }
+
+    async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()> {
+        self.write_at(move |tx, now| tx.put_dead_letter(&letter, event, now)).await
+    }
+
+    async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>> {
+        // What is not durable yet is not told: its place may be another event's after a crash.
+        let latest = *self.space.latest_event.borrow();
+        let limit = limit.min(usize::try_from(latest.0.saturating_sub(after.0)).unwrap_or(usize::MAX));
+        self.scan(move |space| {
+            let key = keys::event(after.0);
+            let events = space.list(&EVENT.key(), Page::After(key.bytes()), limit)?;
+            Ok(events.into_iter().map(|(_, event)| event).filter(|event| event.seq <= latest).collect())
+        })
+        .await
+    }
+
+    fn latest_event(&self) -> watch::Receiver<EventSeq> {
+        self.space.latest_event.subscribe()
+    }
+
+    async fn channels(&self) -> Result<Vec<Channel>> {
+        self.core.writer.health()?;
+        let (platform, vault, id) = (Arc::clone(&self.core.platform), self.space.vault.clone(), self.id);
+        blocking(move || {
+            let rows = platform.rows(keys::channels(id).bytes(), Page::First, usize::MAX)?;
+            Ok(rows.iter().filter_map(|(key, sealed)| open_channel(&vault, key, sealed).ok()).collect())
+        })
+        .await
+    }
+
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
+        self.core.writer.health()?;
+        let key = keys::channel(self.id, id);
+        let Some(sealed) = self.core.platform.sealed(key.bytes())? else { return Ok(None) };
+        open_channel(&self.space.vault, key.bytes(), &sealed).map(Some)
+    }
+
+    async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
+        Ok(self.newest(ASSISTANT.key(), None, 1).await?.pop())
+    }
+
+    async fn put_assistant(
+        &self,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        self.write(move |tx| tx.put_assistant(settings, expected)).await
+    }
+}
