@@ -1,5 +1,19 @@
 //! Meta's channels: verify, parse, send, classify errors.
+//!
+//! [`signature::verify`] proves that Meta sent a webhook, [`parse()`] turns it into the domain's
+//! events, a [`Sender`] hands messages over, and [`errors`] says what Meta's codes mean. What the
+//! products share is here; each has a module of its own.
 
 pub mod errors;
+mod graph;
+mod json;
+mod moment;
+pub mod parse;
+pub mod send;
 pub mod signature;
 pub mod verification;
+mod whatsapp;
+
+pub use graph::GraphSender;
+pub use parse::{Parsed, parse};
+pub use send::{SendError, Sender, Sent};

@@ -15,7 +15,9 @@ use crate::origin::Origin;
 
 pub use crate::origin::BadOrigin;
 
-const IDLE: Duration = Duration::from_mins(1);
+/// Shorter than servers keep theirs: a call that meets a connection just being closed has an
+/// unknown outcome.
+const IDLE: Duration = Duration::from_secs(20);
 const IDLE_PER_HOST_MAX: usize = 64;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
