@@ -1,1 +1,7 @@
-fn main() {}
+//! The `iassistance` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    iassistance::cli::main()
+}

@@ -22,8 +22,8 @@ use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
 use crate::hub::Hub;
 use crate::kernel::{
-    Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry, RegistryFull,
-    RegistryLimits, StillRunning, Tasks,
+    Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry,
+    RegistryFull, RegistryLimits, StillRunning, Tasks,
 };
 use crate::tenant::{TenantActor, Wake};
 
@@ -119,8 +119,11 @@ impl Engine {
             count => count,
         })?);
         let limits = &settings.limits;
-        let turn_rate =
-            Rate { per: limits.conversation_turns_per_min, period_ms: 60_000, burst: limits.conversation_burst };
+        let turn_rate = Rate {
+            per: limits.conversation_turns_per_min,
+            period_ms: 60_000,
+            burst: limits.conversation_burst,
+        };
         let step_rate = Rate { per: limits.tenant_steps_per_s, period_ms: 1_000, burst: limits.tenant_burst };
         let turn_limiter = Limiter::new(turn_rate, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?;
         let step_limiter = Limiter::new(step_rate, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?;
@@ -129,27 +132,39 @@ impl Engine {
         let hub = Hub::new(settings.live.tail_events, tasks.clone());
         let slots = Slots::new(settings.model.turns_max, settings.model.turns_per_tenant_max);
         let shared = Arc::new_cyclic(|own: &Weak<Shared>| {
-            let tenant_limits =
-                RegistryLimits { actors_max: usize::MAX, mailbox_max: bounded(settings.actors.tenant_mailbox) };
+            let tenant_limits = RegistryLimits {
+                actors_max: usize::MAX,
+                mailbox_max: bounded(settings.actors.tenant_mailbox),
+            };
             let conversation_limits = RegistryLimits {
                 actors_max: settings.actors.conversations_max,
                 mailbox_max: bounded(settings.actors.conversation_mailbox),
             };
             let (for_tenants, for_conversations) = (own.clone(), own.clone());
             Shared {
-                tenants: Registry::new("tenant", tenant_limits, Arc::clone(&arbiters), move |ended: Ended<_>| {
-                    let shared = if ended.panicked { for_tenants.upgrade() } else { None };
-                    if let Some(shared) = shared {
-                        shared.restart_tenant(ended.key);
-                    }
-                }),
-                conversations: Registry::new("conversation", conversation_limits, arbiters, move |ended: Ended<_>| {
-                    let shared = if ended.panicked { for_conversations.upgrade() } else { None };
-                    if let Some(shared) = shared {
-                        shared.doorbell(ended.key.tenant).panicked(ended.key.conversation);
-                        shared.wake_tenant(ended.key.tenant);
-                    }
-                }),
+                tenants: Registry::new(
+                    "tenant",
+                    tenant_limits,
+                    Arc::clone(&arbiters),
+                    move |ended: Ended<TenantId>| {
+                        let shared = if ended.panicked { for_tenants.upgrade() } else { None };
+                        if let Some(shared) = shared {
+                            shared.restart_tenant(ended.key);
+                        }
+                    },
+                ),
+                conversations: Registry::new(
+                    "conversation",
+                    conversation_limits,
+                    arbiters,
+                    move |ended: Ended<ConversationKey>| {
+                        let shared = if ended.panicked { for_conversations.upgrade() } else { None };
+                        if let Some(shared) = shared {
+                            shared.doorbell(ended.key.tenant).panicked(ended.key.conversation);
+                            shared.wake_tenant(ended.key.tenant);
+                        }
+                    },
+                ),
                 settings,
                 parts,
                 tasks,
@@ -288,7 +303,10 @@ impl Shared {
     }
 
     /// The mailbox of a conversation, activated if need be.
-    pub(crate) fn conversation(&self, key: ConversationKey) -> Result<Mailbox<ConversationActor>, RegistryFull> {
+    pub(crate) fn conversation(
+        &self,
+        key: ConversationKey,
+    ) -> Result<Mailbox<ConversationActor>, RegistryFull> {
         let own = self.own.clone();
         self.conversations.get_or_activate(&key, move |life| ConversationActor::new(life, own))
     }
@@ -325,10 +343,10 @@ impl Shared {
         if let Some(cached) = self.assistants.get(&tenant) {
             return Ok(Arc::clone(&cached));
         }
-        let stored = store.assistant().await?.unwrap_or_else(|| AssistantSettingsVersion {
-            version: 0,
-            settings: self.default_assistant(),
-        });
+        let stored = store
+            .assistant()
+            .await?
+            .unwrap_or_else(|| AssistantSettingsVersion { version: 0, settings: self.default_assistant() });
         // Another may have stored newer settings meanwhile: those stay.
         Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
     }

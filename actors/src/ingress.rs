@@ -50,7 +50,8 @@ impl Engine {
         for (outcome, count) in
             [("new", ingested.new), ("duplicate", ingested.duplicates), ("unrouted", ingested.unrouted)]
         {
-            metrics::counter!("iassistance_accept_events_total", "outcome" => outcome).increment(count as u64);
+            metrics::counter!("iassistance_accept_events_total", "outcome" => outcome)
+                .increment(count as u64);
         }
         Ok(ingested)
     }

@@ -51,7 +51,9 @@ impl Shared {
         match self.parts.store.forget_dedup_before(before).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "expired dedup keys were removed"),
-            Err(error) => tracing::warn!(%error, "expired dedup keys could not be removed; the next sweep tries again"),
+            Err(error) => {
+                tracing::warn!(%error, "expired dedup keys could not be removed; the next sweep tries again")
+            }
         }
     }
 }

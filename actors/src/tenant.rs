@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
-use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFuture, ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
@@ -53,8 +53,8 @@ impl TenantActor {
         Self { life, shared, desk: None }
     }
 
-    /// Runs a step with the desk, alone: no other message is handled meanwhile.
-    fn step<F, M>(&mut self, permitted: Permitted<M>, step: F) -> AtomicResponse<Self, ()>
+    /// A step with the desk. Awaited exclusively, so that no other message is handled meanwhile.
+    fn step<F>(&mut self, step: F) -> impl ActorFuture<Self, Output = ()> + use<F>
     where
         F: AsyncFnOnce(&Arc<Shared>, TenantId, &mut Desk) + 'static,
     {
@@ -66,10 +66,7 @@ impl TenantActor {
             step(&shared, tenant, &mut desk).await;
             Some(desk)
         };
-        let work = actix::ActorFutureExt::map(work.into_actor(self), |desk, actor: &mut Self, _: &mut Context<Self>| {
-            actor.desk = desk;
-        });
-        permitted.permit.exclusively(work)
+        work.into_actor(self).map(|desk, actor: &mut Self, _| actor.desk = desk)
     }
 }
 
@@ -81,7 +78,9 @@ impl Handler<Permitted<Wake>> for TenantActor {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, message: Permitted<Wake>, _: &mut Context<Self>) -> Self::Result {
-        self.step(message, async |shared, tenant, desk: &mut Desk| desk.admit(shared, tenant).await)
+        message
+            .permit
+            .exclusively(self.step(async |shared, tenant, desk: &mut Desk| desk.admit(shared, tenant).await))
     }
 }
 
@@ -90,13 +89,14 @@ impl Handler<Permitted<Release>> for TenantActor {
 
     fn handle(&mut self, message: Permitted<Release>, _: &mut Context<Self>) -> Self::Result {
         let conversation = message.message.0;
-        self.step(message, async move |shared, tenant, desk: &mut Desk| {
+        let step = self.step(async move |shared, tenant, desk: &mut Desk| {
             desk.guardian.release(&conversation);
             let bell = shared.doorbell(tenant);
             bell.set_quarantined(conversation, false);
             bell.ring(conversation);
             desk.admit(shared, tenant).await;
-        })
+        });
+        message.permit.exclusively(step)
     }
 }
 
@@ -129,7 +129,12 @@ impl Desk {
         }
     }
 
-    async fn try_admit(&mut self, shared: &Arc<Shared>, tenant: TenantId, now: Timestamp) -> Result<(), StorageError> {
+    async fn try_admit(
+        &mut self,
+        shared: &Arc<Shared>,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
         self.load(shared, tenant, now).await?;
         let bell = shared.doorbell(tenant);
         let waiting = bell.take(ADMIT_MAX);
@@ -241,7 +246,9 @@ impl Desk {
                     id,
                     conversation,
                     work: DeadWork::Conversation,
-                    reason: "the conversation failed again and again; its inbox waits, and a replay lets it run".into(),
+                    reason:
+                        "the conversation failed again and again; its inbox waits, and a replay lets it run"
+                            .into(),
                     at: now,
                     replayed_at: None,
                 };

@@ -7,6 +7,7 @@ use iassistance_domain::message::{Author, Content, Message};
 use iassistance_domain::pii::Reply;
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::tokens::TokenCounter;
 
@@ -120,8 +121,14 @@ impl Prompt {
         }
     }
 
-    /// The messages as canonical JSON: the same bytes for the same prompt. For hashing.
-    pub fn canonical(&self) -> Pii<Vec<u8>> {
+    /// SHA-256 of the prompt, in hexadecimal: the same for the same messages, and it tells nothing of
+    /// them.
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(self.canonical().reveal(Reply)))
+    }
+
+    /// The messages as canonical JSON: the same bytes for the same prompt.
+    fn canonical(&self) -> Pii<Vec<u8>> {
         let messages: Vec<_> = self
             .messages
             .iter()

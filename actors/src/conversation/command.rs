@@ -1,0 +1,239 @@
+//! What people ask of a conversation: control, replies, another try.
+
+use actix::Message;
+
+use iassistance_domain::conversation::{Control, Epoch, Input};
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
+use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
+use iassistance_domain::message::Content;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::StorageError;
+
+use super::ConversationKey;
+use super::core::{Core, Loaded};
+use super::step::Step;
+use crate::engine::{Engine, Shared};
+use crate::kernel::{AskError, Refused};
+use crate::tenant::Release;
+
+/// What a person asks of a conversation. Answered after it is committed.
+#[derive(Message, Clone)]
+#[rtype(result = "Result<Done, CommandError>")]
+pub enum Command {
+    /// Take control.
+    TakeOver {
+        /// Who.
+        operator: String,
+    },
+    /// Give control back to the assistant.
+    HandBack,
+    /// Answer as a person.
+    Reply {
+        /// Who.
+        operator: String,
+        /// What.
+        content: Content,
+    },
+    /// Try again what was given up.
+    Replay(DeadLetterId),
+}
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Who answers now.
+    pub control: Control,
+    /// The epoch now.
+    pub epoch: Epoch,
+    /// The message that was committed, if one was.
+    pub message: Option<MessageId>,
+}
+
+/// Why a command was not obeyed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such thing in this tenant.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The channel's answering window has closed.
+    #[error(
+        "the contact's last message is too long ago: the channel lets no free text leave until they write again"
+    )]
+    WindowClosed,
+    /// It was tried again before.
+    #[error("this dead letter was replayed before")]
+    Replayed,
+    /// The conversation is held after repeated failures.
+    #[error("the conversation is held after repeated failures: replay its dead letter first")]
+    Quarantined,
+    /// It cannot be said now.
+    #[error("the conversation is busy or failed just now: try again")]
+    Busy,
+    /// The server is stopping.
+    #[error("the server is stopping: try again")]
+    Stopping,
+    /// Storage refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Core {
+    pub(super) async fn obey(&mut self, command: Command) -> Result<Done, CommandError> {
+        let shared = self.shared().ok_or(CommandError::Stopping)?;
+        // What waits in the inbox came first.
+        self.read_letters().await;
+        self.load(&shared).await?;
+        let loaded = self.loaded().ok_or(CommandError::NotFound("conversation"))?;
+        let mut step = Step::new(&shared, self.key(), loaded);
+        match command {
+            Command::TakeOver { operator } => step.decide(Input::TakenOver { operator }),
+            Command::HandBack => step.decide(Input::HandedBack),
+            Command::Reply { operator, content } => {
+                if shared.parts.clock.now() > loaded.conversation.window_until() {
+                    return Err(CommandError::WindowClosed);
+                }
+                step.speak_as(operator);
+                step.decide(Input::OperatorWrote { content });
+            }
+            Command::Replay(id) => replay(&shared, loaded, &mut step, id).await?,
+        }
+        let message = step.last_message();
+        if let Err(error) = self.finish(&shared, step).await {
+            self.forget();
+            return Err(error.into());
+        }
+        let loaded = self.loaded().ok_or(CommandError::Busy)?;
+        Ok(Done {
+            control: loaded.conversation.control().clone(),
+            epoch: loaded.conversation.epoch(),
+            message,
+        })
+    }
+}
+
+async fn replay(
+    shared: &Shared,
+    loaded: &Loaded,
+    step: &mut Step,
+    id: DeadLetterId,
+) -> Result<(), CommandError> {
+    let mut letter = loaded.store.dead_letter(id).await?.ok_or(CommandError::NotFound("dead letter"))?;
+    if letter.replayed_at.is_some() {
+        return Err(CommandError::Replayed);
+    }
+    let now = shared.parts.clock.now();
+    let conversation = letter.conversation;
+    match letter.work {
+        DeadWork::Conversation => step.tell(EventKind::ConversationReleased { dead_letter: letter.id }),
+        DeadWork::Send { message } => {
+            if now > loaded.conversation.window_until() {
+                return Err(CommandError::WindowClosed);
+            }
+            let lost = loaded.store.message(conversation, message).await?;
+            step.say_again(lost.ok_or(CommandError::NotFound("message"))?);
+        }
+        DeadWork::Turn { turn } => {
+            let record =
+                loaded.store.turn(conversation, turn).await?.ok_or(CommandError::NotFound("turn"))?;
+            let mut messages = Vec::with_capacity(record.covers.len());
+            for id in record.covers {
+                if let Some(message) = loaded.store.message(conversation, id).await? {
+                    messages.push((id, message.sent_at));
+                }
+            }
+            step.decide(Input::AnswerAgain { messages });
+        }
+    }
+    step.tell(EventKind::DeadLetterReplayed { dead_letter: letter.id });
+    letter.replayed_at = Some(now);
+    step.put_dead_letter(letter);
+    Ok(())
+}
+
+impl Engine {
+    /// Takes control of a conversation for a person. When this returns, no word of the assistant
+    /// leaves any more: what was being sent has been settled, the rest is withdrawn.
+    pub async fn take_over(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        operator: String,
+    ) -> Result<Done, CommandError> {
+        let done = self.command(ctx, conversation, Command::TakeOver { operator }).await?;
+        let key = ConversationKey { tenant: ctx.tenant(), conversation };
+        self.shared.dispatcher.in_hand_settled(key).await;
+        Ok(done)
+    }
+
+    /// Gives control back to the assistant.
+    pub async fn hand_back(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+    ) -> Result<Done, CommandError> {
+        self.command(ctx, conversation, Command::HandBack).await
+    }
+
+    /// Answers as a person; the message is committed to the outbox when this returns.
+    pub async fn reply(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        operator: String,
+        content: Content,
+    ) -> Result<Done, CommandError> {
+        self.command(ctx, conversation, Command::Reply { operator, content }).await
+    }
+
+    /// Tries again what was given up; once.
+    pub async fn replay(&self, ctx: TenantCtx, id: DeadLetterId) -> Result<DeadLetter, CommandError> {
+        let store = self.shared.parts.store.tenant(ctx).await?;
+        let letter = store.dead_letter(id).await?.ok_or(CommandError::NotFound("dead letter"))?;
+        if letter.replayed_at.is_some() {
+            return Err(CommandError::Replayed);
+        }
+        let conversation = letter.conversation;
+        if letter.work == DeadWork::Conversation {
+            self.shared.doorbell(ctx.tenant()).set_quarantined(conversation, false);
+            if !self.shared.tell_tenant(ctx.tenant(), Release(conversation)) {
+                return Err(CommandError::Busy);
+            }
+        }
+        self.command(ctx, conversation, Command::Replay(id)).await?;
+        store.dead_letter(id).await?.ok_or(CommandError::NotFound("dead letter"))
+    }
+
+    async fn command(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        command: Command,
+    ) -> Result<Done, CommandError> {
+        let tenant = ctx.tenant();
+        let store = self.shared.parts.store.tenant(ctx).await?;
+        if store.conversation(conversation).await?.is_none() {
+            return Err(CommandError::NotFound("conversation"));
+        }
+        if self.shared.doorbell(tenant).is_quarantined(conversation) {
+            return Err(CommandError::Quarantined);
+        }
+        let key = ConversationKey { tenant, conversation };
+        let mailbox = self.shared.conversation(key).map_err(|_| CommandError::Busy)?;
+        mailbox.ask(command).await.map_err(|error| match error {
+            AskError::Closed | AskError::Unanswered => CommandError::Busy,
+        })?
+    }
+
+    /// The state of a conversation's actor, if it is in memory.
+    pub async fn show(&self, key: ConversationKey) -> Option<super::Snapshot> {
+        self.shared.live_conversation(key)?.ask(super::Show).await.ok().flatten()
+    }
+
+    /// Knocks at a conversation that is in memory; says whether there was one with room.
+    pub fn knock(&self, key: ConversationKey) -> bool {
+        let mailbox = self.shared.live_conversation(key);
+        mailbox.is_some_and(|mailbox| {
+            !matches!(mailbox.try_send(super::Knock), Err(Refused::Closed(_) | Refused::Full(_)))
+        })
+    }
+}

@@ -1,0 +1,261 @@
+//! What a conversation's actor knows and does; it survives a step, not a panic.
+
+use std::sync::{Arc, Weak};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::conversation::{Conversation, Input};
+use iassistance_domain::id::TurnId;
+use iassistance_storage::{InboxEntry, Letter, StorageError, TenantStore};
+
+use super::step::Step;
+use super::{ConversationKey, FinishTurn, LoadedTurn, Snapshot};
+use crate::engine::Shared;
+use crate::kernel::TaskHandle;
+use crate::turn;
+
+/// How long until a step that failed is tried again, milliseconds.
+const RETRY_MS: u64 = 1_000;
+/// How often a step is decided anew when the store says that it was stale.
+const STALE_MAX: usize = 4;
+
+pub(super) struct Core {
+    key: ConversationKey,
+    shared: Weak<Shared>,
+    loaded: Option<Loaded>,
+    turn: Option<LiveTurn>,
+    timer: Option<Timer>,
+    last_active: Timestamp,
+}
+
+/// The conversation as it is stored, with what decides about it.
+pub(super) struct Loaded {
+    pub(super) store: Arc<dyn TenantStore>,
+    pub(super) conversation: Conversation,
+    pub(super) revision: u64,
+    pub(super) assistant: Arc<AssistantSettingsVersion>,
+}
+
+/// A turn under way. Dropping it ends the model's stream.
+struct LiveTurn {
+    id: TurnId,
+    _cancel: DropGuard,
+}
+
+struct Timer {
+    at: Timestamp,
+    task: TaskHandle,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Core {
+    pub(super) fn new(key: ConversationKey, shared: Weak<Shared>) -> Self {
+        Self { key, shared, loaded: None, turn: None, timer: None, last_active: Timestamp::default() }
+    }
+
+    pub(super) fn key(&self) -> ConversationKey {
+        self.key
+    }
+
+    pub(super) fn snapshot(&self, incarnation: u64) -> Option<Snapshot> {
+        let loaded = self.loaded.as_ref()?;
+        Some(Snapshot {
+            incarnation,
+            control: loaded.conversation.control().clone(),
+            turn: loaded.conversation.running_turn().map(|turn| turn.id),
+            revision: loaded.revision,
+        })
+    }
+
+    /// Whether there is nothing to do, and was nothing for long enough.
+    pub(super) fn may_rest(&self, at_once: bool) -> bool {
+        if self.turn.is_some() || self.timer.is_some() {
+            return false;
+        }
+        let Some(shared) = self.shared.upgrade() else { return true };
+        let idle_ms = shared.parts.clock.now().millis_since(self.last_active);
+        at_once || shared.is_crowded() || idle_ms >= shared.settings.actors.idle_ms
+    }
+
+    /// Reads the letters and applies them, a bounded number at a time, until there are none; then
+    /// says that time passed.
+    pub(super) async fn read_letters(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        self.timer = None;
+        if let Err(error) = self.try_read(&shared).await {
+            self.failed(&shared, &error);
+        }
+    }
+
+    async fn try_read(&mut self, shared: &Arc<Shared>) -> Result<(), StorageError> {
+        let limit = shared.settings.actors.letters_per_step;
+        for stale in 0.. {
+            self.load(shared).await?;
+            let Some(loaded) = &self.loaded else { return Ok(()) };
+            let mut letters = loaded.store.inbox(self.key.conversation, limit).await?;
+            let more = letters.len() == limit;
+            letters.sort_by_key(|entry| (written_at(entry), entry.seq));
+            match self.apply(shared, letters, vec![Input::TimePassed]).await {
+                Ok(()) if more => {}
+                Ok(()) => break,
+                Err(StorageError::Stale) if stale < STALE_MAX => self.forget(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One step: letters and inputs are applied, what follows is committed, and only then is
+    /// anything done about it.
+    pub(super) async fn apply(
+        &mut self,
+        shared: &Arc<Shared>,
+        letters: Vec<InboxEntry>,
+        inputs: Vec<Input>,
+    ) -> Result<(), StorageError> {
+        let Some(loaded) = &self.loaded else { return Err(StorageError::NotFound("conversation")) };
+        let mut step = Step::new(shared, self.key, loaded);
+        for letter in letters {
+            step.read(letter).await?;
+        }
+        for input in inputs {
+            step.decide(input);
+        }
+        self.finish(shared, step).await
+    }
+
+    /// Commits a step and performs it.
+    pub(super) async fn finish(&mut self, shared: &Arc<Shared>, step: Step) -> Result<(), StorageError> {
+        let committed = step.commit().await?;
+        self.last_active = shared.parts.clock.now();
+        let Some(loaded) = &mut self.loaded else { return Ok(()) };
+        loaded.conversation = committed.conversation;
+        loaded.revision = committed.revision;
+        if loaded.conversation.running_turn().map(|turn| turn.id) != self.turn.as_ref().map(|turn| turn.id) {
+            self.turn = None;
+        }
+        if let Some(running) = committed.start {
+            let cancel = CancellationToken::new();
+            self.turn = Some(LiveTurn { id: running.id, _cancel: cancel.clone().drop_guard() });
+            let with = LoadedTurn {
+                store: Arc::clone(&loaded.store),
+                contact: loaded.conversation.contact,
+                channel: loaded.conversation.channel,
+                assistant: Arc::clone(&loaded.assistant),
+            };
+            turn::start(shared, self.key, with, running, cancel);
+        }
+        if let Some(at) = committed.wake_at {
+            self.wake_at(shared, at);
+        }
+        if committed.dispatch {
+            shared.dispatcher.ring(shared, self.key);
+        }
+        Ok(())
+    }
+
+    /// A turn came to its end.
+    pub(super) async fn finish_turn(&mut self, finished: FinishTurn) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        if let Err(error) = self.try_finish_turn(&shared, finished).await {
+            self.failed(&shared, &error);
+        }
+    }
+
+    async fn try_finish_turn(
+        &mut self,
+        shared: &Arc<Shared>,
+        finished: FinishTurn,
+    ) -> Result<(), StorageError> {
+        if self.turn.as_ref().is_some_and(|turn| turn.id == finished.turn) {
+            self.turn = None;
+        }
+        // A load that finds the turn unfinished begins it again: this one's result is then stale.
+        self.load(shared).await?;
+        let Some(loaded) = &self.loaded else { return Ok(()) };
+        let mut step = Step::new(shared, self.key, loaded);
+        step.finish_turn(finished).await?;
+        self.finish(shared, step).await
+    }
+
+    /// Loads the conversation, if it is not loaded, and takes up what it had begun.
+    pub(super) async fn load(&mut self, shared: &Arc<Shared>) -> Result<(), StorageError> {
+        let tenant = self.key.tenant;
+        if let Some(loaded) = &mut self.loaded {
+            let assistant = shared.assistant(tenant, &*loaded.store).await?;
+            if assistant.version != loaded.assistant.version {
+                let policy = Shared::policy(&assistant.settings);
+                loaded.assistant = assistant;
+                // Takes effect with the next input; it decides nothing by itself that must be stored.
+                loaded.conversation.set_policy(policy);
+            }
+            return Ok(());
+        }
+        let store = shared.tenant_store(tenant).await?;
+        let Some((mut conversation, revision)) = store.conversation(self.key.conversation).await? else {
+            return Ok(());
+        };
+        let assistant = shared.assistant(tenant, &*store).await?;
+        conversation.set_policy(Shared::policy(&assistant.settings));
+        let outbox = !store.outbox(self.key.conversation).await?.is_empty();
+        self.loaded = Some(Loaded { store, conversation, revision, assistant });
+        self.apply(shared, Vec::new(), vec![Input::Resumed]).await?;
+        if outbox {
+            shared.dispatcher.ring(shared, self.key);
+        }
+        Ok(())
+    }
+
+    /// What is loaded, for a command that has loaded it.
+    pub(super) fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.as_ref()
+    }
+
+    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
+        self.shared.upgrade()
+    }
+
+    /// Drops what is in memory: the store knows better.
+    pub(super) fn forget(&mut self) {
+        self.loaded = None;
+        self.turn = None;
+    }
+
+    fn failed(&mut self, shared: &Arc<Shared>, error: &StorageError) {
+        let ConversationKey { tenant, conversation } = self.key;
+        metrics::counter!("iassistance_apply_failures_total").increment(1);
+        tracing::warn!(%tenant, %conversation, %error, "a step failed and is tried again");
+        self.forget();
+        self.wake_at(shared, shared.parts.clock.now().plus_millis(RETRY_MS));
+    }
+
+    fn wake_at(&mut self, shared: &Arc<Shared>, at: Timestamp) {
+        if self.timer.as_ref().is_some_and(|timer| timer.at <= at) {
+            return;
+        }
+        let (sleep, key, weak) = (shared.parts.clock.sleep_until(at), self.key, Arc::downgrade(shared));
+        let task = shared.tasks.spawn("conversation.timer", async move {
+            sleep.await;
+            if let Some(mailbox) = weak.upgrade().and_then(|shared| shared.live_conversation(key)) {
+                // Full: it is about to look anyway. Closed: its successor looks when it is loaded.
+                drop(mailbox.try_send(super::Knock));
+            }
+        });
+        self.timer = Some(Timer { at, task });
+    }
+}
+
+/// When what a letter tells of happened.
+fn written_at(entry: &InboxEntry) -> Timestamp {
+    match &entry.letter {
+        Letter::Inbound { event, .. } => event.occurred_at,
+        Letter::Dispatched(report) => report.at,
+    }
+}

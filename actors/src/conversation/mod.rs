@@ -1,0 +1,177 @@
+//! One conversation, one writer: the actor loads, applies, performs, commits.
+
+mod command;
+mod core;
+mod step;
+
+use std::sync::{Arc, Weak};
+
+use actix::{
+    Actor, ActorContext, ActorFuture, ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture,
+};
+use serde::Serialize;
+
+use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::conversation::{Control, TurnOutcome};
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
+use iassistance_domain::turn::Attempt;
+use iassistance_storage::TenantStore;
+
+pub use command::{Command, CommandError, Done};
+
+use self::core::Core;
+use crate::engine::Shared;
+use crate::kernel::{LifeGuard, Permitted};
+
+/// A conversation of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConversationKey {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub conversation: ConversationId,
+}
+
+/// There may be letters, or time has passed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Knock;
+
+/// A turn came to its end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FinishTurn {
+    /// Which.
+    pub turn: TurnId,
+    /// With what; nothing when it was cancelled.
+    pub outcome: Option<TurnOutcome>,
+    /// Its tries.
+    pub attempts: Vec<Attempt>,
+    /// SHA-256 of the prompt, in hexadecimal.
+    pub prompt_sha256: Option<String>,
+    /// How many messages of history were in the prompt.
+    pub history_messages: usize,
+}
+
+/// What a turn needs of the conversation that begins it; it keeps the settings that it began with.
+pub(crate) struct LoadedTurn {
+    pub(crate) store: Arc<dyn TenantStore>,
+    pub(crate) contact: ContactId,
+    pub(crate) channel: ChannelId,
+    pub(crate) assistant: Arc<AssistantSettingsVersion>,
+}
+
+/// Put yourself away if you have nothing to do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Rest {
+    /// Whether it need not have been idle for long.
+    pub at_once: bool,
+}
+
+/// Show your state.
+#[derive(Message)]
+#[rtype(result = "Option<Snapshot>")]
+pub struct Show;
+
+/// The state of a conversation's actor, without anything personal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Which of the conversation's actors this is since the process started.
+    pub incarnation: u64,
+    /// Who answers.
+    pub control: Control,
+    /// The running turn.
+    pub turn: Option<TurnId>,
+    /// The revision of the stored state.
+    pub revision: u64,
+}
+
+/// The actor of one conversation.
+pub struct ConversationActor {
+    life: LifeGuard<ConversationKey>,
+    shared: Weak<Shared>,
+    core: Option<Box<Core>>,
+}
+
+impl ConversationActor {
+    pub(crate) fn new(life: LifeGuard<ConversationKey>, shared: Weak<Shared>) -> Self {
+        Self { life, shared, core: None }
+    }
+
+    /// A step with the core. Awaited exclusively, so that no other message is handled meanwhile; a
+    /// panic in it takes the core, and with it everything that was not committed. Its answer is
+    /// `None` when the engine has stopped.
+    fn step<F, T>(&mut self, step: F) -> impl ActorFuture<Self, Output = Option<T>> + use<F, T>
+    where
+        F: AsyncFnOnce(&mut Core) -> T + 'static,
+        T: 'static,
+    {
+        let (shared, key) = (self.shared.upgrade(), *self.life.key());
+        let core = self.core.take();
+        let work = async move {
+            let shared: Arc<Shared> = shared?;
+            let mut core = core.unwrap_or_else(|| Box::new(Core::new(key, Arc::downgrade(&shared))));
+            let answer = step(&mut core).await;
+            Some((core, answer))
+        };
+        work.into_actor(self).map(|done, actor: &mut Self, _| {
+            let (core, answer) = done?;
+            actor.core = Some(core);
+            Some(answer)
+        })
+    }
+}
+
+impl Actor for ConversationActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Permitted<Knock>> for ConversationActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<Knock>, _: &mut Context<Self>) -> Self::Result {
+        let step = self.step(async |core: &mut Core| core.read_letters().await);
+        message.permit.exclusively(step.map(|_, _, _| ()))
+    }
+}
+
+impl Handler<Permitted<FinishTurn>> for ConversationActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<FinishTurn>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message, permit } = message;
+        let step = self.step(async move |core: &mut Core| core.finish_turn(message).await);
+        permit.exclusively(step.map(|_, _, _| ()))
+    }
+}
+
+impl Handler<Permitted<Command>> for ConversationActor {
+    type Result = AtomicResponse<Self, Result<Done, CommandError>>;
+
+    fn handle(&mut self, message: Permitted<Command>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message, permit } = message;
+        let step = self.step(async move |core: &mut Core| core.obey(message).await);
+        permit.exclusively(step.map(|answer, _, _| answer.unwrap_or(Err(CommandError::Stopping))))
+    }
+}
+
+impl Handler<Permitted<Show>> for ConversationActor {
+    type Result = Option<Snapshot>;
+
+    fn handle(&mut self, _: Permitted<Show>, _: &mut Context<Self>) -> Self::Result {
+        self.core.as_ref()?.snapshot(self.life.incarnation())
+    }
+}
+
+impl Handler<Permitted<Rest>> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Permitted<Rest>, context: &mut Context<Self>) {
+        let Permitted { message: Rest { at_once }, permit } = message;
+        drop(permit);
+        if self.core.as_ref().is_none_or(|core| core.may_rest(at_once)) && self.life.retire() {
+            context.stop();
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Durable work out to the channels: one lane per conversation, so that its messages leave in order
+//! and one at a time; lanes run side by side within the numbers' and pairs' limits.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use futures::future::select;
+use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use iassistance_channels::SendError;
+use iassistance_channels::errors::ThrottleScope;
+use iassistance_config::{DispatchSettings, UnknownPolicy};
+use iassistance_domain::Timestamp;
+use iassistance_domain::delivery::DeliveryProblem;
+use iassistance_domain::id::{ChannelId, ContactId, MessageId};
+use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
+use iassistance_storage::store::Dispatch;
+use iassistance_storage::{SendReport, StorageError, TenantStore};
+
+use crate::conversation::ConversationKey;
+use crate::engine::{EngineParts, EngineSettings, Shared};
+use crate::kernel::{Limited, Limiter, Rate, RateError};
+
+/// How many keys a limiter remembers; a key that is not remembered has a full burst.
+const LIMITER_KEYS_MAX: usize = 100_000;
+/// How long a lane waits before it tries the store again, milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
+
+/// All lanes.
+pub(crate) struct Dispatcher {
+    settings: DispatchSettings,
+    lanes: DashMap<ConversationKey, Arc<Lane>>,
+    sends: Semaphore,
+    numbers: Limiter<ChannelId>,
+    pairs: Limiter<(ChannelId, ContactId)>,
+    paused: DashMap<ChannelId, Timestamp>,
+    stopping: CancellationToken,
+}
+
+#[derive(Default)]
+struct Lane {
+    rung: AtomicBool,
+    bell: Notify,
+    /// Held from taking a message up until it is settled.
+    in_hand: Mutex<()>,
+}
+
+/// What a lane does next.
+enum Next {
+    Again,
+    WaitUntil(Timestamp),
+    Done,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(settings: &EngineSettings, parts: &EngineParts) -> Result<Self, RateError> {
+        let limits = &settings.limits;
+        let per_second = limits.number_sends_per_s;
+        let numbers = Rate { per: per_second, period_ms: 1_000, burst: per_second };
+        let pairs = Rate { per: 1, period_ms: limits.pair_interval_ms, burst: limits.pair_burst };
+        Ok(Self {
+            settings: settings.dispatch.clone(),
+            lanes: DashMap::new(),
+            sends: Semaphore::new(settings.dispatch.concurrency),
+            numbers: Limiter::new(numbers, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
+            pairs: Limiter::new(pairs, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
+            paused: DashMap::new(),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// Cancelled when the engine stops: nothing new is taken up from then on.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    pub(crate) fn close(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Says that a conversation has work in the outbox, or news about it.
+    pub(crate) fn ring(&self, shared: &Arc<Shared>, key: ConversationKey) {
+        if self.stopping.is_cancelled() {
+            return;
+        }
+        let lane = match self.lanes.entry(key) {
+            Entry::Occupied(lane) => Arc::clone(lane.get()),
+            Entry::Vacant(vacant) => {
+                let lane = Arc::clone(&vacant.insert(Arc::default()));
+                let (shared, lane_of_task) = (Arc::clone(shared), Arc::clone(&lane));
+                let tasks = shared.tasks.clone();
+                tasks.spawn("dispatch.lane", async move {
+                    let _leaving =
+                        Leaving { shared: Arc::clone(&shared), key, lane: Arc::clone(&lane_of_task) };
+                    shared.dispatcher.run(&shared, key, &lane_of_task).await;
+                });
+                lane
+            }
+        };
+        lane.rung.store(true, Ordering::Release);
+        lane.bell.notify_one();
+    }
+
+    /// Resolves when no message of this conversation is being sent.
+    pub(crate) async fn in_hand_settled(&self, key: ConversationKey) {
+        let lane = self.lanes.get(&key).map(|lane| Arc::clone(&lane));
+        if let Some(lane) = lane {
+            drop(lane.in_hand.lock().await);
+        }
+    }
+
+    async fn run(&self, shared: &Arc<Shared>, key: ConversationKey, lane: &Arc<Lane>) {
+        loop {
+            lane.rung.store(false, Ordering::Release);
+            let next = match self.step(shared, key, lane).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(tenant = %key.tenant, conversation = %key.conversation, %error, "the outbox could not be read or settled; it is tried again");
+                    Next::WaitUntil(shared.parts.clock.now().plus_millis(STORE_RETRY_MS))
+                }
+            };
+            if self.stopping.is_cancelled() {
+                return;
+            }
+            match next {
+                Next::Again => {}
+                Next::WaitUntil(at) => {
+                    let (time, bell) = (shared.parts.clock.sleep_until(at), pin!(lane.bell.notified()));
+                    let wait = select(time, bell);
+                    if self.stopping.run_until_cancelled(wait).await.is_none() {
+                        return;
+                    }
+                }
+                Next::Done => {
+                    // Under the map's lock: whoever rings after this starts a new lane.
+                    let silent = |_: &ConversationKey, there: &Arc<Lane>| {
+                        Arc::ptr_eq(there, lane) && !lane.rung.load(Ordering::Acquire)
+                    };
+                    if self.lanes.remove_if(&key, silent).is_some() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the head of the outbox, and sends it if it may leave now.
+    async fn step(
+        &self,
+        shared: &Arc<Shared>,
+        key: ConversationKey,
+        lane: &Lane,
+    ) -> Result<Next, StorageError> {
+        let store = shared.tenant_store(key.tenant).await?;
+        let Some(head) = store.outbox(key.conversation).await?.into_iter().next() else {
+            return Ok(Next::Done);
+        };
+        let now = shared.parts.clock.now();
+        match head.state {
+            OutboxState::Waiting { not_before } if not_before > now => {
+                return Ok(Next::WaitUntil(not_before));
+            }
+            OutboxState::Waiting { .. } => {}
+            // Nobody is handing it over now, since this lane is the one that would: the process ended
+            // in between, and whether it left is not known.
+            OutboxState::Dispatching { .. } => {
+                return self.settle(shared, key, &*store, head.message, SendOutcome::Unknown).await;
+            }
+            OutboxState::Unknown { since } => {
+                let until = since.plus_millis(self.settings.unknown_ms);
+                if now < until {
+                    return Ok(Next::WaitUntil(until));
+                }
+                return self.give_up_waiting(shared, key, &*store, &head, now).await;
+            }
+        }
+        if let Err(limited) = self.may_send(&head, now) {
+            return Ok(Next::WaitUntil(limited.until.max(now.plus_millis(1))));
+        }
+        let Ok(_permit) = self.sends.acquire().await else { return Ok(Next::Done) };
+        let _in_hand = lane.in_hand.lock().await;
+        if self.stopping.is_cancelled() {
+            return Ok(Next::Done);
+        }
+        match store.begin_dispatch(key.conversation).await? {
+            Dispatch::Go(entry) => {
+                let outcome = self.send(shared, &*store, &entry).await;
+                self.settle(shared, key, &*store, entry.message, outcome).await
+            }
+            Dispatch::Withdraw(message, reason) => {
+                self.settle(shared, key, &*store, message, SendOutcome::Withdrawn { reason }).await
+            }
+            Dispatch::NotYet(_) | Dispatch::Empty => Ok(Next::Again),
+        }
+    }
+
+    fn may_send(&self, entry: &OutboxEntry, now: Timestamp) -> Result<(), Limited> {
+        if let Some(until) = self.paused.get(&entry.channel).map(|until| *until) {
+            if until > now {
+                return Err(Limited { until });
+            }
+            self.paused.remove_if(&entry.channel, |_, until| *until <= now);
+        }
+        let limited = |limit: &'static str| {
+            move |limited| {
+                metrics::counter!("iassistance_limited_total", "limit" => limit).increment(1);
+                limited
+            }
+        };
+        self.pairs.check(&(entry.channel, entry.contact)).map_err(limited("pair"))?;
+        self.numbers.check(&entry.channel).map_err(limited("number"))
+    }
+
+    async fn send(&self, shared: &Shared, store: &dyn TenantStore, entry: &OutboxEntry) -> SendOutcome {
+        let channel = match store.channel(entry.channel).await {
+            Ok(Some(channel)) => channel,
+            Ok(None) => {
+                let title = "the channel is not connected any more: connect it and replay".to_owned();
+                return SendOutcome::Refused { problem: DeliveryProblem { code: 0, title } };
+            }
+            Err(error) => {
+                return self.postponed(
+                    shared,
+                    entry,
+                    None,
+                    DeliveryProblem { code: 0, title: error.to_string() },
+                );
+            }
+        };
+        let started = shared.parts.clock.now();
+        let sent = shared.parts.sender.send(&channel, entry).await;
+        let took_ms = shared.parts.clock.now().millis_since(started);
+        #[expect(clippy::cast_precision_loss, reason = "a histogram of durations")]
+        metrics::histogram!("iassistance_stage_seconds", "stage" => "dispatch")
+            .record(took_ms as f64 / 1_000.0);
+        let (outcome, name) = match sent {
+            Ok(sent) => (SendOutcome::Sent { provider_id: sent.provider_id }, "sent"),
+            Err(SendError::Retryable { after_ms, problem }) => {
+                (self.postponed(shared, entry, after_ms, problem), "postponed")
+            }
+            Err(SendError::Throttled { scope, wait_ms, problem }) => {
+                let until = shared.parts.clock.now().plus_millis(wait_ms);
+                if scope != ThrottleScope::Pair {
+                    self.paused.insert(entry.channel, until);
+                }
+                (self.postponed(shared, entry, Some(wait_ms), problem), "throttled")
+            }
+            Err(SendError::Permanent { problem, .. }) => (SendOutcome::Refused { problem }, "refused"),
+            Err(SendError::Unknown { .. }) => (SendOutcome::Unknown, "unknown"),
+        };
+        metrics::counter!("iassistance_dispatch_total", "outcome" => name).increment(1);
+        outcome
+    }
+
+    /// Later, or not at all after too many tries.
+    fn postponed(
+        &self,
+        shared: &Shared,
+        entry: &OutboxEntry,
+        after_ms: Option<u64>,
+        problem: DeliveryProblem,
+    ) -> SendOutcome {
+        if entry.attempts >= self.settings.attempts_max {
+            return SendOutcome::Refused { problem };
+        }
+        let doubled = 1_u64 << entry.attempts.saturating_sub(1).min(20);
+        let pause_ms = self.settings.retry_ms.saturating_mul(doubled).min(self.settings.retry_max_ms);
+        let jittered_ms = pause_ms / 2 + shared.parts.entropy.up_to(pause_ms / 2);
+        let not_before = shared.parts.clock.now().plus_millis(after_ms.unwrap_or(0).max(jittered_ms));
+        SendOutcome::Postponed { not_before, problem }
+    }
+
+    /// The channel never told what became of a send.
+    async fn give_up_waiting(
+        &self,
+        shared: &Arc<Shared>,
+        key: ConversationKey,
+        store: &dyn TenantStore,
+        head: &OutboxEntry,
+        now: Timestamp,
+    ) -> Result<Next, StorageError> {
+        match self.settings.unknown_policy {
+            UnknownPolicy::Resend => {
+                tracing::warn!(tenant = %key.tenant, message = %head.message, "a send whose fate is unknown is repeated, as configured");
+                store.requeue(key.conversation, head.message, now).await?;
+                Ok(Next::Again)
+            }
+            UnknownPolicy::Hold => {
+                let title = "no answer came and the channel never reported: look whether it arrived, then replay or leave it";
+                let problem = DeliveryProblem { code: 0, title: title.to_owned() };
+                self.settle(shared, key, store, head.message, SendOutcome::Refused { problem }).await
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        shared: &Arc<Shared>,
+        key: ConversationKey,
+        store: &dyn TenantStore,
+        message: MessageId,
+        outcome: SendOutcome,
+    ) -> Result<Next, StorageError> {
+        let report = SendReport { message, at: shared.parts.clock.now(), outcome };
+        // What happened has happened: it is written down also while the engine stops.
+        while let Err(error) = store.settle(key.conversation, report.clone()).await {
+            if !error.is_transient() || matches!(error, StorageError::Closed) {
+                return Err(error);
+            }
+            shared.parts.clock.sleep_millis(STORE_RETRY_MS).await;
+        }
+        shared.doorbell(key.tenant).ring(key.conversation);
+        shared.wake_tenant(key.tenant);
+        Ok(Next::Again)
+    }
+}
+
+/// Takes a lane off the map when its task ends, also by a panic.
+struct Leaving {
+    shared: Arc<Shared>,
+    key: ConversationKey,
+    lane: Arc<Lane>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.shared.dispatcher.lanes.remove_if(&self.key, |_, lane| Arc::ptr_eq(lane, &self.lane));
+    }
+}

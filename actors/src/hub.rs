@@ -1,0 +1,248 @@
+//! The hub tails the event log: an event is serialised once and shared by all who watch.
+//!
+//! Nothing upstream knows the hub. A subscriber has a place in its tenant's log and is handed what
+//! comes after it: from the shared tail while it keeps up, from the log itself when it does not.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use iassistance_domain::event::{Event, EventSeq};
+use iassistance_domain::id::{ConversationId, TenantId};
+use iassistance_storage::{StorageError, TenantStore};
+
+use crate::kernel::Tasks;
+
+/// How many events are read from the log at once.
+const PAGE: usize = 256;
+
+/// An event, serialised once.
+#[derive(Clone)]
+pub struct Frame {
+    /// Its place.
+    pub seq: EventSeq,
+    /// The conversation that it is about.
+    pub conversation: Option<ConversationId>,
+    /// `{"type":"event","seq":…,"tenant":…,"event":{…}}`.
+    pub json: Arc<str>,
+}
+
+/// What a subscriber gets.
+pub enum Batch {
+    /// The next events, in order and without a gap.
+    Events(Vec<Frame>),
+    /// The subscriber was too slow for the shared tail: these follow from the log, none is skipped.
+    Lagged {
+        /// The first of them.
+        from: EventSeq,
+        /// The last of them, as of now.
+        to: EventSeq,
+    },
+    /// The hub has closed.
+    Closed,
+}
+
+/// The live feed of all tenants.
+#[derive(Clone)]
+pub struct Hub {
+    tails: Arc<DashMap<TenantId, Arc<Tail>>>,
+    tail_events: usize,
+    tasks: Tasks,
+    closing: watch::Sender<bool>,
+}
+
+/// The latest events of one tenant, while somebody watches it.
+struct Tail {
+    tenant: TenantId,
+    frames: Mutex<VecDeque<Frame>>,
+    latest: watch::Sender<EventSeq>,
+}
+
+/// One who watches a tenant.
+pub struct Subscription {
+    tail: Arc<Tail>,
+    store: Arc<dyn TenantStore>,
+    latest: watch::Receiver<EventSeq>,
+    closing: watch::Receiver<bool>,
+    after: EventSeq,
+    catching_up_to: Option<EventSeq>,
+}
+
+impl Hub {
+    pub(crate) fn new(tail_events: usize, tasks: Tasks) -> Self {
+        Self { tails: Arc::default(), tail_events, tasks, closing: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Watches a tenant from after `after`; from now on when that is `None`.
+    pub fn subscribe(
+        &self,
+        tenant: TenantId,
+        store: Arc<dyn TenantStore>,
+        after: Option<EventSeq>,
+    ) -> Subscription {
+        let now = *store.latest_event().borrow();
+        let (tail, latest) = self.tail(tenant, &store, now);
+        // A number from the future (another log's) would wait for ever.
+        let after = after.map_or(now, |after| after.min(now));
+        Subscription {
+            latest,
+            tail,
+            store,
+            closing: self.closing.subscribe(),
+            after,
+            // What is behind from the start was asked for: nobody has to be told.
+            catching_up_to: (after < now).then_some(now),
+        }
+    }
+
+    /// The tail of a tenant, followed from now on if it was not, and news of it.
+    fn tail(
+        &self,
+        tenant: TenantId,
+        store: &Arc<dyn TenantStore>,
+        now: EventSeq,
+    ) -> (Arc<Tail>, watch::Receiver<EventSeq>) {
+        let entry = self.tails.entry(tenant).or_insert_with(|| {
+            let tail = Arc::new(Tail { tenant, frames: Mutex::default(), latest: watch::Sender::new(now) });
+            let (follower, store, tails) = (Arc::clone(&tail), Arc::clone(store), Arc::clone(&self.tails));
+            let (mut closing, keep) = (self.closing.subscribe(), self.tail_events);
+            self.tasks.spawn("hub.tail", async move {
+                let unwatched = || {
+                    let mine = |_: &TenantId, tail: &Arc<Tail>| {
+                        Arc::ptr_eq(tail, &follower) && tail.latest.receiver_count() == 0
+                    };
+                    tails.remove_if(&tenant, mine).is_some()
+                };
+                tokio::select! {
+                    () = follower.follow(&*store, now, keep, unwatched) => {}
+                    _ = closing.wait_for(|closing| *closing) => {}
+                }
+                tails.remove_if(&tenant, |_, tail| Arc::ptr_eq(tail, &follower));
+            });
+            tail
+        });
+        // Still under the map's lock, so that the tail is not taken off as unwatched in between.
+        let latest = entry.latest.subscribe();
+        (Arc::clone(&entry), latest)
+    }
+}
+
+impl Tail {
+    /// Follows the log until it ends or nobody watches any more.
+    async fn follow(
+        &self,
+        store: &dyn TenantStore,
+        mut after: EventSeq,
+        keep: usize,
+        unwatched: impl Fn() -> bool,
+    ) {
+        let mut latest = store.latest_event();
+        while !unwatched() {
+            match store.events(after, PAGE).await {
+                Ok(events) if events.is_empty() => {
+                    if latest.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Ok(events) => {
+                    after = events.last().map_or(after, |event| event.seq);
+                    let frames: Vec<Frame> =
+                        events.iter().filter_map(|event| frame(self.tenant, event)).collect();
+                    let mut tail = self.lock();
+                    tail.extend(frames);
+                    let excess = tail.len().saturating_sub(keep);
+                    tail.drain(..excess);
+                    drop(tail);
+                    self.latest.send_replace(after);
+                }
+                Err(error) => {
+                    // Subscribers read the log themselves and meet the same error.
+                    tracing::warn!(tenant = %self.tenant, %error, "the event log could not be read");
+                    if latest.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// At most `limit` frames after `after`; `None` when the tail does not reach back so far.
+    fn after(&self, after: EventSeq, limit: usize) -> Option<Vec<Frame>> {
+        let frames = self.lock();
+        let first = frames.front()?.seq;
+        if first.0 > after.0 + 1 {
+            return None;
+        }
+        let start = frames.partition_point(|frame| frame.seq <= after);
+        Some(frames.range(start..).take(limit).cloned().collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Frame>> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// The place after which the next batch begins.
+    pub fn position(&self) -> EventSeq {
+        self.after
+    }
+
+    /// The next events, at most `limit`; waits until there are some. Dropping the future before it
+    /// resolves loses nothing.
+    pub async fn next(&mut self, limit: usize) -> Result<Batch, StorageError> {
+        loop {
+            if *self.closing.borrow() {
+                return Ok(Batch::Closed);
+            }
+            let latest = *self.latest.borrow_and_update();
+            if latest > self.after {
+                if let Some(frames) = self.tail.after(self.after, limit) {
+                    self.catching_up_to = None;
+                    if let Some(last) = frames.last() {
+                        self.after = last.seq;
+                        return Ok(Batch::Events(frames));
+                    }
+                } else if self.catching_up_to.is_none() {
+                    self.catching_up_to = Some(latest);
+                    return Ok(Batch::Lagged { from: EventSeq(self.after.0 + 1), to: latest });
+                }
+                let events = self.store.events(self.after, limit.min(PAGE)).await?;
+                if let Some(last) = events.last() {
+                    self.after = last.seq;
+                    let tenant = self.tail.tenant;
+                    return Ok(Batch::Events(
+                        events.iter().filter_map(|event| frame(tenant, event)).collect(),
+                    ));
+                }
+            }
+            tokio::select! {
+                changed = self.latest.changed() => if changed.is_err() { return Ok(Batch::Closed) },
+                _ = self.closing.changed() => {}
+            }
+        }
+    }
+}
+
+/// An event as it goes over the wire. Serialising an event cannot fail: it has no map with keys that
+/// are not texts; should it ever, the event is left to the log.
+fn frame(tenant: TenantId, event: &Event) -> Option<Frame> {
+    #[derive(serde::Serialize)]
+    struct Wire<'a> {
+        r#type: &'static str,
+        seq: EventSeq,
+        tenant: TenantId,
+        event: &'a Event,
+    }
+    let wire = Wire { r#type: "event", seq: event.seq, tenant, event };
+    let json = serde_json::to_string(&wire)
+        .inspect_err(|_| tracing::error!(%tenant, seq = event.seq.0, "an event has no wire form"))
+        .ok()?;
+    Some(Frame { seq: event.seq, conversation: event.conversation, json: json.into() })
+}

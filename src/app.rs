@@ -1,0 +1,200 @@
+//! The composition root: opens the keys and the store, puts the rooms together, and closes them in
+//! good order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use iassistance_actors::kernel::{StillRunning, SystemClock};
+use iassistance_actors::{Engine, EngineParts, EngineSettings};
+use iassistance_assistant::generate::Generator;
+use iassistance_assistant::openai::{ModelTimeouts, OpenAi};
+use iassistance_channels::{GraphSender, Sender};
+use iassistance_config::{Backend, Secret, Settings};
+use iassistance_domain::{Clock, Entropy};
+use iassistance_egress::{Egress, EgressError, EgressSettings};
+use iassistance_storage::memory::MemoryStore;
+use iassistance_storage::sled::{SledOptions, SledStore};
+use iassistance_storage::{StorageError, StorageLimits, Store};
+use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
+
+/// Why the application could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Keys could not be had.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The way out could not be made.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+    /// The engine could not be started.
+    #[error(transparent)]
+    Engine(#[from] iassistance_actors::engine::EngineError),
+    /// A folder could not be made.
+    #[error("cannot create {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The keyring is there and the root key is not.
+    #[error(
+        "there is a keyring at {keyring} but no root key: neither IASSISTANCE_ROOT_KEY is set nor is there a file \
+         {root}. A new key would open nothing; put the old one back"
+    )]
+    RootKeyMissing {
+        /// The keyring.
+        keyring: std::path::PathBuf,
+        /// Where the root key was looked for.
+        root: std::path::PathBuf,
+    },
+}
+
+/// The parts that are exchanged in tests and benches; the rest comes of the settings.
+#[derive(Default)]
+pub struct AppParts {
+    /// Time; the machine's if not given.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Chance; the operating system's if not given.
+    pub entropy: Option<Arc<dyn Entropy>>,
+    /// The model; an OpenAI-compatible server if not given.
+    pub generator: Option<Arc<dyn Generator>>,
+    /// Wraps the store, to make it fail on purpose.
+    pub wrap_store: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
+}
+
+/// Keys and store, without anything running: what the administrative commands need.
+pub struct Vaulted {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The keys.
+    pub keyring: Arc<Keyring>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where a root key was created, if it was.
+    pub root_key_created: Option<std::path::PathBuf>,
+}
+
+/// The running application.
+#[derive(Clone)]
+pub struct App {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The keys.
+    pub keyring: Arc<Keyring>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The actors.
+    pub engine: Engine,
+    /// The way out.
+    pub egress: Egress,
+}
+
+impl Vaulted {
+    /// Opens the keyring and the store, and creates both where there is neither.
+    pub fn open(settings: Settings, root_key: Option<&Secret>, parts: &mut AppParts) -> Result<Self, AppError> {
+        let clock = parts.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
+        let entropy = parts.entropy.take().unwrap_or_else(|| Arc::new(SystemEntropy));
+        let memory = settings.storage.backend == Backend::Memory;
+        for file in [&settings.vault.keyring_file, &settings.vault.root_key_file] {
+            if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                create_folder(folder)?;
+            }
+        }
+        let (root, root_key_created) = root_key_of(&settings, root_key, &*entropy)?;
+        let store_exists = !memory && settings.storage.path.exists();
+        let keyring = Keyring::open(&settings.vault.keyring_file, &root, store_exists, Arc::clone(&entropy))?;
+        let keyring = Arc::new(keyring);
+        let limits = StorageLimits::from(&settings.storage);
+        let (for_clock, for_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
+        let store: Arc<dyn Store> = if memory {
+            Arc::new(MemoryStore::new(limits, Arc::clone(&keyring), for_clock, for_entropy))
+        } else {
+            create_folder(&settings.storage.path)?;
+            let options = SledOptions::new(settings.storage.path.clone(), limits);
+            Arc::new(SledStore::open(options, Arc::clone(&keyring), for_clock, for_entropy)?)
+        };
+        let store = match parts.wrap_store.take() {
+            Some(wrap) => wrap(store),
+            None => store,
+        };
+        Ok(Self { settings: Arc::new(settings), keyring, store, clock, entropy, root_key_created })
+    }
+}
+
+impl App {
+    /// Puts everything together and takes up what was unfinished. Needs an actix system on this
+    /// thread.
+    pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
+        let Vaulted { settings, keyring, store, clock, entropy, .. } = vaulted;
+        let egress = Egress::new(EgressSettings {
+            graph: settings.meta.graph_base_url.clone(),
+            model: settings.model.base_url.clone(),
+            model_hosts: settings.model.hosts.clone(),
+        })?;
+        let meta = &settings.meta;
+        let sender: Arc<dyn Sender> = Arc::new(GraphSender::new(
+            egress.clone(),
+            meta.graph_base_url.clone(),
+            meta.graph_version.clone(),
+            meta.send_timeout_ms,
+        ));
+        let generator = parts.generator.unwrap_or_else(|| {
+            let timeouts =
+                ModelTimeouts { first_token_ms: settings.model.first_token_ms, attempt_ms: settings.model.attempt_ms };
+            Arc::new(OpenAi::new(egress.clone(), timeouts, Arc::clone(clock)))
+        });
+        let parts = EngineParts {
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            store: Arc::clone(store),
+            sender,
+            generator,
+        };
+        let engine = Engine::start(EngineSettings::from(&**settings), parts)?;
+        let tenants = engine.recover(settings.storage.dedup_days).await?;
+        tracing::info!(tenants, "the engine runs");
+        Ok(Self {
+            settings: Arc::clone(settings),
+            keyring: Arc::clone(keyring),
+            store: Arc::clone(store),
+            engine,
+            egress,
+        })
+    }
+
+    /// Stops the actors and closes the store. Work that is not finished goes on at the next start.
+    pub async fn stop(&self) -> Result<(), StillRunning> {
+        let stopped = self.engine.stop(self.settings.server.shutdown_ms).await;
+        self.store.close().await;
+        stopped
+    }
+}
+
+fn create_folder(path: &Path) -> Result<(), AppError> {
+    std::fs::create_dir_all(path).map_err(|source| AppError::Folder { path: path.to_path_buf(), source })
+}
+
+/// The root key from the environment, or from its file, which is created at the first start.
+fn root_key_of(
+    settings: &Settings,
+    from_environment: Option<&Secret>,
+    entropy: &dyn Entropy,
+) -> Result<(RootKey, Option<std::path::PathBuf>), AppError> {
+    if let Some(text) = from_environment {
+        return Ok((RootKey::from_text(text.expose())?, None));
+    }
+    let (file, keyring) = (&settings.vault.root_key_file, &settings.vault.keyring_file);
+    if keyring.exists() && !file.exists() {
+        return Err(AppError::RootKeyMissing { keyring: keyring.clone(), root: file.clone() });
+    }
+    let (root, created) = RootKey::load_or_create_file(file, entropy)?;
+    Ok((root, created.then(|| file.clone())))
+}

@@ -1,0 +1,275 @@
+//! Administration on the store itself: for setting up, and for machines without a running server.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
+use iassistance_domain::key::Scope;
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+
+use super::{Failure, Output};
+use crate::app::Vaulted;
+use crate::http::auth;
+
+#[derive(Subcommand)]
+pub enum TenantCommand {
+    /// Creates a tenant.
+    Create {
+        /// What people call it.
+        name: String,
+    },
+    /// Lists the tenants.
+    List,
+}
+
+#[derive(Subcommand)]
+pub enum MetaAppCommand {
+    /// Creates a Meta app. The app secret is read from IASSISTANCE_APP_SECRET, the verify token from
+    /// IASSISTANCE_VERIFY_TOKEN: flags can be seen by other users of this machine.
+    Create {
+        /// What people call it.
+        name: String,
+    },
+    /// Lists the Meta apps.
+    List,
+}
+
+#[derive(Subcommand)]
+pub enum ChannelCommand {
+    /// Connects a WhatsApp number. Its access token is read from IASSISTANCE_ACCESS_TOKEN.
+    Connect {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+        /// The Meta app that carries its webhooks.
+        #[arg(long)]
+        meta_app: MetaAppId,
+        /// Meta's `phone_number_id`.
+        #[arg(long)]
+        phone_number_id: String,
+        /// What people call it.
+        #[arg(long)]
+        name: String,
+    },
+    /// Lists a tenant's channels.
+    List {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum AssistantCommand {
+    /// Shows a tenant's settings.
+    Show {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+    },
+    /// Stores the settings in a TOML file: the keys are those of [assistant] in `iassistance config`.
+    Set {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Makes a key and prints it, this once.
+    Create {
+        /// What people call it.
+        name: String,
+        /// Whose it is; without one it is a key of the platform.
+        #[arg(long)]
+        tenant: Option<TenantId>,
+        /// What it may do: read, operate, manage, platform. May be given several times.
+        #[arg(long = "scope", value_parser = parse_scope, required = true)]
+        scopes: Vec<Scope>,
+    },
+    /// Lists the keys, without what was handed out.
+    List,
+    /// Makes a key stop working at once.
+    Revoke {
+        /// Which.
+        key: ApiKeyId,
+    },
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::from_name(text).ok_or_else(|| "one of read, operate, manage, platform".to_owned())
+}
+
+/// A secret from the environment, where other users of the machine do not see it.
+fn secret(name: &str) -> Result<StoredSecret, Failure> {
+    let sources = iassistance_config::Sources::of_process(None, Vec::new());
+    let text = sources.variable(name).ok_or_else(|| format!("set {name} in the environment: it must not be empty"))?;
+    Ok(StoredSecret::new(text))
+}
+
+pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        TenantCommand::Create { name } => {
+            let now = vaulted.clock.now();
+            let tenant = Tenant { id: TenantId::new(now, &*vaulted.entropy), name, created_at: now };
+            vaulted.store.create_tenant(tenant.clone()).await?;
+            output.answer(&tenant.id.to_string(), &tenant)
+        }
+        TenantCommand::List => {
+            let tenants = vaulted.store.tenants().await?;
+            let lines: Vec<_> = tenants.iter().map(|tenant| format!("{}  {}", tenant.id, tenant.name)).collect();
+            output.answer(&lines.join("\n"), &tenants)
+        }
+    }
+}
+
+pub async fn meta_app(vaulted: &Vaulted, command: MetaAppCommand, output: &Output) -> Result<(), Failure> {
+    let shown = |app: &MetaApp| {
+        let webhook = format!("/webhooks/meta/{}", app.id);
+        (format!("{}  {}  webhook: {webhook}", app.id, app.name), json!({ "id": app.id, "name": app.name, "webhook": webhook }))
+    };
+    match command {
+        MetaAppCommand::Create { name } => {
+            let now = vaulted.clock.now();
+            let app = MetaApp {
+                id: MetaAppId::new(now, &*vaulted.entropy),
+                name,
+                secrets: vec![secret("IASSISTANCE_APP_SECRET")?],
+                verify_token: secret("IASSISTANCE_VERIFY_TOKEN")?,
+                created_at: now,
+            };
+            vaulted.store.put_meta_app(app.clone()).await?;
+            let (text, value) = shown(&app);
+            output.answer(&text, &value)
+        }
+        MetaAppCommand::List => {
+            let (lines, values): (Vec<_>, Vec<_>) = vaulted.store.meta_apps().await?.iter().map(shown).unzip();
+            output.answer(&lines.join("\n"), &values)
+        }
+    }
+}
+
+pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output) -> Result<(), Failure> {
+    let shown = |channel: &Channel| {
+        let Channel { id, kind, external_id, name, .. } = channel;
+        let text = format!("{id}  {}  {external_id}  {name}", kind.name());
+        (text, json!({ "id": id, "kind": kind, "external_id": external_id, "name": name }))
+    };
+    match command {
+        ChannelCommand::Connect { tenant, meta_app, phone_number_id, name } => {
+            if !phone_number_id.bytes().all(|byte| byte.is_ascii_digit()) || phone_number_id.is_empty() {
+                return Err("a phone number id consists of digits; it is not the phone number".into());
+            }
+            if vaulted.store.meta_app(meta_app).await?.is_none() {
+                return Err(format!("there is no Meta app {meta_app}: create it first").into());
+            }
+            let now = vaulted.clock.now();
+            let channel = Channel {
+                id: ChannelId::new(now, &*vaulted.entropy),
+                tenant,
+                meta_app,
+                kind: ChannelKind::Whatsapp,
+                external_id: phone_number_id,
+                name,
+                access_token: secret("IASSISTANCE_ACCESS_TOKEN")?,
+                created_at: now,
+            };
+            vaulted.store.put_channel(channel.clone()).await?;
+            let (text, value) = shown(&channel);
+            output.answer(&text, &value)
+        }
+        ChannelCommand::List { tenant } => {
+            let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
+            let (lines, values): (Vec<_>, Vec<_>) = store.channels().await?.iter().map(shown).unzip();
+            output.answer(&lines.join("\n"), &values)
+        }
+    }
+}
+
+pub async fn assistant(vaulted: &Vaulted, command: AssistantCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        AssistantCommand::Show { tenant } => {
+            let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
+            let Some(AssistantSettingsVersion { version, mut settings }) = store.assistant().await? else {
+                return output.answer("Nothing is set: the defaults count.", &json!({ "version": 0 }));
+            };
+            let has_key = settings.api_key.take().is_some();
+            let text = format!("version {version}\n{}", serde_json::to_string_pretty(&settings)?);
+            output.answer(&text, &json!({ "version": version, "settings": settings, "api_key_set": has_key }))
+        }
+        AssistantCommand::Set { tenant, file } => {
+            let text = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let defaults = toml::Table::try_from(defaults(&vaulted.settings.assistant))?;
+            let mut table = defaults;
+            table.extend(text.parse::<toml::Table>()?);
+            let settings: AssistantSettings = table.try_into()?;
+            settings.validate()?;
+            let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
+            let stored = store.put_assistant(settings, None).await?;
+            let version = stored.version;
+            output.answer(&format!("Version {version} counts from now on."), &json!({ "version": version }))
+        }
+    }
+}
+
+/// What a tenant has before it sets anything.
+pub fn defaults(defaults: &iassistance_config::AssistantDefaults) -> AssistantSettings {
+    AssistantSettings {
+        enabled: defaults.enabled,
+        task: defaults.task.clone(),
+        instructions: defaults.instructions.clone(),
+        model: None,
+        temperature: Some(defaults.temperature),
+        base_url: None,
+        api_key: None,
+        quiet_ms: defaults.quiet_ms,
+        cap_ms: defaults.cap_ms,
+        output_tokens_max: defaults.output_tokens_max,
+        prompt_tokens_max: defaults.prompt_tokens_max,
+        fallback_text: defaults.fallback_text.clone(),
+    }
+}
+
+pub async fn key(vaulted: &Vaulted, command: KeyCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Create { name, tenant, scopes } => {
+            let (key, plain) =
+                auth::mint(&vaulted.keyring, &*vaulted.entropy, &*vaulted.clock, name, tenant, scopes, None)?;
+            if let Some(tenant) = tenant {
+                // Says so if there is no such tenant.
+                vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
+            }
+            vaulted.store.put_api_key(key.clone()).await?;
+            output.note("This key is shown once; keep it like a password:");
+            output.answer(plain.expose(), &json!({ "id": key.id, "key": plain.expose() }))
+        }
+        KeyCommand::List => {
+            let keys = vaulted.store.api_keys().await?;
+            let line = |key: &iassistance_domain::key::ApiKey| {
+                let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.name()).collect();
+                let owner = key.tenant.map_or_else(|| "platform".to_owned(), |tenant| tenant.to_string());
+                let state = if key.is_live(vaulted.clock.now()) { "live" } else { "ended" };
+                format!("{}  {state}  {owner}  {}  {}", key.id, scopes.join(","), key.name)
+            };
+            let lines: Vec<_> = keys.iter().map(line).collect();
+            let values: Vec<_> = keys
+                .iter()
+                .map(|key| json!({ "id": key.id, "name": key.name, "tenant": key.tenant, "scopes": key.scopes, "revoked_at": key.revoked_at }))
+                .collect();
+            output.answer(&lines.join("\n"), &values)
+        }
+        KeyCommand::Revoke { key: id } => {
+            let mut key = vaulted.store.api_key(id).await?.ok_or_else(|| format!("there is no key {id}"))?;
+            key.revoked_at.get_or_insert(vaulted.clock.now());
+            vaulted.store.put_api_key(key).await?;
+            output.answer("It does not work any more.", &json!({ "revoked": id }))
+        }
+    }
+}

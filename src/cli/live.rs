@@ -1,0 +1,95 @@
+//! `iassistance live`: a tenant's events in the terminal.
+
+use clap::Args;
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use iassistance_config::{Settings, Sources};
+use iassistance_domain::id::{ConversationId, TenantId};
+
+use super::{Failure, Output};
+use crate::http::live::PROTOCOL;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The tenant.
+    #[arg(long)]
+    tenant: TenantId,
+    /// Only this conversation.
+    #[arg(long)]
+    conversation: Option<ConversationId>,
+    /// Begin after this place in the log; without it, now.
+    #[arg(long)]
+    after: Option<u64>,
+    /// Where the server is; without it, the configured address.
+    #[arg(long)]
+    url: Option<String>,
+    /// End after this many events.
+    #[arg(long)]
+    count: Option<u64>,
+}
+
+pub fn run(settings: &Settings, sources: &Sources, arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let key = sources.variable("IASSISTANCE_API_KEY").ok_or(
+        "set IASSISTANCE_API_KEY to an API key of the tenant with the scope `read` (not a flag: other users of this \
+         machine could see it)",
+    )?;
+    let here = || format!("http://{}:{}", settings.server.bind, settings.server.port);
+    let base = arguments.url.clone().unwrap_or_else(here);
+    let base = base.trim_end_matches('/').replacen("http", "ws", 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(follow(&format!("{base}/v1/live"), key, &arguments, output))
+}
+
+async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let mut request = url.into_client_request()?;
+    let bearer = HeaderValue::from_str(&format!("Bearer {key}"))?;
+    request.headers_mut().insert(AUTHORIZATION, bearer);
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    let (mut socket, _) = connect_async(request).await.map_err(|error| match error {
+        Error::Http(response) if response.status() == 401 => "the API key does not work here".into(),
+        Error::Http(response) => format!("the server answered {}", response.status()),
+        error => format!("cannot reach {url}: {error}"),
+    })?;
+    let subscribe = json!({
+        "type": "subscribe",
+        "tenant": arguments.tenant,
+        "conversation": arguments.conversation,
+        "after_seq": arguments.after,
+    });
+    socket.send(Message::text(subscribe.to_string())).await?;
+    let mut seen = 0;
+    while let Some(frame) = socket.next().await {
+        let Message::Text(text) = frame? else { continue };
+        let frame: Value = serde_json::from_str(&text)?;
+        match frame["type"].as_str() {
+            Some("event") => {
+                output.answer(&line(&frame), &frame)?;
+                seen += 1;
+                if arguments.count == Some(seen) {
+                    return Ok(socket.close(None).await?);
+                }
+            }
+            Some("error") => return Err(frame["detail"].as_str().unwrap_or("refused").to_owned().into()),
+            Some("bye") => return Err(frame["reason"].as_str().unwrap_or("the server closed").to_owned().into()),
+            _ => output.note(&format!("-- {text}")),
+        }
+    }
+    Err("the connection ended; go on with --after and the last number".into())
+}
+
+/// An event in a line: its place, its kind, its conversation, and the words if it has any.
+fn line(frame: &Value) -> String {
+    let event = &frame["event"];
+    let part = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let words = event.pointer("/message/content/body").and_then(Value::as_str).unwrap_or_default();
+    let status = event.pointer("/delivery/status").and_then(Value::as_str).unwrap_or_default();
+    // Control characters would let a contact write on the operator's terminal.
+    let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{:>8}  {:<26} {}  {status}{words}", frame["seq"], part(&event["type"]), part(&event["conversation"]))
+}

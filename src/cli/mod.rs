@@ -1,0 +1,136 @@
+//! The command line.
+
+mod admin;
+mod doctor;
+mod live;
+mod output;
+mod root_key;
+mod sandbox;
+mod serve;
+mod simulator;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use iassistance_config::{DEFAULTS, Settings, Sources};
+
+use self::output::Output;
+use crate::app::{AppParts, Vaulted};
+use crate::{http, telemetry};
+
+/// What a command may fail with: something that is shown to the person who gave it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A conversational infrastructure platform for WhatsApp, Instagram and Messenger.
+#[derive(Parser)]
+#[command(name = "iassistance", version, about)]
+struct Arguments {
+    /// The settings file; without it `iassistance.toml` in this folder is read if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, over the file and the environment; may be given several times.
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// Answer in JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve,
+    /// Run the whole system on this machine with no account anywhere, and a phone to chat from.
+    Sandbox(sandbox::Arguments),
+    /// Run the stand-in for Meta and the model alone.
+    Simulator(simulator::Arguments),
+    /// Tenants: create, list.
+    #[command(subcommand)]
+    Tenant(admin::TenantCommand),
+    /// Meta apps: create, list.
+    #[command(subcommand)]
+    MetaApp(admin::MetaAppCommand),
+    /// Channels: connect, list.
+    #[command(subcommand)]
+    Channel(admin::ChannelCommand),
+    /// The assistant's settings: show, set.
+    #[command(subcommand)]
+    Assistant(admin::AssistantCommand),
+    /// API keys: create, list, revoke.
+    #[command(subcommand)]
+    Key(admin::KeyCommand),
+    /// Check every record of the store; the server must not be running on it.
+    Doctor,
+    /// Follow a tenant's events in the terminal, over the live socket of a running server.
+    Live(live::Arguments),
+    /// The root key: rotate.
+    #[command(subcommand)]
+    RootKey(root_key::RootKeyCommand),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print every setting with its default and what it means.
+    Config,
+    /// Verify and parse webhooks without keeping anything: what `scripts/bench ingress` compares with.
+    #[command(hide = true)]
+    BareIngress,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    match run(arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&*failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let sources = Sources::of_process(arguments.config, arguments.set);
+    match arguments.command {
+        Command::Openapi => return output.raw(&http::openapi::document().to_pretty_json()?),
+        Command::Config => return output.raw(DEFAULTS),
+        _ => {}
+    }
+    let settings = sources.settings()?;
+    telemetry::init(&settings.log)?;
+    match arguments.command {
+        Command::Serve => serve::run(settings, &sources, output),
+        Command::Sandbox(arguments) => sandbox::run(settings, &sources, arguments, output),
+        Command::Simulator(arguments) => simulator::run(arguments, output),
+        Command::BareIngress => serve::bare(&settings, output),
+        Command::Live(arguments) => live::run(&settings, &sources, arguments, output),
+        Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
+        Command::Doctor => on_store(settings, &sources, async |vaulted| doctor::run(vaulted, output).await),
+        Command::Tenant(command) => on_store(settings, &sources, async |v| admin::tenant(v, command, output).await),
+        Command::MetaApp(command) => on_store(settings, &sources, async |v| admin::meta_app(v, command, output).await),
+        Command::Channel(command) => on_store(settings, &sources, async |v| admin::channel(v, command, output).await),
+        Command::Assistant(command) => {
+            on_store(settings, &sources, async |v| admin::assistant(v, command, output).await)
+        }
+        Command::Key(command) => on_store(settings, &sources, async |v| admin::key(v, command, output).await),
+        Command::Openapi | Command::Config => Ok(()),
+    }
+}
+
+/// Runs a command on the store itself, which no server may have open meanwhile.
+fn on_store(
+    settings: Settings,
+    sources: &Sources,
+    work: impl AsyncFnOnce(&Vaulted) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut AppParts::default())?;
+        let done = work(&vaulted).await;
+        vaulted.store.close().await;
+        done
+    })
+}

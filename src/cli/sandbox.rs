@@ -1,0 +1,188 @@
+//! `iassistance sandbox`: the whole system on this machine, with no account anywhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use iassistance_config::{Secret, Settings, Sources};
+use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
+use iassistance_domain::key::Scope;
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_simulator::{Script, ScriptOutcome, Simulator};
+
+use super::serve::{serve_until, stop_signal};
+use super::{Failure, Output, admin, simulator};
+use crate::app::{App, AppParts, Vaulted};
+use crate::http::{State, auth, server};
+use crate::telemetry::Metrics;
+
+/// How long a script waits for a reply.
+const REPLY_LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Play this script and end: with 0 when the expected answers came.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Keep the data in this folder; without it, it is gone afterwards.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The port of the simulated Meta and of the phone; 0 takes a free one.
+    #[arg(long, default_value_t = 8090)]
+    simulator_port: u16,
+}
+
+/// What was set up.
+struct Demo {
+    tenant: TenantId,
+    meta_app: MetaAppId,
+    key: String,
+}
+
+pub fn run(settings: Settings, sources: &Sources, arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let script = match &arguments.script {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            Some(Script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?)
+        }
+        None => None,
+    };
+    actix::System::new().block_on(play(settings, sources, arguments, script, output))
+}
+
+async fn play(
+    mut settings: Settings,
+    sources: &Sources,
+    arguments: Arguments,
+    script: Option<Script>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut parts = AppParts::default();
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.data.unwrap_or_else(|| temporary.path().to_path_buf());
+    settings.storage.path = folder.join("store");
+    settings.vault.keyring_file = folder.join("keyring.json");
+    settings.vault.root_key_file = folder.join("root.key");
+    // A script is a test: it takes free ports and does not wait as a person would like it.
+    let (simulator_port, human) = if script.is_some() { (0, false) } else { (arguments.simulator_port, true) };
+    if script.is_some() {
+        settings.server.port = 0;
+    }
+    let seed = {
+        let mut bytes = [0; 8];
+        iassistance_domain::Entropy::fill(&iassistance_vault::SystemEntropy, &mut bytes);
+        u64::from_le_bytes(bytes)
+    };
+    let simulated = simulator::settings(simulator_port, seed, 1);
+    let simulated = if human { simulator::human(simulated) } else { simulated };
+    let clock = Arc::new(iassistance_actors::kernel::SystemClock);
+    let simulator = Simulator::start(simulated, clock).await?;
+    settings.meta.graph_base_url = simulator.graph_url().parse()?;
+    let real_model = sources.variable("OPENAI_API_KEY").map(Secret::new);
+    if let Some(key) = &real_model {
+        settings.model.api_key = key.clone();
+    } else {
+        settings.model.base_url = simulator.model_url().parse()?;
+        settings.model.api_key = Secret::new(simulator::MODEL_KEY);
+        settings.model.model = iassistance_simulator::MODEL_ID.to_owned();
+    }
+    let vaulted = Vaulted::open(settings, None, &mut parts)?;
+    let demo = set_up(&vaulted, human).await?;
+    let app = App::start(&vaulted, parts).await?;
+    let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
+    let address = format!("http://{}", listening.address);
+    simulator.set_callback(&format!("{address}/webhooks/meta/{}", demo.meta_app))?;
+    match script {
+        None => tell(&address, &simulator, &demo, real_model.is_some(), output),
+        Some(_) => output.note(&format!("Playing against {address}")),
+    }
+    let mut outcome = None;
+    let asked = async {
+        match script {
+            Some(script) => {
+                outcome = Some(script.play(&simulator, REPLY_LIMIT).await);
+                Ok(())
+            }
+            None => stop_signal().await,
+        }
+    };
+    serve_until(listening, asked, output).await?;
+    let stopped = app.stop().await;
+    simulator.stop().await;
+    drop(temporary);
+    if let Err(late) = stopped {
+        tracing::warn!(%late, "not everything ended in time");
+    }
+    outcome.map_or(Ok(()), |outcome| judge(&outcome, output))
+}
+
+fn judge(outcome: &ScriptOutcome, output: &Output) -> Result<(), Failure> {
+    let text = format!("{} steps, {} replies in {} ms", outcome.steps_done, outcome.replies, outcome.took_ms);
+    output.answer(&text, outcome)?;
+    match &outcome.failure {
+        None => Ok(()),
+        Some(failure) => Err(format!("line {}: {}", failure.line, failure.reason).into()),
+    }
+}
+
+/// A demo tenant with a number and an assistant, and a key for it. Done once per data folder.
+async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
+    let (now, entropy, store) = (vaulted.clock.now(), &*vaulted.entropy, &vaulted.store);
+    let (tenant, meta_app) = match (store.tenants().await?.first(), store.meta_apps().await?.first()) {
+        (Some(tenant), Some(app)) => (tenant.id, app.id),
+        _ => {
+            let tenant = Tenant { id: TenantId::new(now, entropy), name: "Demo Shop".into(), created_at: now };
+            let app = MetaApp {
+                id: MetaAppId::new(now, entropy),
+                name: "Simulated Meta app".into(),
+                secrets: vec![StoredSecret::new(simulator::APP_SECRET)],
+                verify_token: StoredSecret::new(simulator::VERIFY_TOKEN),
+                created_at: now,
+            };
+            let channel = Channel {
+                id: ChannelId::new(now, entropy),
+                tenant: tenant.id,
+                meta_app: app.id,
+                kind: ChannelKind::Whatsapp,
+                external_id: simulator::PHONE_NUMBER_ID.into(),
+                name: simulator::DISPLAY_NUMBER.into(),
+                access_token: StoredSecret::new(simulator::ACCESS_TOKEN),
+                created_at: now,
+            };
+            let ids = (tenant.id, app.id);
+            store.create_tenant(tenant).await?;
+            store.put_meta_app(app).await?;
+            store.put_channel(channel).await?;
+            let mut assistant = admin::defaults(&vaulted.settings.assistant);
+            assistant.enabled = true;
+            assistant.task = "Answer questions about the Demo Shop: opening hours, orders and returns.".into();
+            assistant.quiet_ms = if human { assistant.quiet_ms } else { 50 };
+            store.tenant(TenantCtx::platform(ids.0)).await?.put_assistant(assistant, None).await?;
+            ids
+        }
+    };
+    let scopes = vec![Scope::Read, Scope::Operate, Scope::Manage];
+    let clock = &*vaulted.clock;
+    let (key, plain) = auth::mint(&vaulted.keyring, entropy, clock, "sandbox".into(), Some(tenant), scopes, None)?;
+    store.put_api_key(key).await?;
+    Ok(Demo { tenant, meta_app, key: plain.expose().to_owned() })
+}
+
+fn tell(address: &str, simulator: &Simulator, demo: &Demo, real_model: bool, output: &Output) {
+    let Demo { tenant, key, .. } = demo;
+    let model = if real_model { "OpenAI answers (OPENAI_API_KEY is set)" } else { "a simulated model answers" };
+    output.note(&format!(
+        "\n  IAssistance sandbox: nothing leaves this machine; {model}.\n\n  \
+         Phone     {phone}\n  \
+         Server    {address}    API reference: {address}/docs\n\n  \
+         Watch every step live, in another terminal:\n\n    \
+         IASSISTANCE_API_KEY={key} \\\n    \
+         {program} live --url {address} --tenant {tenant}\n\n  \
+         Stop with Ctrl-C.\n",
+        phone = simulator.phone_url(),
+        program = std::env::args().next().unwrap_or_else(|| "iassistance".into()),
+    ));
+}

@@ -1,0 +1,109 @@
+//! `iassistance serve`, and the bare ingress that the bench compares it with.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, HttpServer, web};
+use iassistance_actors::kernel::SystemClock;
+use iassistance_channels::{parse, signature};
+use iassistance_config::{Settings, Sources};
+use iassistance_domain::Clock;
+use iassistance_domain::channel::StoredSecret;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Output};
+use crate::app::{App, AppParts, Vaulted};
+use crate::http::server::{self, Listening};
+use crate::http::State;
+use crate::telemetry::Metrics;
+
+/// The app secret of the bare ingress. It keeps nothing, so there is nothing to protect.
+const BARE_SECRET: &str = "bare-ingress";
+
+pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
+    actix::System::new().block_on(async {
+        let mut parts = AppParts::default();
+        let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut parts)?;
+        if let Some(path) = &vaulted.root_key_created {
+            output.note(&format!(
+                "A root key was created in {}. Without it nothing can be read again: copy it to a safe place, \
+                 apart from the data.",
+                path.display()
+            ));
+        }
+        let app = App::start(&vaulted, parts).await?;
+        let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
+        let address = format!("http://{}", listening.address);
+        output.answer(&format!("Listening on {address}"), &serde_json::json!({ "listening": address }))?;
+        serve_until(listening, stop_signal(), output).await?;
+        if let Err(late) = app.stop().await {
+            tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
+        }
+        Ok(())
+    })
+}
+
+/// Serves until `asked` resolves, then finishes the requests in hand.
+pub async fn serve_until(
+    listening: Listening,
+    asked: impl Future<Output = Result<(), Failure>>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let stop = async {
+        let asked = asked.await;
+        output.note("Stopping: work in hand is finished, the rest goes on at the next start.");
+        listening.handle.stop(true).await;
+        asked
+    };
+    let (served, asked) = tokio::join!(listening.server, stop);
+    served?;
+    asked
+}
+
+/// Resolves when the process is asked to stop.
+pub async fn stop_signal() -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The same server without anything behind it: HMAC and parsing, then 200.
+pub fn bare(settings: &Settings, output: &Output) -> Result<(), Failure> {
+    let (bind, port) = (settings.server.bind.clone(), settings.server.port);
+    let bytes_max = settings.server.webhook_body_bytes_max;
+    let workers = match settings.server.workers {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        workers => workers,
+    };
+    actix::System::new().block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let server = HttpServer::new(move || {
+            let clock = Arc::clone(&clock);
+            let receive = move |request: actix_web::HttpRequest, body: bytes::Bytes| {
+                let now = clock.now();
+                async move {
+                    let header = request.headers().get("x-hub-signature-256").map(|value| value.as_bytes());
+                    match signature::verify(&[StoredSecret::new(BARE_SECRET)], header, body) {
+                        Ok(verified) if !parse(verified, now).is_empty() => HttpResponse::Ok().finish(),
+                        Ok(_) => HttpResponse::BadRequest().finish(),
+                        Err(_) => HttpResponse::Unauthorized().finish(),
+                    }
+                }
+            };
+            actix_web::App::new()
+                .app_data(web::PayloadConfig::new(bytes_max))
+                .route("/webhooks/meta/{meta_app}", web::post().to(receive))
+        })
+        .workers(workers)
+        .bind((bind.as_str(), port))?;
+        for address in server.addrs() {
+            let address = format!("http://{address}");
+            output.answer(&format!("Listening on {address}"), &serde_json::json!({ "listening": address }))?;
+        }
+        server.run().await?;
+        Ok(())
+    })
+}

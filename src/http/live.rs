@@ -1,0 +1,415 @@
+//! The live socket: a tenant's events as they happen, with bounded memory however slow the reader.
+//!
+//! This is the one file that knows the websocket crate. That crate keeps whatever an actor writes in
+//! a buffer without a bound, so the bound is here: what was sent is counted until the client has
+//! confirmed it, by answering a ping that was sent after it. A client that does not read does not
+//! answer, and gets nothing more until it does; it is then told `lagged` and catches up from the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
+use actix_web::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use iassistance_config::LiveSettings;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+use iassistance_actors::hub::{Batch, Frame, Subscription};
+use iassistance_domain::event::EventSeq;
+use iassistance_domain::id::{ConversationId, TenantId};
+use iassistance_domain::tenant::TenantCtx;
+
+use super::auth::{Caller, Read};
+use super::{Problem, State};
+
+/// The subprotocol that is spoken.
+pub const PROTOCOL: &str = "iassistance.live.v1";
+/// Before a ticket in the list of subprotocols, the one place where a browser can put it.
+const TICKET: &str = "ticket.";
+/// Subscriptions of one socket.
+const SUBSCRIPTIONS_MAX: usize = 16;
+/// Events that are taken up at once.
+const BATCH: usize = 64;
+
+/// Adds the route.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/v1/live").route(web::get().to(open)));
+}
+
+/// Open sockets, in all and per tenant.
+#[derive(Clone)]
+pub struct Sockets {
+    open: Arc<AtomicUsize>,
+    settings: Arc<LiveSettings>,
+}
+
+/// One open socket in the count.
+struct Seat(Sockets);
+
+impl Sockets {
+    /// None yet.
+    pub fn new(settings: &LiveSettings) -> Self {
+        Self { open: Arc::default(), settings: Arc::new(settings.clone()) }
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Result<Seat, Problem> {
+        let seat = Seat(self.clone());
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.settings.sockets_max {
+            return Err(Problem::unavailable(10, "too many live connections are open"));
+        }
+        Ok(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whose events a socket may watch.
+enum Access {
+    Key(Caller),
+    Ticket(TenantCtx),
+}
+
+impl Access {
+    fn to(&self, tenant: TenantId) -> Result<TenantCtx, Problem> {
+        match self {
+            Self::Key(caller) => caller.ctx::<Read>(tenant),
+            Self::Ticket(ctx) if ctx.tenant() == tenant => Ok(*ctx),
+            Self::Ticket(_) => Err(Problem::not_found()),
+        }
+    }
+}
+
+async fn open(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
+    check_origin(&state, &request)?;
+    let access = match ticket(&request) {
+        Some(ticket) => {
+            let redeemed = state.tickets.redeem(&ticket, state.clock().now());
+            Access::Ticket(redeemed.ok_or_else(Problem::unauthorized)?)
+        }
+        None => Access::Key(Caller::of(&state, &request).await?),
+    };
+    let seat = state.sockets.take()?;
+    let frame_bytes_max = state.app.settings.live.frame_bytes_max;
+    let socket = Socket::new(state.get_ref().clone(), access, seat);
+    ws::WsResponseBuilder::new(socket, &request, payload)
+        .protocols(&[PROTOCOL])
+        .frame_size(frame_bytes_max)
+        .start()
+}
+
+/// A page of another origin must not watch with somebody's credentials. Programs send no Origin.
+fn check_origin(state: &State, request: &HttpRequest) -> Result<(), Problem> {
+    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
+    let refused = || Problem::forbidden("the page's origin may not open live connections here");
+    let origin = origin.to_str().map_err(|_| refused())?;
+    let public = state.app.settings.server.public_url.trim_end_matches('/');
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let own = |host: &str| origin == format!("http://{host}") || origin == format!("https://{host}");
+    let allowed = if public.is_empty() { host.is_some_and(own) } else { origin == public };
+    if allowed { Ok(()) } else { Err(refused()) }
+}
+
+fn ticket(request: &HttpRequest) -> Option<String> {
+    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
+    let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    offered.find_map(|protocol| protocol.trim().strip_prefix(TICKET).map(str::to_owned))
+}
+
+/// What a client says.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum ClientFrame {
+    Subscribe {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+        after_seq: Option<EventSeq>,
+    },
+    Unsubscribe {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+    },
+    Ping {},
+}
+
+/// What the server says, besides events.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ServerFrame<'a> {
+    Subscribed { tenant: TenantId, conversation: Option<ConversationId>, after_seq: EventSeq },
+    Unsubscribed { tenant: TenantId, conversation: Option<ConversationId> },
+    Pong {},
+    Lagged { tenant: TenantId, from: EventSeq, to: EventSeq },
+    Error { code: &'a str, detail: &'a str },
+    Bye { reason: &'a str },
+}
+
+type Watched = (TenantId, Option<ConversationId>);
+
+/// One subscription of a socket.
+struct Watch {
+    number: u64,
+    /// Not here while the next events are awaited.
+    idle: Option<Subscription>,
+}
+
+struct Socket {
+    state: State,
+    access: Access,
+    _seat: Seat,
+    watches: HashMap<Watched, Watch>,
+    watch_numbers: u64,
+    heard: bool,
+    unconfirmed: Unconfirmed,
+}
+
+/// What was sent and is not known to have been read.
+#[derive(Default)]
+struct Unconfirmed {
+    since_ping: Load,
+    pinged: VecDeque<(u64, Load)>,
+    pings: u64,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Load {
+    frames: usize,
+    bytes: usize,
+}
+
+impl Unconfirmed {
+    fn total(&self) -> Load {
+        self.pinged.iter().fold(self.since_ping, |sum, (_, load)| Load {
+            frames: sum.frames + load.frames,
+            bytes: sum.bytes + load.bytes,
+        })
+    }
+
+    fn confirmed(&mut self, ping: u64) {
+        while self.pinged.front().is_some_and(|(number, _)| *number <= ping) {
+            self.pinged.pop_front();
+        }
+    }
+}
+
+impl Socket {
+    fn new(state: State, access: Access, seat: Seat) -> Self {
+        Self {
+            state,
+            access,
+            _seat: seat,
+            watches: HashMap::new(),
+            watch_numbers: 0,
+            heard: true,
+            unconfirmed: Unconfirmed::default(),
+        }
+    }
+
+    fn settings(&self) -> &LiveSettings {
+        &self.state.app.settings.live
+    }
+
+    fn has_room(&self) -> bool {
+        let total = self.unconfirmed.total();
+        total.frames < self.settings().frames_in_flight_max && total.bytes < self.settings().bytes_in_flight_max
+    }
+
+    fn send(&mut self, text: &str, context: &mut ws::WebsocketContext<Self>) {
+        self.unconfirmed.since_ping.frames += 1;
+        self.unconfirmed.since_ping.bytes += text.len();
+        context.text(text);
+        // A quarter of the room is the most that waits for a ping; the rest is on its way.
+        let since = self.unconfirmed.since_ping;
+        let (frames, bytes) = (self.settings().frames_in_flight_max / 4, self.settings().bytes_in_flight_max / 4);
+        if since.frames >= frames.max(1) || since.bytes >= bytes {
+            self.ping(context);
+        }
+    }
+
+    fn ping(&mut self, context: &mut ws::WebsocketContext<Self>) {
+        let unconfirmed = &mut self.unconfirmed;
+        unconfirmed.pings += 1;
+        unconfirmed.pinged.push_back((unconfirmed.pings, std::mem::take(&mut unconfirmed.since_ping)));
+        context.ping(&unconfirmed.pings.to_be_bytes());
+    }
+
+    fn say(&mut self, frame: &ServerFrame<'_>, context: &mut ws::WebsocketContext<Self>) {
+        // A client may ask without end and never read: answers count as much as events.
+        if self.unconfirmed.total().frames > 4 * self.settings().frames_in_flight_max {
+            self.bye("you ask without reading the answers", ws::CloseCode::Policy, context);
+            return;
+        }
+        if let Ok(text) = serde_json::to_string(frame) {
+            self.send(&text, context);
+        }
+    }
+
+    fn bye(&mut self, reason: &str, code: ws::CloseCode, context: &mut ws::WebsocketContext<Self>) {
+        if let Ok(text) = serde_json::to_string(&ServerFrame::Bye { reason }) {
+            context.text(text);
+        }
+        context.close(Some(ws::CloseReason { code, description: Some(reason.to_owned()) }));
+        context.stop();
+    }
+
+    fn obey(&mut self, text: &str, context: &mut ws::WebsocketContext<Self>) {
+        match serde_json::from_str(text) {
+            Ok(ClientFrame::Ping {}) => self.say(&ServerFrame::Pong {}, context),
+            Ok(ClientFrame::Subscribe { tenant, conversation, after_seq }) => {
+                self.subscribe((tenant, conversation), after_seq, context);
+            }
+            Ok(ClientFrame::Unsubscribe { tenant, conversation }) => {
+                self.watches.remove(&(tenant, conversation));
+                self.say(&ServerFrame::Unsubscribed { tenant, conversation }, context);
+            }
+            Err(_) => {
+                let detail = "not a frame of this protocol: subscribe {tenant, conversation?, after_seq?}, \
+                              unsubscribe {tenant, conversation?} and ping are understood";
+                self.say(&ServerFrame::Error { code: "bad_frame", detail }, context);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, watched: Watched, after: Option<EventSeq>, context: &mut ws::WebsocketContext<Self>) {
+        if self.watches.len() >= SUBSCRIPTIONS_MAX && !self.watches.contains_key(&watched) {
+            let detail = "one connection holds at most 16 subscriptions: unsubscribe, or open another";
+            self.say(&ServerFrame::Error { code: "too_many", detail }, context);
+            return;
+        }
+        let ctx = match self.access.to(watched.0) {
+            Ok(ctx) => ctx,
+            Err(_) => return self.unknown_tenant(context),
+        };
+        let (store, hub) = (Arc::clone(&self.state.app.store), self.state.app.engine.hub().clone());
+        let opened = async move {
+            let store = store.tenant(ctx).await?;
+            Ok::<_, iassistance_storage::StorageError>(hub.subscribe(ctx.tenant(), store, after))
+        };
+        context.wait(opened.into_actor(self).map(move |opened, socket, context| match opened {
+            Ok(subscription) => {
+                let (tenant, conversation) = watched;
+                let after_seq = subscription.position();
+                socket.watch_numbers += 1;
+                let watch = Watch { number: socket.watch_numbers, idle: Some(subscription) };
+                socket.watches.insert(watched, watch);
+                socket.say(&ServerFrame::Subscribed { tenant, conversation, after_seq }, context);
+                socket.watch_on(context);
+            }
+            Err(_) => socket.unknown_tenant(context),
+        }));
+    }
+
+    fn unknown_tenant(&mut self, context: &mut ws::WebsocketContext<Self>) {
+        let detail = "there is no such tenant, or the credential is not for it";
+        self.say(&ServerFrame::Error { code: "not_found", detail }, context);
+    }
+
+    /// Awaits events for every subscription that is idle, while there is room for them.
+    fn watch_on(&mut self, context: &mut ws::WebsocketContext<Self>) {
+        if !self.has_room() {
+            return;
+        }
+        let idle: Vec<_> = self
+            .watches
+            .iter_mut()
+            .filter_map(|(watched, watch)| Some((*watched, watch.number, watch.idle.take()?)))
+            .collect();
+        for (watched, number, mut subscription) in idle {
+            let next = async move {
+                let batch = subscription.next(BATCH).await;
+                (subscription, batch)
+            };
+            context.spawn(next.into_actor(self).map(move |(subscription, batch), socket, context| {
+                let Some(watch) = socket.watches.get_mut(&watched).filter(|watch| watch.number == number) else {
+                    return;
+                };
+                watch.idle = Some(subscription);
+                match batch {
+                    Ok(Batch::Events(frames)) => socket.forward(watched.1, &frames, context),
+                    Ok(Batch::Lagged { from, to }) => {
+                        metrics::counter!("iassistance_publish_lagged_total").increment(1);
+                        socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);
+                    }
+                    Ok(Batch::Closed) => {
+                        return socket.bye("the server is stopping: connect again", ws::CloseCode::Restart, context);
+                    }
+                    Err(error) => {
+                        tracing::warn!(tenant = %watched.0, %error, "a live feed ended");
+                        return socket.bye("the log cannot be read: connect again later", ws::CloseCode::Error, context);
+                    }
+                }
+                socket.watch_on(context);
+            }));
+        }
+    }
+
+    fn forward(&mut self, only: Option<ConversationId>, frames: &[Frame], context: &mut ws::WebsocketContext<Self>) {
+        let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
+        let mut published = 0;
+        for frame in wanted {
+            self.send(&frame.json, context);
+            published += 1;
+        }
+        metrics::counter!("iassistance_publish_frames_total").increment(published);
+    }
+}
+
+impl Actor for Socket {
+    type Context = ws::WebsocketContext<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let half = Duration::from_millis((self.settings().silence_ms / 2).max(1));
+        context.run_interval(half, |socket, context| {
+            if !std::mem::take(&mut socket.heard) && socket.unconfirmed.pinged.len() > 1 {
+                return socket.bye("nothing was heard for too long", ws::CloseCode::Away, context);
+            }
+            socket.ping(context);
+        });
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, context: &mut Self::Context) {
+        self.heard = true;
+        match message {
+            Ok(ws::Message::Text(text)) => self.obey(&text, context),
+            Ok(ws::Message::Pong(payload)) => {
+                if let Ok(number) = <[u8; 8]>::try_from(payload.as_ref()) {
+                    self.unconfirmed.confirmed(u64::from_be_bytes(number));
+                    self.watch_on(context);
+                }
+            }
+            Ok(ws::Message::Ping(payload)) => {
+                self.unconfirmed.since_ping.frames += 1;
+                if self.unconfirmed.total().frames > 4 * self.settings().frames_in_flight_max {
+                    return self.bye("you ping without reading the answers", ws::CloseCode::Policy, context);
+                }
+                context.pong(&payload);
+            }
+            Ok(ws::Message::Close(reason)) => {
+                context.close(reason);
+                context.stop();
+            }
+            Ok(ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
+                self.bye("only text frames are understood", ws::CloseCode::Unsupported, context);
+            }
+            Ok(ws::Message::Nop) => {}
+            Err(ws::ProtocolError::Overflow) => {
+                self.bye("the frame is too large", ws::CloseCode::Size, context);
+            }
+            Err(_) => self.bye("not a websocket frame", ws::CloseCode::Protocol, context),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Errors as problem documents (RFC 9457).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use iassistance_actors::conversation::CommandError;
+use iassistance_storage::StorageError;
+
+/// What went wrong, for people and programs.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// A stable name of the kind of problem: `urn:iassistance:problem:not_found`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// The stable code by itself: `not_found`.
+    code: &'static str,
+    /// What was wrong here, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+        let kind = format!("urn:iassistance:problem:{code}");
+        Self { kind, title, status: status.as_u16(), code, detail: None, retry_after_s: None }
+    }
+
+    /// Says what was wrong here.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request cannot be understood").detail(detail)
+    }
+
+    /// 422: a value is not what it must be.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is not what it must be").detail(detail)
+    }
+
+    /// 401: no credential, or one that does not work. It does not say which.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A working credential is needed")
+    }
+
+    /// 403: the credential does not allow this.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The credential does not allow this").detail(detail)
+    }
+
+    /// 404: there is no such thing, or it is another tenant's; the answer is the same.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such thing")
+    }
+
+    /// 409: something else has it, or it changed meanwhile.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "It conflicts with what is there").detail(detail)
+    }
+
+    /// 412: it changed since it was read.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "It changed since it was read").detail(detail)
+    }
+
+    /// 413: the body is too large.
+    pub fn too_large(bytes_max: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large")
+            .detail(format!("at most {bytes_max} bytes are accepted"))
+    }
+
+    /// 408: the body took too long to arrive.
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body took too long to arrive")
+    }
+
+    /// 503: not now; nothing was promised.
+    pub fn unavailable(retry_after_s: u32, detail: impl Into<String>) -> Self {
+        let mut problem =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now: nothing was accepted").detail(detail);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// 500: our fault.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed here; it has been logged")
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.title)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        }
+        if self.status == 401 {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.content_type("application/problem+json").json(self)
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::NoSuchTenant(_) | StorageError::NotFound(_) => Self::not_found(),
+            StorageError::Conflict(what) => Self::conflict(format!("{what} is taken already")),
+            StorageError::Stale => Self::precondition_failed("read it again and repeat the change"),
+            StorageError::Backlog { .. } | StorageError::Overloaded => Self::unavailable(5, error.to_string()),
+            StorageError::Closed => Self::unavailable(5, "the server is stopping"),
+            StorageError::Disk { .. } => {
+                tracing::error!(%error, "storage failed");
+                Self::unavailable(30, "the store cannot write: see /health/ready")
+            }
+            StorageError::Damaged { .. } | StorageError::Vault(_) => {
+                tracing::error!(%error, "a record could not be read");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(_) => Self::not_found(),
+            CommandError::WindowClosed | CommandError::Replayed | CommandError::Quarantined => {
+                Self::conflict(error.to_string())
+            }
+            CommandError::Busy | CommandError::Stopping => Self::unavailable(1, error.to_string()),
+            CommandError::Storage(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The binary: command line, HTTP edge, composition root.
+
+pub mod app;
+pub mod cli;
+pub mod http;
+pub mod telemetry;
+
+pub use app::{App, AppError, AppParts};
