@@ -42,10 +42,17 @@ pub struct TenantActor {
 struct Desk {
     guardian: Guardian<ConversationId>,
     delayed: BTreeMap<Timestamp, BTreeSet<ConversationId>>,
-    /// Where the look into the store stands; `None` when none is under way.
-    looking: Option<Option<ConversationId>>,
+    look: Look,
     timer: Option<Timestamp>,
     loaded: bool,
+}
+
+/// A look into the store for everything that is unfinished, a page at a time.
+enum Look {
+    /// None is under way.
+    Done,
+    /// The next page begins after this conversation, or at the first.
+    After(Option<ConversationId>),
 }
 
 impl TenantActor {
@@ -113,7 +120,7 @@ impl Desk {
         Self {
             guardian: Guardian::new(policy, Arc::clone(&shared.parts.entropy)),
             delayed: BTreeMap::new(),
-            looking: None,
+            look: Look::Done,
             timer: None,
             loaded: false,
         }
@@ -142,7 +149,7 @@ impl Desk {
             self.panicked(shared, tenant, conversation, now).await?;
         }
         if waiting.overflowed {
-            self.looking = Some(None);
+            self.look = Look::After(None);
         }
         let later = self.delayed.split_off(&now.plus_millis(1));
         let due = std::mem::replace(&mut self.delayed, later);
@@ -159,7 +166,7 @@ impl Desk {
         if let Some(next) = self.delayed.keys().next() {
             self.wake_at(shared, tenant, *next);
         }
-        if !bell.is_silent() || self.looking.is_some() {
+        if !bell.is_silent() || matches!(self.look, Look::After(_)) {
             shared.wake_tenant(tenant);
         }
         Ok(())
@@ -190,9 +197,9 @@ impl Desk {
 
     /// The next page of what the store says is unfinished.
     async fn look(&mut self, shared: &Shared, tenant: TenantId) -> Result<Vec<ConversationId>, StorageError> {
-        let Some(after) = self.looking else { return Ok(Vec::new()) };
+        let Look::After(after) = self.look else { return Ok(Vec::new()) };
         let page = shared.tenant_store(tenant).await?.unfinished(after, ADMIT_MAX).await?;
-        self.looking = if page.len() == ADMIT_MAX { page.last().map(|last| Some(*last)) } else { None };
+        self.look = if page.len() == ADMIT_MAX { Look::After(page.last().copied()) } else { Look::Done };
         Ok(page)
     }
 

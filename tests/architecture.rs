@@ -1,0 +1,111 @@
+//! The import table of ARCHITECTURE.md, held against what cargo says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+const OURS: &str = "iassistance-";
+
+/// Who may import whom.
+const IMPORTS: [(&str, &[&str]); 11] = [
+    ("domain", &[]),
+    ("config", &[]),
+    ("vault", &["domain", "config"]),
+    ("egress", &["domain", "config"]),
+    ("channels", &["domain", "config", "egress"]),
+    ("assistant", &["domain", "config", "egress"]),
+    ("storage", &["domain", "config", "vault"]),
+    ("actors", &["domain", "config", "storage", "channels", "assistant"]),
+    ("simulator", &["domain", "config", "channels"]),
+    ("root", &["domain", "config", "vault", "egress", "channels", "assistant", "storage", "actors", "simulator"]),
+    ("fuzz", &[]),
+];
+
+/// Which rooms alone may name which library.
+const ALONE: [(&str, &[&str]); 16] = [
+    ("chacha20poly1305", &["vault"]),
+    ("hmac", &["vault", "channels"]),
+    ("sha2", &["vault", "channels", "assistant"]),
+    ("reqwest", &["egress", "channels", "assistant"]),
+    ("async-openai", &["assistant"]),
+    ("tiktoken-rs", &["assistant"]),
+    ("sled", &["storage"]),
+    ("actix-rt", &["actors"]),
+    ("dashmap", &["actors"]),
+    ("governor", &["actors"]),
+    ("actix", &["actors", "root"]),
+    ("actix-web", &["root"]),
+    ("actix-web-actors", &["root"]),
+    ("clap", &["root"]),
+    ("utoipa", &["root"]),
+    ("hyper", &["simulator"]),
+];
+
+fn room(package: &Package) -> &str {
+    package.name.strip_prefix(OURS).unwrap_or("root")
+}
+
+fn packages() -> Vec<Package> {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    assert!(metadata.packages.len() >= 10, "the workspace has its rooms");
+    metadata.packages
+}
+
+#[test]
+fn arrows_only_point_down() {
+    let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();
+    for package in packages() {
+        let allowed = allowed.get(room(&package)).unwrap_or_else(|| panic!("{} is no room of the table", package.name));
+        for dependency in &package.dependencies {
+            let Some(imported) = dependency.name.strip_prefix(OURS) else { continue };
+            // A room's own tests may use another room's fakes; what is shipped may not.
+            if dependency.kind == DependencyKind::Normal {
+                assert!(allowed.contains(&imported), "{} must not import {imported}", room(&package));
+            }
+        }
+    }
+}
+
+#[test]
+fn each_library_is_named_only_where_it_belongs() {
+    let alone: BTreeMap<_, _> = ALONE.into_iter().collect();
+    let mut named = BTreeSet::new();
+    for package in packages() {
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
+            if let Some(rooms) = alone.get(dependency.name.as_str()) {
+                assert!(rooms.contains(&room(&package)), "{} must not name {}", room(&package), dependency.name);
+                named.insert(dependency.name.clone());
+            }
+        }
+    }
+    let expected: BTreeSet<_> = alone.keys().map(ToString::to_string).collect();
+    assert_eq!(named, expected, "a rule about a library that nobody names checks nothing");
+}
+
+#[test]
+fn versions_are_pinned_once() {
+    for package in packages() {
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        for line in manifest.lines().skip_while(|line| !line.starts_with("[dependencies]")) {
+            if line.starts_with("[profile") || line.starts_with("[[") {
+                break;
+            }
+            let pinned_here = line.contains("version = \"") || line.contains("= \"");
+            assert!(!pinned_here, "{}: `{line}` belongs into [workspace.dependencies]", package.name);
+        }
+    }
+}
+
+#[test]
+fn the_websocket_crate_stays_in_one_file() {
+    let mut files = vec![std::path::PathBuf::from("src")];
+    let mut naming = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if std::fs::read_to_string(&path).is_ok_and(|text| text.contains("actix_web_actors")) {
+            naming.push(path);
+        }
+    }
+    assert_eq!(naming, [std::path::PathBuf::from("src/http/live.rs")]);
+}
