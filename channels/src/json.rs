@@ -46,6 +46,15 @@ impl<'a> List<'a> {
     }
 }
 
+/// The objects of a list, read at one go, or nothing when it is anything else.
+pub(crate) struct Objects<T>(pub(crate) Option<Vec<Object<T>>>);
+
+impl<T> Default for Objects<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
 /// One value, whatever it is.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Scalar<'a>(Option<&'a RawValue>);
@@ -117,7 +126,13 @@ impl<'de, T: Shape<'de>> Deserialize<'de> for Object<T> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor)
+        deserializer.deserialize_any(ListVisitor(PhantomData)).map(Self)
+    }
+}
+
+impl<'de, T: Shape<'de>> Deserialize<'de> for Objects<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData)).map(Self)
     }
 }
 
@@ -128,27 +143,27 @@ macro_rules! otherwise_nothing {
             f.write_str("any JSON value")
         }
 
-        fn visit_bool<E>(self, _: bool) -> Result<$value, E> {
+        fn visit_bool<Error>(self, _: bool) -> Result<$value, Error> {
             Ok(Default::default())
         }
 
-        fn visit_i64<E>(self, _: i64) -> Result<$value, E> {
+        fn visit_i64<Error>(self, _: i64) -> Result<$value, Error> {
             Ok(Default::default())
         }
 
-        fn visit_u64<E>(self, _: u64) -> Result<$value, E> {
+        fn visit_u64<Error>(self, _: u64) -> Result<$value, Error> {
             Ok(Default::default())
         }
 
-        fn visit_f64<E>(self, _: f64) -> Result<$value, E> {
+        fn visit_f64<Error>(self, _: f64) -> Result<$value, Error> {
             Ok(Default::default())
         }
 
-        fn visit_str<E>(self, _: &str) -> Result<$value, E> {
+        fn visit_str<Error>(self, _: &str) -> Result<$value, Error> {
             Ok(Default::default())
         }
 
-        fn visit_unit<E>(self) -> Result<$value, E> {
+        fn visit_unit<Error>(self) -> Result<$value, Error> {
             Ok(Default::default())
         }
     };
@@ -179,24 +194,24 @@ impl<'de, T: Shape<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-struct ListVisitor;
+struct ListVisitor<E>(PhantomData<E>);
 
-impl<'de> Visitor<'de> for ListVisitor {
-    type Value = List<'de>;
+impl<'de, E: Deserialize<'de>> Visitor<'de> for ListVisitor<E> {
+    type Value = Option<Vec<E>>;
 
-    otherwise_nothing!(List<'de>);
+    otherwise_nothing!(Option<Vec<E>>);
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<Vec<E>>, A::Error> {
         let mut elements = Vec::new();
         while let Some(element) = list.next_element()? {
             elements.push(element);
         }
-        Ok(List(Some(elements)))
+        Ok(Some(elements))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Vec<E>>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(List(None))
+        Ok(None)
     }
 }
 

@@ -9,6 +9,7 @@ mod graph;
 mod json;
 mod moment;
 pub mod parse;
+mod pieces;
 pub mod send;
 pub mod signature;
 pub mod verification;
@@ -16,4 +17,5 @@ mod whatsapp;
 
 pub use graph::GraphSender;
 pub use parse::{Parsed, parse};
+pub use pieces::{TEXT_CHARS_MAX, pieces};
 pub use send::{SendError, Sender, Sent};

@@ -4,6 +4,8 @@
 //! body may carry up to a thousand elements of many tenants. Whatever is authentic comes out of
 //! here, as an event or kept as it came; nothing is lost and nothing makes it fail.
 
+use std::borrow::Cow;
+
 use iassistance_domain::channel::ChannelAddress;
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
@@ -45,11 +47,12 @@ shape! {
 /// Takes time linear in the length of the body.
 pub fn parse(verified: &Verified, now: Timestamp) -> Vec<Parsed> {
     let body = verified.body();
-    let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let mut reading = Reading { now, events: Vec::new(), overflowed: false };
     if text.trim_start().starts_with('[') {
         envelopes(&mut reading, &text);
-    } else {
+    } else if !whatsapp::parse::regular(&mut reading, &text) {
         envelope(&mut reading, &text);
     }
     reading.finish(&text)

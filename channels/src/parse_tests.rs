@@ -238,6 +238,31 @@ fn other_products_are_kept_element_by_element() {
     assert!(read(&br#"{"object":"page","entry":[]}"#[..]).is_empty());
 }
 
+/// The quick way and the careful way say the same, or the quick way says nothing.
+fn both_ways_agree(body: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(body) else { return true };
+    let reading = || Reading { now: NOW, events: Vec::new(), overflowed: false };
+    let (mut quick, mut careful) = (reading(), reading());
+    if !crate::whatsapp::parse::regular(&mut quick, text) {
+        return quick.events.is_empty();
+    }
+    envelope(&mut careful, text);
+    let (quick, careful) = (quick.finish(text), careful.finish(text));
+    quick.len() == careful.len()
+        && quick.iter().zip(&careful).all(|(a, b)| a.event == b.event && a.address == b.address)
+}
+
+#[test]
+fn the_quick_way_is_taken_and_agrees_with_the_careful_one() {
+    let mut reading = Reading { now: NOW, events: Vec::new(), overflowed: false };
+    let ordinary = String::from_utf8(fixture("own_two_contacts_two_messages")).unwrap();
+    assert!(crate::whatsapp::parse::regular(&mut reading, &ordinary));
+    assert_eq!(reading.events.len(), 2);
+    for (name, body) in fixtures() {
+        assert!(both_ways_agree(&body), "{name}");
+    }
+}
+
 #[test]
 fn the_same_bytes_are_the_same_event_again() {
     for (name, body) in fixtures() {
@@ -299,6 +324,7 @@ proptest! {
         let mut body = which.get(&all).clone();
         let at = at.index(body.len());
         body.splice(at..=at, bytes.into_bytes());
+        prop_assert!(both_ways_agree(&body));
         for parsed in read(body) {
             prop_assert!(parsed.event.occurred_at <= NOW);
             prop_assert!(parsed.address.is_none_or(|address| !address.external_id.is_empty()));

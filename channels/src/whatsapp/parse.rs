@@ -15,9 +15,18 @@ use iassistance_domain::{Pii, Timestamp};
 use serde_json::value::RawValue;
 
 use crate::errors::{Product, classify};
-use crate::json::{List, Object, Scalar, object, shape};
+use crate::json::{List, Object, Objects, Scalar, object, shape};
 use crate::moment::moment;
 use crate::parse::{Reading, dotted, kept};
+use crate::whatsapp::OBJECT;
+
+shape! {
+    struct RegularEnvelope<'a> { object: Scalar<'a>, entry: Objects<RegularEntry<'a>> }
+}
+
+shape! {
+    struct RegularEntry<'a> { changes: Objects<Change<'a>> }
+}
 
 shape! {
     struct Entry<'a> { changes: List<'a> }
@@ -98,6 +107,34 @@ shape! {
     }
 }
 
+/// Reads an envelope at one go, if all of it is messages and statuses: what Meta sends nearly
+/// always. Otherwise reads nothing and says so; it is then taken apart with more care, and every
+/// part at hand as it came.
+pub(crate) fn regular(reading: &mut Reading, json: &str) -> bool {
+    let Some(RegularEnvelope { object: name, entry: Objects(Some(entries)) }) = object(json) else {
+        return false;
+    };
+    if name.id().as_deref() != Some(OBJECT) {
+        return false;
+    }
+    let mut values = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let Object(Some(RegularEntry { changes: Objects(Some(changes)) })) = entry else { return false };
+        for change in changes {
+            match change {
+                Object(Some(Change { field, value: Object(Some(value)) }))
+                    if field.id().as_deref() == Some("messages") && value.says_something() =>
+                {
+                    values.push(value);
+                }
+                _ => return false,
+            }
+        }
+    }
+    values.into_iter().for_each(|value| said(reading, value));
+    true
+}
+
 /// Reads one entry: what a `WhatsApp` business account has to say.
 pub(crate) fn entry(reading: &mut Reading, raw: &RawValue) {
     let Some(Entry { changes: List(Some(changes)) }) = object(raw.get()) else {
@@ -119,11 +156,7 @@ fn change(reading: &mut Reading, raw: &RawValue) {
     let address = value.address();
     let address = address.as_ref();
     match &*field {
-        "messages" if value.says_something() => {
-            messages(reading, address, &value);
-            value.statuses.iter().for_each(|raw| status(reading, address, raw));
-            value.errors.iter().for_each(|raw| reading.keep(address, "value.errors", None, raw.get()));
-        }
+        "messages" if value.says_something() => said(reading, &value),
         "smb_message_echoes" if value.message_echoes.len() > 0 => {
             about(reading, address, &field, &value.message_echoes, |party| (party.to, party.to_user_id));
         }
@@ -135,6 +168,14 @@ fn change(reading: &mut Reading, raw: &RawValue) {
         }
         _ => reading.keep(address, &field, None, raw.get()),
     }
+}
+
+fn said(reading: &mut Reading, value: &Value<'_>) {
+    let address = value.address();
+    let address = address.as_ref();
+    messages(reading, address, value);
+    value.statuses.iter().for_each(|raw| status(reading, address, raw));
+    value.errors.iter().for_each(|raw| reading.keep(address, "value.errors", None, raw.get()));
 }
 
 impl Value<'_> {
