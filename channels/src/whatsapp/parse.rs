@@ -108,8 +108,8 @@ shape! {
 }
 
 /// Reads an envelope at one go, if all of it is messages and statuses: what Meta sends nearly
-/// always. Otherwise reads nothing and says so; it is then taken apart with more care, and every
-/// part at hand as it came.
+/// always. Otherwise it reads nothing and says so; the envelope is then taken apart with care, with
+/// every part at hand as it came.
 pub(crate) fn regular(reading: &mut Reading, json: &str) -> bool {
     let Some(RegularEnvelope { object: name, entry: Objects(Some(entries)) }) = object(json) else {
         return false;
@@ -131,7 +131,9 @@ pub(crate) fn regular(reading: &mut Reading, json: &str) -> bool {
             }
         }
     }
-    values.into_iter().for_each(|value| said(reading, value));
+    for value in values {
+        said(reading, value);
+    }
     true
 }
 
