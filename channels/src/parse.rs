@@ -45,9 +45,9 @@ shape! {
 
 /// Reads a webhook. `now` is the moment of arrival; it stands in where Meta names no usable one.
 /// Takes time linear in the length of the body.
-pub fn parse(verified: &Verified, now: Timestamp) -> Vec<Parsed> {
-    let body = verified.body();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+pub fn parse(verified: Verified, now: Timestamp) -> Vec<Parsed> {
+    let body = verified.into_body();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
     let text = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let mut reading = Reading { now, events: Vec::new(), overflowed: false };
     if text.trim_start().starts_with('[') {

@@ -18,7 +18,7 @@ fn read(body: impl Into<Bytes>) -> Vec<Parsed> {
     let body = body.into();
     let header = sign(b"secret", &body);
     let verified = verify(&[StoredSecret::new("secret")], Some(header.as_bytes()), body);
-    parse(&verified.ok().unwrap(), NOW)
+    parse(verified.ok().unwrap(), NOW)
 }
 
 fn fixture(name: &str) -> Vec<u8> {

@@ -26,6 +26,11 @@ impl Verified {
     pub fn body(&self) -> &Bytes {
         &self.body
     }
+
+    /// The bytes that were signed, given up to be read.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
 }
 
 /// Why a webhook was not let in. For the operator's log alone: the sender is told nothing.

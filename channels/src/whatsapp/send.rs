@@ -9,10 +9,8 @@ use iassistance_domain::pii::Deliver;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::pieces::TEXT_CHARS_MAX;
 use crate::send::SendError;
-
-/// The longest text, characters (Meta: Cloud API, text messages).
-pub(crate) const TEXT_CHARS_MAX: usize = 4096;
 
 #[derive(Serialize)]
 struct Outgoing<'a> {
