@@ -395,6 +395,7 @@ async fn a_turn_commits_only_in_its_epoch(world: World) {
     let id = hear(&*tenant, 1, "549", "hello").await;
     let mut begun = step(&*tenant, id).await;
     begin_turn(&mut begun.conversation, world.now());
+    assert!(begun.conversation.running_turn().is_some());
     let epoch = begun.conversation.epoch();
     tenant.commit(begun).await.unwrap();
     let reply = async || {

@@ -1,0 +1,259 @@
+//! Random commands on both backends: the same answers, and the same data at the end, with the one on
+//! disk closed and opened again in between.
+
+mod support;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use iassistance_domain::contact::ContactIdentity;
+use iassistance_domain::conversation::{Conversation, Epoch, Input};
+use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus};
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
+use iassistance_domain::id::{ConversationId, DeadLetterId};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::outbox::{SendOutcome, WithdrawnReason};
+use iassistance_domain::{Pii, Timestamp};
+use iassistance_storage::sled::disk::Disk;
+use iassistance_storage::{Dispatch, InboxEntry, Letter, SendReport, StorageError, TenantStore, TurnCommit};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::*;
+
+/// A disk that makes nothing lasting, and so is fast.
+struct NoDisk;
+
+impl Disk for NoDisk {
+    fn sync_data(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A command: which, on which tenant, and four numbers that choose everything else.
+type Command = (u8, u8, [u8; 4]);
+
+const MESSAGES: u8 = 8;
+
+fn contact(choice: u8) -> ContactIdentity {
+    let wa_ids = ["", "549", "550", "551"];
+    let user_ids = ["", "user-a", "user-b"];
+    let (wa_id, user_id) = (wa_ids[usize::from(choice % 4)], user_ids[usize::from(choice / 4 % 3)]);
+    if wa_id.is_empty() && user_id.is_empty() { both("552", "") } else { both(wa_id, user_id) }
+}
+
+fn stage(choice: u8) -> DeliveryStatus {
+    let stages =
+        [DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Read, DeliveryStatus::Failed];
+    stages[usize::from(choice % 4)]
+}
+
+fn inbound([kind, who, text, more]: [u8; 4]) -> InboundEvent {
+    let number = more % MESSAGES;
+    match kind % 6 {
+        0 | 1 => {
+            wrote(contact(who), [None, Some("Ada"), Some("Bo")][usize::from(more % 3)], &format!("{text}"))
+        }
+        2 => status(&format!("wamid.out.{number}"), None, stage(text)),
+        3 => status(&format!("wamid.out.{number}"), Some(message_id(number.into())), stage(text)),
+        4 => kept(Some(contact(who)), &format!("{text}")),
+        _ => kept(None, &format!("{text}")),
+    }
+}
+
+fn outcome(choice: u8, number: u8, now: Timestamp) -> SendOutcome {
+    let problem = || DeliveryProblem { code: 1, title: "x".to_owned() };
+    match choice % 5 {
+        0 => SendOutcome::Sent { provider_id: Pii::new(format!("wamid.out.{number}")) },
+        1 => SendOutcome::Postponed { not_before: now.plus_millis(5), problem: problem() },
+        2 => SendOutcome::Refused { problem: problem() },
+        3 => SendOutcome::Unknown,
+        _ => SendOutcome::Withdrawn { reason: WithdrawnReason::WindowClosed },
+    }
+}
+
+fn answer<T>(result: Result<T, StorageError>, show: impl FnOnce(T) -> Value) -> Value {
+    result.map_or_else(|error| json!(format!("{error:?}")), show)
+}
+
+/// A letter without its number: the numbers begin anew when all letters are read and the store is
+/// opened again.
+fn letter(entry: &InboxEntry) -> Value {
+    json!([entry.accepted_at, entry.letter])
+}
+
+async fn known(tenant: &dyn TenantStore) -> Vec<Conversation> {
+    tenant.conversations(None, 100).await.unwrap()
+}
+
+async fn choose(tenant: &dyn TenantStore, choice: u8) -> Option<ConversationId> {
+    let known = known(tenant).await;
+    (!known.is_empty()).then(|| known[usize::from(choice) % known.len()].id)
+}
+
+async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
+    let tenant_number = number % 2 + 1;
+    let now = world.now();
+    if kind == 10 {
+        world.reopen().await;
+        return Value::Null;
+    }
+    let tenant = world.open_tenant(tenant_number).await;
+    let tenant = &*tenant;
+    let [a, b, c, d] = choices;
+    if kind < 3 {
+        let events: Vec<_> = (0..=d % 3).map(|more| inbound([a.wrapping_add(more), b, c, d / 3])).collect();
+        let accepted = tenant.accept(channel_id(tenant_number), &events).await;
+        return answer(accepted, |accepted| json!([accepted.new, accepted.conversations]));
+    }
+    let Some(id) = choose(tenant, a).await else { return Value::Null };
+    let message = message_id(u64::from(b % MESSAGES));
+    match kind {
+        3 | 4 => {
+            let mut commit = step(tenant, id).await;
+            let epoch = (c % 3 > 0).then_some(u64::from(c % 3));
+            commit.messages.push(outgoing(&commit.conversation, message, None));
+            if !tenant.outbox(id).await.unwrap().iter().any(|entry| entry.message == message) {
+                commit.outbox.push(entry(&commit.conversation, message, epoch));
+            }
+            commit.events.push(EventKind::MessageQueued { message: commit.messages[0].clone() });
+            answer(tenant.commit(commit).await, |seq| json!(seq))
+        }
+        5 => {
+            let mut commit = step(tenant, id).await;
+            let letters = tenant.inbox(id, usize::from(c % 4)).await.unwrap();
+            commit.acknowledge = letters.iter().map(|letter| letter.seq).collect();
+            match d % 4 {
+                0 => drop(commit.conversation.apply(Input::TakenOver { operator: "op".to_owned() }, now)),
+                1 => drop(commit.conversation.apply(Input::HandedBack, now)),
+                2 if commit.conversation.running_turn().is_none() => {
+                    begin_turn(&mut commit.conversation, now)
+                }
+                _ => {}
+            }
+            let provider_id = (c % 2 == 0).then(|| Pii::new(format!("wamid.out.{}", b % MESSAGES)));
+            commit.deliveries.push((message, delivery(stage(d)), provider_id));
+            if c % 5 == 0 {
+                commit.outbox_done.push(message);
+            }
+            commit.revision -= u64::from(commit.revision > 0 && d % 16 == 15);
+            answer(tenant.commit(commit).await, |seq| json!(seq))
+        }
+        6 => {
+            let mut commit = step(tenant, id).await;
+            commit.events.push(EventKind::ChannelConnected { channel: channel_id(1) });
+            let turn = TurnCommit { epoch: Epoch(u64::from(b % 4)), commit };
+            answer(tenant.commit_turn(turn).await, |seq| json!(seq))
+        }
+        7 => answer(tenant.begin_dispatch(id).await, |dispatch| match dispatch {
+            Dispatch::Go(entry) => json!(["go", entry]),
+            Dispatch::NotYet(entry) => json!(["not yet", entry]),
+            Dispatch::Withdraw(message, reason) => json!(["withdraw", message, reason]),
+            Dispatch::Empty => json!("empty"),
+        }),
+        8 => {
+            let report = SendReport { message, at: now, outcome: outcome(c, b % MESSAGES, now) };
+            answer(tenant.settle(id, report).await, |()| Value::Null)
+        }
+        9 => answer(tenant.requeue(id, message, now.plus_millis(u64::from(c))).await, |()| Value::Null),
+        11 => {
+            let (conversation, _) = tenant.conversation(id).await.unwrap().unwrap();
+            answer(tenant.resend(entry(&conversation, message, None)).await, |()| Value::Null)
+        }
+        12 => {
+            let letter = DeadLetter {
+                id: DeadLetterId::from_bytes([b % 4; 16]),
+                conversation: id,
+                work: DeadWork::Send { message },
+                reason: format!("reason {c}"),
+                at: now,
+                replayed_at: None,
+            };
+            let event = EventKind::DeadLetterAdded { dead_letter: letter.id, reason: letter.reason.clone() };
+            answer(tenant.put_dead_letter(letter, event).await, |()| Value::Null)
+        }
+        13 => {
+            let before = now.minus_millis(u64::from(b));
+            answer(world.store.forget_dedup_before(before).await, |forgotten| json!(forgotten))
+        }
+        _ => {
+            let kept = world.store.keep_unrouted(Some(address(9)), inbound(choices)).await;
+            answer(kept, |()| Value::Null)
+        }
+    }
+}
+
+/// All that there is.
+async fn everything(world: &World) -> Value {
+    let mut all = Vec::new();
+    for number in [1, 2] {
+        let tenant = world.open_tenant(number).await;
+        let tenant = &*tenant;
+        all.push(json!([
+            tenant.events(EventSeq(0), 10_000).await.unwrap(),
+            *tenant.latest_event().borrow(),
+            tenant.dead_letters(None, 100).await.unwrap(),
+            tenant.unfinished(None, 100).await.unwrap(),
+        ]));
+        for conversation in known(tenant).await {
+            let id = conversation.id;
+            let letters = tenant.inbox(id, 1_000).await.unwrap();
+            assert!(letters.is_sorted_by_key(|entry| entry.seq));
+            all.push(json!([
+                tenant.conversation(id).await.unwrap(),
+                tenant.contact(conversation.contact).await.unwrap(),
+                letters.iter().map(letter).collect::<Vec<_>>(),
+                tenant.outbox(id).await.unwrap(),
+                tenant.messages(id, None, 100).await.unwrap(),
+            ]));
+            let names_ours = |entry: &InboxEntry| match &entry.letter {
+                Letter::Inbound { event, .. } => !matches!(
+                    event.kind,
+                    iassistance_domain::inbound::InboundKind::StatusChanged { message: None, .. }
+                ),
+                Letter::Dispatched(_) => true,
+            };
+            assert!(letters.iter().all(names_ours));
+        }
+    }
+    let unrouted = world.store.unrouted(100).await.unwrap();
+    all.push(json!(unrouted));
+    Value::Array(all)
+}
+
+async fn compare(commands: Vec<Command>) {
+    let (mut memory, mut sled) = (World::memory(), World::sled_with(small_limits(), Arc::new(NoDisk)));
+    for world in [&memory, &sled] {
+        world.tenant(1).await;
+        world.tenant(2).await;
+    }
+    for (at, command) in commands.iter().enumerate() {
+        for world in [&memory, &sled] {
+            world.clock.advance_millis(u64::from(command.2[3] % 3));
+        }
+        let (expected, found) = (run(&mut memory, *command).await, run(&mut sled, *command).await);
+        assert_eq!(expected, found, "command {at}: {command:?}");
+    }
+    let expected = everything(&memory).await;
+    assert_eq!(expected, everything(&sled).await);
+    sled.reopen().await;
+    assert_eq!(expected, everything(&sled).await, "opened again");
+    let (_, bad) = sled.store.check(&|_, _| {}).await.unwrap();
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sled_does_what_memory_does(
+        commands in prop::collection::vec((0..15_u8, any::<u8>(), any::<[u8; 4]>()), 1..120),
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(compare(commands));
+    }
+}
