@@ -17,6 +17,9 @@ use iassistance_storage::sled::{SledOptions, SledStore};
 use iassistance_storage::{StorageError, StorageLimits, Store};
 use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
 
+/// How long a connection to a destination may take to come about, milliseconds.
+const CONNECT_MS: u64 = 5_000;
+
 /// Why the application could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -134,10 +137,13 @@ impl App {
     /// thread.
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
         let Vaulted { settings, keyring, store, clock, entropy, .. } = vaulted;
-        let egress = Egress::new(EgressSettings {
+        let egress = Egress::new(&EgressSettings {
             graph: settings.meta.graph_base_url.clone(),
             model: settings.model.base_url.clone(),
             model_hosts: settings.model.hosts.clone(),
+            connect_timeout_ms: CONNECT_MS,
+            // Above the deadlines of those who call, which say more precisely what took too long.
+            read_timeout_ms: settings.model.attempt_ms.max(settings.meta.send_timeout_ms),
         })?;
         let meta = &settings.meta;
         let sender: Arc<dyn Sender> = Arc::new(GraphSender::new(

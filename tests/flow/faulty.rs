@@ -1,0 +1,233 @@
+//! A store that fails on purpose: every command first asks a hook, which may refuse it or panic.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::id::{
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TurnId,
+};
+use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::key::ApiKey;
+use iassistance_domain::message::Message;
+use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::turn::TurnRecord;
+use iassistance_domain::{Pii, Timestamp};
+use iassistance_storage::store::Dispatch;
+use iassistance_storage::{
+    Accepted, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore, TurnCommit,
+};
+use tokio::sync::watch;
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// A command that is about to be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// The method's name.
+    pub name: &'static str,
+    /// The conversation that it is for, where it is for one.
+    pub conversation: Option<ConversationId>,
+}
+
+/// Decides whether a command fails.
+pub type Hook = Arc<dyn Fn(Act) -> Result<()> + Send + Sync>;
+
+/// A store whose commands may fail.
+pub struct FaultyStore {
+    pub inner: Arc<dyn Store>,
+    pub hook: Hook,
+}
+
+struct FaultyTenant {
+    inner: Arc<dyn TenantStore>,
+    hook: Hook,
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
+        (self.hook)(Act { name: "create_tenant", conversation: None })?;
+        self.inner.create_tenant(tenant).await
+    }
+    async fn tenants(&self) -> Result<Vec<Tenant>> {
+        (self.hook)(Act { name: "tenants", conversation: None })?;
+        self.inner.tenants().await
+    }
+    async fn tenant(&self, tenant: TenantCtx) -> Result<Arc<dyn TenantStore>> {
+        let inner = self.inner.tenant(tenant).await?;
+        Ok(Arc::new(FaultyTenant { inner, hook: Arc::clone(&self.hook) }))
+    }
+    async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
+        (self.hook)(Act { name: "put_meta_app", conversation: None })?;
+        self.inner.put_meta_app(app).await
+    }
+    async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>> {
+        (self.hook)(Act { name: "meta_app", conversation: None })?;
+        self.inner.meta_app(id).await
+    }
+    async fn meta_apps(&self) -> Result<Vec<MetaApp>> {
+        (self.hook)(Act { name: "meta_apps", conversation: None })?;
+        self.inner.meta_apps().await
+    }
+    async fn put_channel(&self, channel: Channel) -> Result<()> {
+        (self.hook)(Act { name: "put_channel", conversation: None })?;
+        self.inner.put_channel(channel).await
+    }
+    fn route(&self, address: &ChannelAddress) -> Option<Route> {
+        self.inner.route(address)
+    }
+    async fn put_api_key(&self, key: ApiKey) -> Result<()> {
+        (self.hook)(Act { name: "put_api_key", conversation: None })?;
+        self.inner.put_api_key(key).await
+    }
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        (self.hook)(Act { name: "api_key", conversation: None })?;
+        self.inner.api_key(id).await
+    }
+    async fn api_keys(&self) -> Result<Vec<ApiKey>> {
+        (self.hook)(Act { name: "api_keys", conversation: None })?;
+        self.inner.api_keys().await
+    }
+    async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()> {
+        (self.hook)(Act { name: "keep_unrouted", conversation: None })?;
+        self.inner.keep_unrouted(address, event).await
+    }
+    async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>> {
+        (self.hook)(Act { name: "unrouted", conversation: None })?;
+        self.inner.unrouted(limit).await
+    }
+    async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64> {
+        (self.hook)(Act { name: "forget_dedup_before", conversation: None })?;
+        self.inner.forget_dedup_before(before).await
+    }
+    fn health(&self) -> Result<()> {
+        self.inner.health()
+    }
+    async fn close(&self) {
+        self.inner.close().await
+    }
+    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
+        (self.hook)(Act { name: "check", conversation: None })?;
+        self.inner.check(progress).await
+    }
+}
+
+#[async_trait]
+impl TenantStore for FaultyTenant {
+    async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        (self.hook)(Act { name: "accept", conversation: None })?;
+        self.inner.accept(channel, events).await
+    }
+    async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
+        (self.hook)(Act { name: "inbox", conversation: Some(conversation) })?;
+        self.inner.inbox(conversation, limit).await
+    }
+    async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>> {
+        (self.hook)(Act { name: "unfinished", conversation: None })?;
+        self.inner.unfinished(after, limit).await
+    }
+    async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
+        (self.hook)(Act { name: "conversation", conversation: None })?;
+        self.inner.conversation(id).await
+    }
+    async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
+        (self.hook)(Act { name: "commit", conversation: Some(commit.conversation.id) })?;
+        self.inner.commit(commit).await
+    }
+    async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq> {
+        (self.hook)(Act { name: "commit_turn", conversation: Some(commit.commit.conversation.id) })?;
+        self.inner.commit_turn(commit).await
+    }
+    async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq> {
+        (self.hook)(Act { name: "append", conversation: None })?;
+        self.inner.append(conversation, events).await
+    }
+    async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch> {
+        (self.hook)(Act { name: "begin_dispatch", conversation: Some(conversation) })?;
+        self.inner.begin_dispatch(conversation).await
+    }
+    async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()> {
+        (self.hook)(Act { name: "settle", conversation: Some(conversation) })?;
+        self.inner.settle(conversation, report).await
+    }
+    async fn requeue(&self, conversation: ConversationId, message: MessageId, not_before: Timestamp) -> Result<()> {
+        (self.hook)(Act { name: "requeue", conversation: Some(conversation) })?;
+        self.inner.requeue(conversation, message, not_before).await
+    }
+    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
+        (self.hook)(Act { name: "resend", conversation: None })?;
+        self.inner.resend(entry).await
+    }
+    async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
+        (self.hook)(Act { name: "outbox", conversation: Some(conversation) })?;
+        self.inner.outbox(conversation).await
+    }
+    async fn contact(&self, id: ContactId) -> Result<Option<Contact>> {
+        (self.hook)(Act { name: "contact", conversation: None })?;
+        self.inner.contact(id).await
+    }
+    fn safety_identifier(&self, id: ContactId) -> String {
+        self.inner.safety_identifier(id)
+    }
+    async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>> {
+        (self.hook)(Act { name: "conversations", conversation: None })?;
+        self.inner.conversations(before, limit).await
+    }
+    async fn messages(&self, conversation: ConversationId, before: Option<MessageId>, limit: usize) -> Result<Vec<Message>> {
+        (self.hook)(Act { name: "messages", conversation: Some(conversation) })?;
+        self.inner.messages(conversation, before, limit).await
+    }
+    async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
+        (self.hook)(Act { name: "message", conversation: Some(conversation) })?;
+        self.inner.message(conversation, id).await
+    }
+    async fn turns(&self, conversation: ConversationId, before: Option<TurnId>, limit: usize) -> Result<Vec<TurnRecord>> {
+        (self.hook)(Act { name: "turns", conversation: Some(conversation) })?;
+        self.inner.turns(conversation, before, limit).await
+    }
+    async fn turn(&self, conversation: ConversationId, id: TurnId) -> Result<Option<TurnRecord>> {
+        (self.hook)(Act { name: "turn", conversation: Some(conversation) })?;
+        self.inner.turn(conversation, id).await
+    }
+    async fn dead_letters(&self, before: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        (self.hook)(Act { name: "dead_letters", conversation: None })?;
+        self.inner.dead_letters(before, limit).await
+    }
+    async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>> {
+        (self.hook)(Act { name: "dead_letter", conversation: None })?;
+        self.inner.dead_letter(id).await
+    }
+    async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()> {
+        (self.hook)(Act { name: "put_dead_letter", conversation: None })?;
+        self.inner.put_dead_letter(letter, event).await
+    }
+    async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>> {
+        (self.hook)(Act { name: "events", conversation: None })?;
+        self.inner.events(after, limit).await
+    }
+    fn latest_event(&self) -> watch::Receiver<EventSeq> {
+        self.inner.latest_event()
+    }
+    async fn channels(&self) -> Result<Vec<Channel>> {
+        (self.hook)(Act { name: "channels", conversation: None })?;
+        self.inner.channels().await
+    }
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
+        (self.hook)(Act { name: "channel", conversation: None })?;
+        self.inner.channel(id).await
+    }
+    async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
+        (self.hook)(Act { name: "assistant", conversation: None })?;
+        self.inner.assistant().await
+    }
+    async fn put_assistant(&self, settings: AssistantSettings, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
+        (self.hook)(Act { name: "put_assistant", conversation: None })?;
+        self.inner.put_assistant(settings, expected).await
+    }
+}

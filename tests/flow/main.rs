@@ -1,0 +1,14 @@
+//! The whole system in one process: real HTTP, real sled, the simulator for Meta, a scripted or the
+//! simulated model, and a clock that moves only when told.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails has to say so")]
+
+mod faulty;
+mod harness;
+
+mod acknowledged;
+mod control;
+mod isolation;
+mod limits;
+mod once;
+mod privacy;
+mod supervision;
