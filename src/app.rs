@@ -12,9 +12,7 @@ use iassistance_channels::{GraphSender, Sender};
 use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError, EgressSettings};
-use iassistance_storage::memory::MemoryStore;
-use iassistance_storage::sled::{SledOptions, SledStore};
-use iassistance_storage::{StorageError, StorageLimits, Store};
+use iassistance_storage::{Limits, MemoryStore, SledOptions, SledStore, StorageError, Store};
 use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
 
 /// How long a connection to a destination may take to come about, milliseconds.
@@ -115,12 +113,11 @@ impl Vaulted {
         let store_exists = !memory && settings.storage.path.exists();
         let keyring = Keyring::open(&settings.vault.keyring_file, &root, store_exists, Arc::clone(&entropy))?;
         let keyring = Arc::new(keyring);
-        let limits = StorageLimits::from(&settings.storage);
+        let limits = Limits::from(&settings.storage);
         let (for_clock, for_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         let store: Arc<dyn Store> = if memory {
-            Arc::new(MemoryStore::new(limits, Arc::clone(&keyring), for_clock, for_entropy))
+            Arc::new(MemoryStore::new(limits, for_clock, for_entropy))
         } else {
-            create_folder(&settings.storage.path)?;
             let options = SledOptions::new(settings.storage.path.clone(), limits);
             Arc::new(SledStore::open(options, Arc::clone(&keyring), for_clock, for_entropy)?)
         };

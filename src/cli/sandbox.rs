@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -19,8 +18,8 @@ use crate::app::{App, AppParts, Vaulted};
 use crate::http::{State, auth, server};
 use crate::telemetry::Metrics;
 
-/// How long a script waits for a reply.
-const REPLY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a script waits for a reply, milliseconds.
+const REPLY_LIMIT_MS: u64 = 20_000;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -103,7 +102,7 @@ async fn play(
     let asked = async {
         match script {
             Some(script) => {
-                outcome = Some(script.play(&simulator, REPLY_LIMIT).await);
+                outcome = Some(simulator.play(&script, REPLY_LIMIT_MS).await);
                 Ok(())
             }
             None => stop_signal().await,

@@ -87,8 +87,10 @@ pub fn bare(settings: &Settings, output: &Output) -> Result<(), Failure> {
                 async move {
                     let header = request.headers().get("x-hub-signature-256").map(|value| value.as_bytes());
                     match signature::verify(&[StoredSecret::new(BARE_SECRET)], header, body) {
-                        Ok(verified) if !parse(verified, now).is_empty() => HttpResponse::Ok().finish(),
-                        Ok(_) => HttpResponse::BadRequest().finish(),
+                        Ok(verified) => match parse(verified, now).is_empty() {
+                            false => HttpResponse::Ok().finish(),
+                            true => HttpResponse::BadRequest().finish(),
+                        },
                         Err(_) => HttpResponse::Unauthorized().finish(),
                     }
                 }

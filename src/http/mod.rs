@@ -3,9 +3,11 @@
 pub mod auth;
 pub mod body;
 pub mod health;
+pub mod idempotency;
 pub mod live;
 pub mod openapi;
 pub mod problem;
+pub mod recent;
 pub mod server;
 pub mod tickets;
 pub mod v1;
@@ -26,6 +28,8 @@ pub struct State {
     pub app: App,
     /// Tickets for the websocket.
     pub tickets: Arc<tickets::Tickets>,
+    /// Answers to requests that may be repeated.
+    pub idempotency: idempotency::Idempotency,
     /// Bodies in memory.
     pub bodies: body::InFlight,
     /// Open websockets.
@@ -40,7 +44,8 @@ impl State {
         let tickets = tickets::Tickets::new(app.settings.live.ticket_ms);
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max);
         let sockets = live::Sockets::new(&app.settings.live);
-        Self { app, tickets: Arc::new(tickets), bodies, sockets, metrics }
+        let idempotency = idempotency::Idempotency::default();
+        Self { app, tickets: Arc::new(tickets), idempotency, bodies, sockets, metrics }
     }
 
     /// Time.

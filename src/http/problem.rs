@@ -26,12 +26,26 @@ pub struct Problem {
     detail: Option<String>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+    /// Whether what was asked for may have taken effect all the same.
+    #[serde(skip)]
+    uncertain: bool,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
         let kind = format!("urn:iassistance:problem:{code}");
-        Self { kind, title, status: status.as_u16(), code, detail: None, retry_after_s: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            code,
+            detail: None,
+            retry_after_s: None,
+            allow: None,
+            uncertain: false,
+        }
     }
 
     /// Says what was wrong here.
@@ -63,6 +77,31 @@ impl Problem {
     /// 404: there is no such thing, or it is another tenant's; the answer is the same.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such thing")
+    }
+
+    /// 405: the thing is there, but not for this method; `allow` lists those that it has.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "It does not have this method")
+                .detail(format!("use {allow}"));
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// 415: the body is not JSON.
+    pub fn not_json() -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be JSON")
+            .detail("send it with `Content-Type: application/json`")
+    }
+
+    /// 422: the `Idempotency-Key` belongs to another request.
+    pub fn idempotency_mismatch() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_mismatch",
+            "The Idempotency-Key belongs to another request",
+        )
+        .detail("it was used with another body or another address: use a new one for every new request")
     }
 
     /// 409: something else has it, or it changed meanwhile.
@@ -97,6 +136,19 @@ impl Problem {
     /// 500: our fault.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed here; it has been logged")
+            .uncertain()
+    }
+
+    /// What was asked for may have taken effect all the same.
+    fn uncertain(mut self) -> Self {
+        self.uncertain = true;
+        self
+    }
+
+    /// Whether what was asked for may have taken effect all the same, so that repeating it could do
+    /// it twice.
+    pub const fn is_uncertain(&self) -> bool {
+        self.uncertain
     }
 }
 
@@ -116,6 +168,9 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
+        if let Some(methods) = self.allow {
+            response.insert_header((header::ALLOW, methods));
+        }
         if self.status == 401 {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
@@ -133,9 +188,9 @@ impl From<StorageError> for Problem {
             StorageError::Closed => Self::unavailable(5, "the server is stopping"),
             StorageError::Disk { .. } => {
                 tracing::error!(%error, "storage failed");
-                Self::unavailable(30, "the store cannot write: see /health/ready")
+                Self::unavailable(30, "the store cannot write: see /health/ready").uncertain()
             }
-            StorageError::Damaged { .. } | StorageError::Vault(_) => {
+            StorageError::Damaged { .. } | StorageError::Vault(_) | StorageError::Open(_) => {
                 tracing::error!(%error, "a record could not be read");
                 Self::internal()
             }
@@ -150,7 +205,9 @@ impl From<CommandError> for Problem {
             CommandError::WindowClosed | CommandError::Replayed | CommandError::Quarantined => {
                 Self::conflict(error.to_string())
             }
-            CommandError::Busy | CommandError::Stopping => Self::unavailable(1, error.to_string()),
+            // A conversation that did not answer may have committed before it failed.
+            CommandError::Busy => Self::unavailable(1, error.to_string()).uncertain(),
+            CommandError::Stopping => Self::unavailable(1, error.to_string()),
             CommandError::Storage(error) => error.into(),
         }
     }

@@ -1,0 +1,236 @@
+//! The OpenAPI document, at `/openapi.json`, and a page to read it, at `/docs`.
+//!
+//! What is under `/v1` comes of the table of routes there; the few doors beside it are described here.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::{HttpResponse, web};
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{Problem, v1};
+
+/// The page takes everything from this server, and talks to nobody else.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "IAssistance",
+        description = "A conversational infrastructure platform for WhatsApp, Instagram and Messenger.\n\n\
+            Moments are milliseconds since the Unix epoch. Lists come in pages: pass `next` as `cursor` until it \
+            is `null`. Unknown fields are refused. Every refusal is a problem document (RFC 9457) whose `code` is \
+            stable. What belongs to another tenant is answered as what is not there: 404.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    nest((path = "/v1", api = v1::Documented)),
+    paths(confirm_webhook, receive_webhook, open_live, is_live, is_ready, show_metrics, show_document),
+    components(schemas(Problem)),
+    security(("key" = [])),
+    modifiers(&Bearer)
+)]
+struct Described;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("iak_…")
+            .description(Some("An API key: `Authorization: Bearer iak_…`"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The whole document.
+pub fn document() -> Document {
+    Described::openapi()
+}
+
+/// Adds the document and the page.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/openapi.json").route(web::get().to(json)))
+        .service(web::resource("/docs").route(web::get().to(page)))
+        .service(web::resource("/docs/page.js").route(web::get().to(script)))
+        .service(web::resource("/docs/page.css").route(web::get().to(style)));
+}
+
+async fn json() -> Result<HttpResponse, Problem> {
+    static JSON: LazyLock<Option<String>> = LazyLock::new(|| document().to_json().ok());
+    let json = JSON.as_deref().ok_or_else(Problem::internal)?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
+}
+
+async fn page() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
+        .content_type(ContentType::html())
+        .body(include_str!("docs/page.html"))
+}
+
+async fn script() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/javascript; charset=utf-8").body(include_str!("docs/page.js"))
+}
+
+async fn style() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/css; charset=utf-8").body(include_str!("docs/page.css"))
+}
+
+/// Describes a door whose handler is elsewhere.
+macro_rules! door {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        #[expect(dead_code, reason = "it only carries the description; the handler is in a file of its own")]
+        fn $name() {}
+    };
+}
+
+door! {
+    /// Meta verifies the webhook's address
+    #[utoipa::path(get, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
+        ("meta_app" = String, Path, description = "The Meta app"),
+        ("hub.mode" = String, Query, description = "`subscribe`"),
+        ("hub.verify_token" = String, Query, description = "The Meta app's verify token"),
+        ("hub.challenge" = String, Query, description = "What is to be repeated")),
+        responses((status = 200, description = "The challenge", body = String, content_type = "text/plain"),
+            v1::Problems))]
+    confirm_webhook
+}
+door! {
+    /// Meta reports events
+    ///
+    /// 200 only when they are on stable storage; 401 for a bad signature; 503 when nothing was kept, so
+    /// that Meta repeats them.
+    #[utoipa::path(post, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
+        ("meta_app" = String, Path, description = "The Meta app"),
+        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body")),
+        request_body(content = Object, content_type = "application/json"),
+        responses((status = 200, description = "Kept"), v1::Problems))]
+    receive_webhook
+}
+door! {
+    /// The live feed, a websocket
+    ///
+    /// Subprotocol `iassistance.live.v1`. Signed in by API key, or by a ticket that is offered as the
+    /// subprotocol `ticket.<ticket>`. Client frames: `subscribe {tenant, conversation?, after_seq?}`,
+    /// `unsubscribe {tenant, conversation?}`, `ping`. Server frames: `subscribed`, `unsubscribed`,
+    /// `event {seq, tenant, event}`, `lagged {tenant, from, to}`, `pong`, `error {code, detail}`,
+    /// `bye {reason}`.
+    #[utoipa::path(get, path = "/v1/live", tag = "events", operation_id = "open_live",
+        security(("key" = []), ()),
+        responses((status = 101, description = "The socket is open"), v1::Problems))]
+    open_live
+}
+door! {
+    /// Whether the process lives
+    #[utoipa::path(get, path = "/health/live", tag = "health", security(()),
+        responses((status = 200, description = "It does")))]
+    is_live
+}
+door! {
+    /// Whether work is taken
+    #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
+        responses((status = 200, description = "It is"), v1::Problems))]
+    is_ready
+}
+door! {
+    /// Metrics in Prometheus's text form
+    #[utoipa::path(get, path = "/metrics", tag = "health", security(()),
+        responses((status = 200, body = String, content_type = "text/plain")))]
+    show_metrics
+}
+door! {
+    /// This document
+    #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
+        responses((status = 200, body = Object)))]
+    show_document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
+    const DOORS: [&str; 7] = [
+        "get /webhooks/meta/{meta_app}",
+        "post /webhooks/meta/{meta_app}",
+        "get /v1/live",
+        "get /health/live",
+        "get /health/ready",
+        "get /metrics",
+        "get /openapi.json",
+    ];
+
+    fn json() -> serde_json::Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    #[test]
+    fn it_describes_exactly_the_routes_that_are_served() {
+        let served = v1::ROUTES
+            .iter()
+            .flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} /v1{path}")));
+        let served: BTreeSet<_> = served.chain(DOORS.map(str::to_owned)).collect();
+        let document = json();
+        let described: BTreeSet<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+            })
+            .collect();
+        assert_eq!(described, served);
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = json();
+        let text = document.to_string();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut count = 0;
+        for reference in text.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(schemas.contains_key(name), "{name}");
+            count += 1;
+        }
+        assert!(count > 50);
+        assert!(schemas.contains_key("Problem"));
+    }
+
+    #[test]
+    fn every_operation_says_how_it_is_named_and_refused() {
+        let document = json();
+        let mut ids = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let id = operation["operationId"].as_str().unwrap();
+                assert!(ids.insert(id.to_owned()), "{id} is given twice");
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                if path.starts_with("/v1") {
+                    assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_is_in_an_answer() {
+        let document = json();
+        for schema in ["MetaApp", "Channel", "Assistant", "ApiKey"] {
+            let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+            for secret in ["verify_token", "access_token", "api_key", "hash", "secret"] {
+                assert!(!properties.contains_key(secret), "{schema} shows {secret}");
+            }
+        }
+    }
+}

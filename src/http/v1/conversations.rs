@@ -1,0 +1,260 @@
+//! Conversations: what was said, and why each reply was what it was.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use iassistance_actors::conversation::{ConversationKey, Snapshot};
+use iassistance_domain::Timestamp;
+use iassistance_domain::contact::Contact;
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
+use iassistance_domain::pii::TenantView;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::TenantStore;
+
+use super::page::{Page, PageQuery};
+use super::tenants::InTenant;
+use super::view::{ControlView, MessageView, Problems, TurnView};
+use crate::http::auth::{Allowed, Read};
+use crate::http::{Problem, State};
+
+/// Which conversation.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InConversation {
+    /// The tenant.
+    #[param(value_type = String)]
+    pub tenant: TenantId,
+    /// The conversation.
+    #[param(value_type = String, example = "cnv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    pub conversation: ConversationId,
+}
+
+/// Which turn.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InTurn {
+    /// The tenant.
+    #[param(value_type = String)]
+    tenant: TenantId,
+    /// The conversation.
+    #[param(value_type = String)]
+    conversation: ConversationId,
+    /// The turn.
+    #[param(value_type = String, example = "trn_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    turn: TurnId,
+}
+
+/// The end user of a conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Contact)]
+pub struct ContactView {
+    /// Their id with this tenant.
+    #[schema(value_type = String)]
+    id: ContactId,
+    /// The name that they gave themselves.
+    profile_name: Option<String>,
+    /// Their `WhatsApp` id, mostly a phone number.
+    wa_id: Option<String>,
+    /// Their business-scoped user id.
+    user_id: Option<String>,
+}
+
+impl From<Contact> for ContactView {
+    fn from(contact: Contact) -> Self {
+        Self {
+            id: contact.id,
+            profile_name: contact.profile_name.map(|name| name.into_inner(TenantView)),
+            wa_id: contact.identity.wa_id.map(|id| id.into_inner(TenantView)),
+            user_id: contact.identity.user_id.map(|id| id.into_inner(TenantView)),
+        }
+    }
+}
+
+/// The exchange of one contact on one channel.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conversation)]
+pub struct ConversationView {
+    /// Its id.
+    #[schema(value_type = String, example = "cnv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: ConversationId,
+    /// The channel.
+    #[schema(value_type = String)]
+    channel: ChannelId,
+    /// The end user; `null` once they were erased.
+    contact: Option<ContactView>,
+    /// When it was opened.
+    #[schema(value_type = i64)]
+    opened_at: Timestamp,
+    /// Who answers.
+    control: ControlView,
+    /// Counts what ended the validity of earlier words.
+    epoch: u64,
+    /// The turn that runs.
+    #[schema(value_type = Option<String>)]
+    running_turn: Option<TurnId>,
+    /// When the contact last wrote.
+    #[schema(value_type = Option<i64>)]
+    last_inbound_at: Option<Timestamp>,
+    /// Until when the channel lets a reply leave; `null` before the first message.
+    #[schema(value_type = Option<i64>)]
+    window_until: Option<Timestamp>,
+}
+
+/// What a conversation's actor shows of itself.
+#[derive(Serialize, ToSchema)]
+pub struct SnapshotView {
+    /// The actor's state; `null` when it is put away, as it is while there is nothing to do.
+    actor: Option<ActorView>,
+}
+
+/// The state of a conversation's actor.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub struct ActorView {
+    /// Which of the conversation's actors this is since the server started.
+    incarnation: u64,
+    /// Who answers.
+    control: ControlView,
+    /// The turn that runs.
+    #[schema(value_type = Option<String>)]
+    turn: Option<TurnId>,
+    /// The revision of the stored state.
+    revision: u64,
+}
+
+impl From<Snapshot> for ActorView {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            incarnation: snapshot.incarnation,
+            control: (&snapshot.control).into(),
+            turn: snapshot.turn,
+            revision: snapshot.revision,
+        }
+    }
+}
+
+async fn view(store: &dyn TenantStore, conversation: &Conversation) -> Result<ConversationView, Problem> {
+    let last_inbound_at = conversation.last_inbound_at();
+    Ok(ConversationView {
+        id: conversation.id,
+        channel: conversation.channel,
+        contact: store.contact(conversation.contact).await?.map(ContactView::from),
+        opened_at: conversation.opened_at,
+        control: conversation.control().into(),
+        epoch: conversation.epoch().0,
+        running_turn: conversation.running_turn().map(|turn| turn.id),
+        last_inbound_at,
+        window_until: last_inbound_at.map(|_| conversation.window_until()),
+    })
+}
+
+/// The conversation, which is there, and the store that holds it.
+async fn found(
+    state: &State,
+    ctx: TenantCtx,
+    id: ConversationId,
+) -> Result<(Arc<dyn TenantStore>, Conversation), Problem> {
+    let store = state.app.store.tenant(ctx).await?;
+    let (conversation, _) = store.conversation(id).await?.ok_or_else(Problem::not_found)?;
+    Ok((store, conversation))
+}
+
+/// Conversations, newest first
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations", tag = "conversations",
+    operation_id = "list_conversations", params(InTenant, PageQuery),
+    responses((status = 200, body = Page<ConversationView>), Problems))]
+pub async fn list(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InTenant>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<ConversationView>>, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let (before, limit) = query.read()?;
+    let page = Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id);
+    let mut items = Vec::with_capacity(page.items.len());
+    for conversation in &page.items {
+        items.push(view(&*store, conversation).await?);
+    }
+    Ok(web::Json(Page { items, next: page.next }))
+}
+
+/// One conversation
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}", tag = "conversations",
+    operation_id = "show_conversation", params(InConversation),
+    responses((status = 200, body = ConversationView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InConversation>,
+) -> Result<web::Json<ConversationView>, Problem> {
+    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
+    Ok(web::Json(view(&*store, &conversation).await?))
+}
+
+/// Messages of a conversation, newest first
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/messages", tag = "conversations",
+    operation_id = "list_messages", params(InConversation, PageQuery),
+    responses((status = 200, body = Page<MessageView>), Problems))]
+pub async fn messages(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InConversation>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<MessageView>>, Problem> {
+    let (before, limit) = query.read()?;
+    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
+    let messages = store.messages(conversation.id, before, limit + 1).await?;
+    Ok(web::Json(Page::cut(messages, limit, |message| message.id).map(MessageView::from)))
+}
+
+/// Turns of a conversation, newest first
+///
+/// Each is the explanation of one effort to answer: what it covered, which model was asked and how
+/// often, what it used, why it ended.
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/turns", tag = "conversations",
+    operation_id = "list_turns", params(InConversation, PageQuery),
+    responses((status = 200, body = Page<TurnView>), Problems))]
+pub async fn turns(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InConversation>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<TurnView>>, Problem> {
+    let (before, limit) = query.read()?;
+    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
+    let turns = store.turns(conversation.id, before, limit + 1).await?;
+    Ok(web::Json(Page::cut(turns, limit, |turn| turn.id).map(TurnView::from)))
+}
+
+/// One turn
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/turns/{turn}", tag = "conversations",
+    operation_id = "show_turn", params(InTurn), responses((status = 200, body = TurnView), Problems))]
+pub async fn turn(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InTurn>,
+) -> Result<web::Json<TurnView>, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let turn = store.turn(path.conversation, path.turn).await?.ok_or_else(Problem::not_found)?;
+    Ok(web::Json(turn.into()))
+}
+
+/// What the conversation's actor is doing
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/snapshot", tag = "conversations",
+    operation_id = "show_actor", params(InConversation),
+    responses((status = 200, body = SnapshotView), Problems))]
+pub async fn snapshot(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InConversation>,
+) -> Result<web::Json<SnapshotView>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let (_, conversation) = found(&state, ctx, path.conversation).await?;
+    let key = ConversationKey { tenant: ctx.tenant(), conversation: conversation.id };
+    Ok(web::Json(SnapshotView { actor: state.app.engine.show(key).await.map(ActorView::from) }))
+}

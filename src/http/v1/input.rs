@@ -1,0 +1,149 @@
+//! What comes in: JSON bodies and their values, checked before anything is done.
+
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use iassistance_domain::channel::StoredSecret;
+
+use crate::http::{Problem, State, body};
+
+const NAME_CHARS_MAX: usize = 120;
+const SECRET_CHARS_MAX: usize = 4_096;
+
+/// A JSON body of at most `server.json_body_bytes_max` bytes; unknown fields are refused by its type.
+pub struct Body<T> {
+    /// What it says.
+    pub value: T,
+    /// The body as it came.
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
+        Box::pin(async move {
+            let state = request.app_data::<web::Data<State>>().ok_or_else(Problem::internal)?;
+            let payload = payload.await.map_err(|_| Problem::internal())?;
+            if !is_json(&request) {
+                return Err(Problem::not_json());
+            }
+            let server = &state.app.settings.server;
+            let (bytes_max, deadline_ms) = (server.json_body_bytes_max, server.body_deadline_ms);
+            let clock = state.clock();
+            let (raw, _held) =
+                body::read(&request, payload, &state.bodies, bytes_max, deadline_ms, &**clock).await?;
+            Ok(Self { value: parse(&raw)?, raw })
+        })
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(raw).map_err(|error| {
+        if error.is_data() {
+            Problem::invalid(format!("the body {}", explain(&error.to_string())))
+        } else {
+            let (line, column) = (error.line(), error.column());
+            Problem::bad_request(format!("the body is not JSON: see line {line}, column {column}"))
+        }
+    })
+}
+
+/// What serde says, without the value that it complains of: that may be a secret.
+pub fn explain(error: &str) -> String {
+    let harmless = error.starts_with("unknown field") || error.starts_with("missing field");
+    match error.rfind("expected ") {
+        Some(start) if !harmless => format!("does not fit: {}", &error[start..]),
+        _ => format!("does not fit: {error}"),
+    }
+}
+
+/// A field that may be absent (nothing), `null` (`Some(None)`) or a value.
+pub fn maybe_null<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// A name as people give it: 1 to 120 characters on one line.
+pub fn name(field: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if !fits {
+        return Err(Problem::invalid(format!("`{field}` must have 1 to 120 characters, all on one line")));
+    }
+    Ok(text.to_owned())
+}
+
+/// A secret as it stands in a header or a signature: visible ASCII, not empty.
+pub fn secret(field: &str, text: String) -> Result<StoredSecret, Problem> {
+    let fits = (1..=SECRET_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        let rule = "must have 1 to 4,096 visible ASCII characters and no spaces";
+        return Err(Problem::invalid(format!("`{field}` {rule}")));
+    }
+    Ok(StoredSecret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        #[serde(default, deserialize_with = "maybe_null")]
+        key: Option<Option<String>>,
+        #[serde(default)]
+        count: u32,
+    }
+
+    fn refusal(body: &str) -> String {
+        let problem = parse::<Form>(body.as_bytes()).err().unwrap();
+        serde_json::to_string(&problem).unwrap()
+    }
+
+    #[test]
+    fn absent_null_and_a_value_are_three_things() {
+        let key = |body: &str| parse::<Form>(body.as_bytes()).map(|form| form.key).ok();
+        assert_eq!(key("{}"), Some(None));
+        assert_eq!(key(r#"{"key":null}"#), Some(Some(None)));
+        assert_eq!(key(r#"{"key":"k"}"#), Some(Some(Some("k".to_owned()))));
+        assert_eq!(parse::<Form>(br#"{"count":3}"#).map(|form| form.count).ok(), Some(3));
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_repeats_no_value() {
+        assert!(refusal(r#"{"kee":1}"#).contains("unknown field `kee`"));
+        assert!(refusal("{").contains("line 1, column 1"));
+        let wrong = refusal(r#"{"count":"hush, expected x"}"#);
+        assert!(wrong.contains("expected u32") && !wrong.contains("hush"));
+    }
+
+    #[test]
+    fn names_and_secrets_are_bounded() {
+        assert_eq!(name("name", " Ada ").ok().as_deref(), Some("Ada"));
+        for wrong in ["", "  ", "a\nb", &"x".repeat(121)] {
+            assert!(name("name", wrong).is_err());
+        }
+        for wrong in ["", "a b", "a\n", "é", &"x".repeat(4_097)] {
+            assert!(secret("token", wrong.to_owned()).is_err());
+        }
+    }
+}

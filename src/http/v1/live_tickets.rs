@@ -1,0 +1,38 @@
+//! Tickets that open the live feed.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use iassistance_domain::Timestamp;
+
+use super::tenants::InTenant;
+use super::view::Problems;
+use crate::http::auth::{Allowed, Read};
+use crate::http::{Problem, State};
+
+/// A ticket: it opens one socket at `/v1/live`, once.
+#[derive(Serialize, ToSchema)]
+pub struct TicketView {
+    /// To be offered as the subprotocol `ticket.<it>`.
+    ticket: String,
+    /// When it is void.
+    #[schema(value_type = i64)]
+    expires_at: Timestamp,
+}
+
+/// A ticket for the live feed
+#[utoipa::path(post, path = "/tenants/{tenant}/live-tickets", tag = "events", operation_id = "issue_live_ticket",
+    params(InTenant), responses((status = 201, body = TicketView), Problems))]
+pub async fn issue(
+    state: web::Data<State>,
+    allowed: Allowed<Read>,
+    path: web::Path<InTenant>,
+) -> Result<HttpResponse, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    state.app.store.tenant(ctx).await?;
+    let now = state.clock().now();
+    let ticket = state.tickets.issue(ctx, now, &**state.app.engine.entropy());
+    let expires_at = now.plus_millis(state.app.settings.live.ticket_ms);
+    Ok(HttpResponse::Created().json(TicketView { ticket, expires_at }))
+}

@@ -1,0 +1,164 @@
+//! Meta apps: what webhooks are signed with. Their secrets go in and never come out.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::channel::{MetaApp, StoredSecret};
+use iassistance_domain::id::MetaAppId;
+
+use super::input::{self, Body};
+use super::page::{Page, PageQuery};
+use super::view::Problems;
+use crate::http::auth::{Allowed, Platform};
+use crate::http::idempotency::{Created, Once};
+use crate::http::{Problem, State};
+
+const SECRETS_MAX: usize = 8;
+
+/// Which Meta app.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InMetaApp {
+    /// The Meta app.
+    #[param(value_type = String, example = "app_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    meta_app: MetaAppId,
+}
+
+/// A Meta app, without its secrets.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MetaApp)]
+pub struct MetaAppView {
+    /// Its id here.
+    #[schema(value_type = String, example = "app_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: MetaAppId,
+    /// What people call it.
+    name: String,
+    /// How many secrets a webhook may be signed with.
+    secrets: usize,
+    /// Where Meta sends its webhooks: this server's public address and this path.
+    webhook_path: String,
+    /// When it was created.
+    #[schema(value_type = i64)]
+    created_at: Timestamp,
+}
+
+impl From<MetaApp> for MetaAppView {
+    fn from(app: MetaApp) -> Self {
+        Self {
+            id: app.id,
+            name: app.name,
+            secrets: app.secrets.len(),
+            webhook_path: format!("/webhooks/meta/{}", app.id),
+            created_at: app.created_at,
+        }
+    }
+}
+
+/// A Meta app to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMetaApp {
+    /// What people call it; 1 to 120 characters.
+    name: String,
+    /// The app secrets that may have signed a webhook, newest first; 1 to 8. Never shown again.
+    secrets: Vec<String>,
+    /// What Meta repeats when it verifies the webhook's address. Never shown again.
+    verify_token: String,
+}
+
+/// What changes of a Meta app; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetaAppChange {
+    /// What people call it; 1 to 120 characters.
+    name: Option<String>,
+    /// The app secrets, all of them, newest first; 1 to 8. To rotate one, put the new before the old,
+    /// and leave the old out later.
+    secrets: Option<Vec<String>>,
+    /// What Meta repeats when it verifies the webhook's address.
+    verify_token: Option<String>,
+}
+
+fn secrets(texts: Vec<String>) -> Result<Vec<StoredSecret>, Problem> {
+    if !(1..=SECRETS_MAX).contains(&texts.len()) {
+        return Err(Problem::invalid("`secrets` must have 1 to 8 of them: without one no webhook can be verified"));
+    }
+    texts.into_iter().map(|text| input::secret("secrets", text)).collect()
+}
+
+/// All Meta apps
+#[utoipa::path(get, path = "/meta-apps", tag = "meta apps", operation_id = "list_meta_apps",
+    params(PageQuery), responses((status = 200, body = Page<MetaAppView>), Problems))]
+pub async fn list(
+    state: web::Data<State>,
+    _allowed: Allowed<Platform>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<MetaAppView>>, Problem> {
+    let apps = state.app.store.meta_apps().await?;
+    Ok(web::Json(query.of_all(apps, |app| app.id)?.map(MetaAppView::from)))
+}
+
+/// Register a Meta app
+#[utoipa::path(post, path = "/meta-apps", tag = "meta apps", operation_id = "create_meta_app",
+    params(super::IdempotencyKey), request_body = NewMetaApp,
+    responses((status = 201, body = MetaAppView), Problems))]
+pub async fn create(
+    state: web::Data<State>,
+    _allowed: Allowed<Platform>,
+    once: Once,
+    body: Body<NewMetaApp>,
+) -> Result<HttpResponse, Problem> {
+    let Body { value, raw } = body;
+    let name = input::name("name", &value.name)?;
+    let secrets = secrets(value.secrets)?;
+    let verify_token = input::secret("verify_token", value.verify_token)?;
+    once.run(&state, &raw, async {
+        let now = state.clock().now();
+        let id = MetaAppId::new(now, &**state.app.engine.entropy());
+        let app = MetaApp { id, name, secrets, verify_token, created_at: now };
+        state.app.store.put_meta_app(app.clone()).await?;
+        tracing::info!(meta_app = %id, "a Meta app was registered");
+        Created::at(format!("/v1/meta-apps/{id}"), &MetaAppView::from(app))
+    })
+    .await
+}
+
+/// One Meta app
+#[utoipa::path(get, path = "/meta-apps/{meta_app}", tag = "meta apps", operation_id = "show_meta_app",
+    params(InMetaApp), responses((status = 200, body = MetaAppView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    _allowed: Allowed<Platform>,
+    path: web::Path<InMetaApp>,
+) -> Result<web::Json<MetaAppView>, Problem> {
+    let app = state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
+    Ok(web::Json(app.into()))
+}
+
+/// Change a Meta app, or rotate its secrets
+#[utoipa::path(put, path = "/meta-apps/{meta_app}", tag = "meta apps", operation_id = "change_meta_app",
+    params(InMetaApp), request_body = MetaAppChange,
+    responses((status = 200, body = MetaAppView), Problems))]
+pub async fn change(
+    state: web::Data<State>,
+    _allowed: Allowed<Platform>,
+    path: web::Path<InMetaApp>,
+    body: Body<MetaAppChange>,
+) -> Result<web::Json<MetaAppView>, Problem> {
+    let mut app = state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
+    let change = body.value;
+    if let Some(name) = change.name {
+        app.name = input::name("name", &name)?;
+    }
+    if let Some(texts) = change.secrets {
+        app.secrets = secrets(texts)?;
+    }
+    if let Some(token) = change.verify_token {
+        app.verify_token = input::secret("verify_token", token)?;
+    }
+    state.app.store.put_meta_app(app.clone()).await?;
+    tracing::info!(meta_app = %app.id, "a Meta app was changed");
+    Ok(web::Json(app.into()))
+}

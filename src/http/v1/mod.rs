@@ -1,0 +1,103 @@
+//! Administration by REST, version 1: one file per group of endpoints.
+//!
+//! [`ROUTES`] is the one table of routes: what is served and what the OpenAPI document describes both
+//! come of it. Nothing here answers without a credential.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, web};
+use utoipa::OpenApi;
+
+use super::{Problem, auth};
+
+mod assistant;
+mod channels;
+mod conversations;
+mod dead_letters;
+mod events;
+mod input;
+mod keys;
+mod live_tickets;
+mod meta_apps;
+mod operator;
+mod page;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use view::Problems;
+
+macro_rules! routes {
+    ($($path:literal => { $($method:ident: $group:ident::$handler:ident),+ })+) => {
+        /// Every route under `/v1`, and its methods.
+        pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+
+        /// What the OpenAPI document says of them.
+        #[derive(OpenApi)]
+        #[openapi(paths($($($group::$handler),+),+))]
+        pub struct Documented;
+
+        fn resources(config: &mut web::ServiceConfig) {
+            $(config.service(
+                web::resource($path)
+                    $(.route(web::$method().to($group::$handler)))+
+                    .default_service(wrong_method(concat!($(" ", stringify!($method)),+))),
+            );)+
+        }
+    };
+}
+
+routes! {
+    "/tenants" => { get: tenants::list, post: tenants::create }
+    "/tenants/{tenant}" => { get: tenants::show }
+    "/meta-apps" => { get: meta_apps::list, post: meta_apps::create }
+    "/meta-apps/{meta_app}" => { get: meta_apps::show, put: meta_apps::change }
+    "/tenants/{tenant}/channels" => { get: channels::list, post: channels::connect }
+    "/tenants/{tenant}/channels/{channel}" => { get: channels::show, put: channels::change }
+    "/tenants/{tenant}/assistant" => { get: assistant::show, put: assistant::change }
+    "/tenants/{tenant}/conversations" => { get: conversations::list }
+    "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
+    "/tenants/{tenant}/conversations/{conversation}/messages" => {
+        get: conversations::messages, post: operator::reply
+    }
+    "/tenants/{tenant}/conversations/{conversation}/turns" => { get: conversations::turns }
+    "/tenants/{tenant}/conversations/{conversation}/turns/{turn}" => { get: conversations::turn }
+    "/tenants/{tenant}/conversations/{conversation}/snapshot" => { get: conversations::snapshot }
+    "/tenants/{tenant}/conversations/{conversation}/takeover" => { post: operator::take_over }
+    "/tenants/{tenant}/conversations/{conversation}/handback" => { post: operator::hand_back }
+    "/tenants/{tenant}/events" => { get: events::list }
+    "/tenants/{tenant}/dead-letters" => { get: dead_letters::list }
+    "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }
+    "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
+    "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
+    "/tenants/{tenant}/live-tickets" => { post: live_tickets::issue }
+}
+
+/// Adds everything, to a scope at `/v1`.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let scope = web::scope("")
+        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| {
+            Problem::bad_request(format!("the query {}", input::explain(&error.to_string()))).into()
+        }))
+        .wrap(from_fn(auth::authenticate))
+        .configure(resources)
+        .default_service(web::to(async || -> Result<HttpResponse, Problem> { Err(Problem::not_found()) }));
+    config.service(scope);
+}
+
+fn wrong_method(methods: &'static str) -> actix_web::Route {
+    web::to(async move || -> Result<HttpResponse, Problem> { Err(Problem::method_not_allowed(methods)) })
+}
+
+/// The header that makes a request to create something repeatable.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is read by idempotency::Once; this describes it")]
+struct IdempotencyKey {
+    /// 1 to 255 visible ASCII characters, new for every new request. The same request with the same
+    /// key gets the first answer for 24 hours; another request with it is refused (422). It does not
+    /// outlast a restart of the server.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+}

@@ -1,0 +1,132 @@
+//! What an operator does in a conversation: take over, reply, hand back.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use iassistance_actors::conversation::Done;
+use iassistance_domain::id::MessageId;
+use iassistance_domain::message::Content;
+
+use super::conversations::InConversation;
+use super::input::{self, Body};
+use super::view::{ControlView, Problems};
+use crate::http::auth::{Allowed, Operate};
+use crate::http::idempotency::{Created, Once};
+use crate::http::{Problem, State};
+
+/// The longest text that `WhatsApp` carries, in characters (Meta: Cloud API, text messages).
+const TEXT_CHARS_MAX: usize = 4_096;
+
+/// Who takes over.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakeOver {
+    /// Who; it stands in the log. 1 to 120 characters.
+    #[schema(example = "Ada")]
+    operator: String,
+}
+
+/// A reply by a person.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewReply {
+    /// Who; it stands in the log. 1 to 120 characters.
+    #[schema(example = "Ada")]
+    operator: String,
+    /// What; 1 to 4,096 characters.
+    #[schema(example = "Your parcel leaves today.")]
+    text: String,
+}
+
+/// How the conversation stands now.
+#[derive(Serialize, ToSchema)]
+pub struct DoneView {
+    /// Who answers.
+    control: ControlView,
+    /// Counts what ended the validity of earlier words.
+    epoch: u64,
+    /// The message that was committed, if one was.
+    #[schema(value_type = Option<String>)]
+    message: Option<MessageId>,
+}
+
+impl From<Done> for DoneView {
+    fn from(done: Done) -> Self {
+        Self { control: (&done.control).into(), epoch: done.epoch.0, message: done.message }
+    }
+}
+
+fn text(text: String) -> Result<Content, Problem> {
+    if text.trim().is_empty() || text.chars().count() > TEXT_CHARS_MAX {
+        return Err(Problem::invalid("`text` must have 1 to 4,096 characters, not all of them blank"));
+    }
+    Ok(Content::text(text))
+}
+
+/// Take control of a conversation
+///
+/// When this is answered, no word of the assistant leaves any more.
+#[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/takeover", tag = "operators",
+    operation_id = "take_over", params(InConversation), request_body = TakeOver,
+    responses((status = 200, body = DoneView), Problems))]
+pub async fn take_over(
+    state: web::Data<State>,
+    allowed: Allowed<Operate>,
+    path: web::Path<InConversation>,
+    body: Body<TakeOver>,
+) -> Result<web::Json<DoneView>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let operator = input::name("operator", &body.value.operator)?;
+    Ok(web::Json(state.app.engine.take_over(ctx, path.conversation, operator).await?.into()))
+}
+
+/// Give control back to the assistant
+#[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/handback", tag = "operators",
+    operation_id = "hand_back", params(InConversation),
+    responses((status = 200, body = DoneView), Problems))]
+pub async fn hand_back(
+    state: web::Data<State>,
+    allowed: Allowed<Operate>,
+    path: web::Path<InConversation>,
+) -> Result<web::Json<DoneView>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    Ok(web::Json(state.app.engine.hand_back(ctx, path.conversation).await?.into()))
+}
+
+/// Reply as a person
+///
+/// The message is committed to be sent when this is answered. It does not take control.
+#[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/messages", tag = "operators",
+    operation_id = "reply", params(InConversation, super::IdempotencyKey), request_body = NewReply,
+    responses((status = 201, body = DoneView), Problems))]
+pub async fn reply(
+    state: web::Data<State>,
+    allowed: Allowed<Operate>,
+    path: web::Path<InConversation>,
+    once: Once,
+    body: Body<NewReply>,
+) -> Result<HttpResponse, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let Body { value, raw } = body;
+    let (operator, content) = (input::name("operator", &value.operator)?, text(value.text)?);
+    once.run(&state, &raw, async {
+        let done = state.app.engine.reply(ctx, path.conversation, operator, content).await?;
+        Created::at(None, &DoneView::from(done))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_says_something_and_fits_the_channel() {
+        assert!(text("ok".to_owned()).is_ok());
+        assert!(text("é".repeat(4_096)).is_ok());
+        for wrong in ["", " \n", &"é".repeat(4_097)] {
+            assert!(text(wrong.to_owned()).is_err());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Lists come in pages: `{items, next}`, where `next` is the cursor of the following page.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::http::Problem;
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 200;
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+}
+
+/// A part of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The cursor of the page after this one; `null` when this is the last.
+    pub next: Option<String>,
+}
+
+/// How many items are asked for.
+pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked.unwrap_or(LIMIT_DEFAULT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        _ => Err(Problem::invalid("`limit` must be 1 to 200")),
+    }
+}
+
+impl PageQuery {
+    /// The cursor, and how many items are asked for.
+    pub fn read<C: FromStr>(&self) -> Result<(Option<C>, usize), Problem> {
+        let parse = |text: &String| {
+            text.parse().map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
+        };
+        Ok((self.cursor.as_ref().map(parse).transpose()?, limit(self.limit)?))
+    }
+
+    /// A page of a whole list, which is put in the order of its ids: oldest first.
+    pub fn of_all<T, C: FromStr + Ord + Copy + Display>(
+        &self,
+        mut all: Vec<T>,
+        id: impl Fn(&T) -> C,
+    ) -> Result<Page<T>, Problem> {
+        let (after, limit) = self.read::<C>()?;
+        all.retain(|item| after.is_none_or(|after| id(item) > after));
+        all.sort_by_key(&id);
+        all.truncate(limit + 1);
+        Ok(Page::cut(all, limit, id))
+    }
+}
+
+impl<T> Page<T> {
+    /// The page of what was read with one item more than `limit`, to know whether there are more.
+    pub fn cut<C: Display>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> C) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| id(last).to_string());
+        Self { items, next }
+    }
+
+    /// The same page, shown otherwise.
+    pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(show).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(cursor: Option<&str>, limit: Option<usize>) -> PageQuery {
+        PageQuery { cursor: cursor.map(str::to_owned), limit }
+    }
+
+    #[test]
+    fn pages_cover_a_list_without_gap_or_repetition() {
+        let all = || (0..7_u32).rev().collect::<Vec<_>>();
+        let (mut cursor, mut seen) = (None::<String>, Vec::new());
+        loop {
+            let page = query(cursor.as_deref(), Some(3)).of_all(all(), |item| *item).ok().unwrap();
+            seen.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, (0..7).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_page_that_is_just_full_is_the_last() {
+        let page = query(None, Some(2)).of_all(vec![1_u32, 2], |item| *item).ok().unwrap();
+        assert_eq!((page.items, page.next), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn limits_and_cursors_out_of_range_are_refused() {
+        assert!(query(None, Some(0)).read::<u32>().is_err());
+        assert!(query(None, Some(201)).read::<u32>().is_err());
+        assert!(query(Some("x"), None).read::<u32>().is_err());
+        assert_eq!(query(Some("7"), None).read::<u32>().ok(), Some((Some(7), 50)));
+    }
+}

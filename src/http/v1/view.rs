@@ -1,0 +1,283 @@
+//! What comes out, where several groups of endpoints show it. Moments are milliseconds since the Unix
+//! epoch. Personal data is shown here and nowhere else: to the tenant, as its own.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::conversation::Control;
+use iassistance_domain::delivery::{Delivery, DeliveryStatus};
+use iassistance_domain::id::{ConversationId, MessageId, TurnId};
+use iassistance_domain::message::{Author, Content, Message};
+use iassistance_domain::pii::TenantView;
+use iassistance_domain::turn::{Attempt, TurnEnd, TurnRecord, Usage};
+
+/// Who answers.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "holder", rename_all = "snake_case")]
+#[schema(as = Control)]
+pub enum ControlView {
+    /// The assistant.
+    Assistant,
+    /// A person.
+    Operator {
+        /// Who.
+        name: String,
+        /// Since when.
+        #[schema(value_type = i64)]
+        since: Timestamp,
+    },
+}
+
+impl From<&Control> for ControlView {
+    fn from(control: &Control) -> Self {
+        match control {
+            Control::Assistant => Self::Assistant,
+            Control::Operator { name, since } => Self::Operator { name: name.clone(), since: *since },
+        }
+    }
+}
+
+/// Who wrote a message.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "by", rename_all = "snake_case")]
+#[schema(as = Author)]
+pub enum AuthorView {
+    /// The end user.
+    Contact,
+    /// The assistant.
+    Assistant {
+        /// The turn that wrote it.
+        #[schema(value_type = String)]
+        turn: TurnId,
+    },
+    /// A person at the desk.
+    Operator {
+        /// Who.
+        name: String,
+    },
+}
+
+/// What a message says.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = Content)]
+pub enum ContentView {
+    /// Plain text.
+    Text {
+        /// The text.
+        body: String,
+    },
+    /// A kind of content that this interface does not show yet.
+    Other,
+}
+
+/// How far a message that goes out got.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub struct DeliveryView {
+    /// `queued`, `unknown`, `sent`, `withdrawn`, `failed`, `delivered` or `read`.
+    #[schema(value_type = String, example = "delivered")]
+    status: DeliveryStatus,
+    /// When it got there.
+    #[schema(value_type = i64)]
+    at: Timestamp,
+    /// What went wrong, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<DeliveryProblemView>,
+}
+
+/// Why a message was refused or given up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryProblem)]
+pub struct DeliveryProblemView {
+    /// Meta's error code; 0 where there was none.
+    code: i64,
+    /// What it means and what to do.
+    title: String,
+}
+
+/// A message of a conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageView {
+    /// Its id.
+    #[schema(value_type = String, example = "msg_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: MessageId,
+    /// The conversation.
+    #[schema(value_type = String)]
+    conversation: ConversationId,
+    /// Who wrote it.
+    author: AuthorView,
+    /// What it says.
+    content: ContentView,
+    /// When it was written: by Meta's clock for what came in.
+    #[schema(value_type = i64)]
+    sent_at: Timestamp,
+    /// When it was recorded here.
+    #[schema(value_type = i64)]
+    recorded_at: Timestamp,
+    /// Meta's id of it, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_id: Option<String>,
+    /// How far it got; only for what goes out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryView>,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id,
+            conversation: message.conversation,
+            author: match message.author {
+                Author::Contact => AuthorView::Contact,
+                Author::Assistant { turn } => AuthorView::Assistant { turn },
+                Author::Operator { name } => AuthorView::Operator { name },
+            },
+            content: match message.content {
+                Content::Text { body } => ContentView::Text { body: body.into_inner(TenantView) },
+                _ => ContentView::Other,
+            },
+            sent_at: message.sent_at,
+            recorded_at: message.recorded_at,
+            provider_id: message.provider_id.map(|id| id.into_inner(TenantView)),
+            delivery: message.delivery.map(DeliveryView::from),
+        }
+    }
+}
+
+impl From<Delivery> for DeliveryView {
+    fn from(delivery: Delivery) -> Self {
+        let problem =
+            delivery.problem.map(|problem| DeliveryProblemView { code: problem.code, title: problem.title });
+        Self { status: delivery.status, at: delivery.at, problem }
+    }
+}
+
+/// Tokens that a model counted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
+pub struct UsageView {
+    /// Tokens of the prompt.
+    input_tokens: u64,
+    /// Tokens of the answer.
+    output_tokens: u64,
+}
+
+impl From<Usage> for UsageView {
+    fn from(usage: Usage) -> Self {
+        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
+    }
+}
+
+/// One try of a turn to get an answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub struct AttemptView {
+    /// The model that was asked.
+    model: String,
+    /// When it was asked.
+    #[schema(value_type = i64)]
+    started_at: Timestamp,
+    /// Milliseconds to the first word, where one came.
+    first_token_ms: Option<u64>,
+    /// When it ended.
+    #[schema(value_type = i64)]
+    ended_at: Timestamp,
+    /// What it used.
+    usage: UsageView,
+    /// What went wrong; `null` where it went well.
+    problem: Option<String>,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            model: attempt.model,
+            started_at: attempt.started_at,
+            first_token_ms: attempt.first_token_ms,
+            ended_at: attempt.ended_at,
+            usage: attempt.usage.into(),
+            problem: attempt.problem,
+        }
+    }
+}
+
+/// The explanation of a turn: why its reply was what it was.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Turn)]
+pub struct TurnView {
+    /// Its id.
+    #[schema(value_type = String, example = "trn_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: TurnId,
+    /// The conversation.
+    #[schema(value_type = String)]
+    conversation: ConversationId,
+    /// The epoch in which it ran: its words count only in that one.
+    epoch: u64,
+    /// The messages that it answers, in the order of their writing.
+    #[schema(value_type = Vec<String>)]
+    covers: Vec<MessageId>,
+    /// When the collecting window before it opened.
+    #[schema(value_type = i64)]
+    window_opened_at: Timestamp,
+    /// When it began.
+    #[schema(value_type = i64)]
+    started_at: Timestamp,
+    /// SHA-256 of the prompt, in hexadecimal.
+    prompt_sha256: Option<String>,
+    /// How many messages of history were in the prompt.
+    history_messages: usize,
+    /// The version of the assistant's settings.
+    settings_version: u64,
+    /// Each try.
+    attempts: Vec<AttemptView>,
+    /// What all tries used together.
+    usage: UsageView,
+    /// When it ended; `null` while it runs.
+    #[schema(value_type = Option<i64>)]
+    ended_at: Option<Timestamp>,
+    /// `answered`, `empty`, `superseded`, `taken_over`, `failed` or `window_closed`; `null` while it
+    /// runs.
+    #[schema(value_type = Option<String>, example = "answered")]
+    end: Option<TurnEnd>,
+    /// What it sent.
+    #[schema(value_type = Vec<String>)]
+    sent: Vec<MessageId>,
+}
+
+impl From<TurnRecord> for TurnView {
+    fn from(turn: TurnRecord) -> Self {
+        Self {
+            usage: turn.usage().into(),
+            id: turn.id,
+            conversation: turn.conversation,
+            epoch: turn.epoch.0,
+            covers: turn.covers,
+            window_opened_at: turn.window_opened_at,
+            started_at: turn.started_at,
+            prompt_sha256: turn.prompt_sha256,
+            history_messages: turn.history_messages,
+            settings_version: turn.settings_version,
+            attempts: turn.attempts.into_iter().map(AttemptView::from).collect(),
+            ended_at: turn.ended_at,
+            end: turn.end,
+            sent: turn.sent,
+        }
+    }
+}
+
+/// How every refusal looks.
+pub struct Problems;
+
+impl utoipa::IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new()
+            .description("A problem document (RFC 9457); `code` is stable")
+            .content("application/problem+json", problem);
+        [("default".to_owned(), response.build().into())].into()
+    }
+}
