@@ -244,6 +244,12 @@ impl Engine {
         self.shared.passivate_idle();
     }
 
+    /// Ends the live feeds alone: all who watch are told. For a door to call before it waits for its
+    /// connections to end.
+    pub fn close_live(&self) {
+        self.shared.hub.close();
+    }
+
     /// Stops: no new work is begun, sends in hand are waited for, for at most `limit_ms`. What is not
     /// finished goes on at the next start.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
@@ -396,6 +402,8 @@ impl Shared {
     }
 }
 
+/// The places of a mailbox in which this many messages may wait: one more is being handled. So a full
+/// one always has a message that comes to its turn after whatever was rung before.
 fn bounded(mailbox: usize) -> u32 {
-    u32::try_from(mailbox).unwrap_or(u32::MAX)
+    u32::try_from(mailbox).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -214,11 +214,12 @@ impl Desk {
         };
         let not_before = not_before.or_else(|| {
             let key = ConversationKey { tenant, conversation };
-            // Closed: it has just ended, and the next try activates its successor. Full: it has been
-            // rung already and reads its inbox when it comes to that.
+            // Closed: it has just ended, and the next try activates its successor. Full: what waits
+            // there need not make it read its inbox, so it is rung again later.
             for _ in 0..3 {
                 match shared.conversation(key).map(|mailbox| mailbox.try_send(Knock)) {
-                    Ok(Ok(()) | Err(Refused::Full(_))) => return None,
+                    Ok(Ok(())) => return None,
+                    Ok(Err(Refused::Full(_))) => break,
                     Ok(Err(Refused::Closed(_))) => {}
                     Err(full) => {
                         tracing::warn!(%tenant, %full, "a conversation waits for room");

@@ -1,8 +1,10 @@
 //! One effort of the assistant to answer.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use iassistance_assistant::answer::{AnswerPolicy, answer};
@@ -15,6 +17,7 @@ use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
 use crate::engine::Shared;
+use crate::kernel::panics;
 
 /// The longest history that is looked at; what fits of it is the prompt's own bound.
 const HISTORY_MAX: usize = 64;
@@ -44,7 +47,13 @@ pub(crate) fn start(
     shared.tasks.spawn("turn", async move {
         let Some(shared) = weak.upgrade() else { return };
         // A stopping server leaves the turn as it is: it begins again at the next start.
-        let Some(finished) = stopping.run_until_cancelled(turn.run(&shared, cancel)).await else { return };
+        let run = AssertUnwindSafe(turn.run(&shared, cancel)).catch_unwind();
+        let Some(finished) = stopping.run_until_cancelled(run).await else { return };
+        // What fails so fails again: the contact is told, and a person may have it tried again.
+        let finished = finished.unwrap_or_else(|_message| {
+            panics::note("turn");
+            FinishTurn { outcome: Some(turn.failed()), ..turn.unfinished() }
+        });
         if let Some(mailbox) = shared.live_conversation(key) {
             // Closed: its successor finds the turn unfinished and begins it again.
             drop(mailbox.send(finished).await);
@@ -54,13 +63,7 @@ pub(crate) fn start(
 
 impl Turn {
     async fn run(&self, shared: &Shared, cancel: CancellationToken) -> FinishTurn {
-        let mut finished = FinishTurn {
-            turn: self.running.id,
-            outcome: None,
-            attempts: Vec::new(),
-            prompt_sha256: None,
-            history_messages: 0,
-        };
+        let mut finished = self.unfinished();
         if cancel.run_until_cancelled(self.admitted(shared)).await.is_none() {
             return finished;
         }
@@ -97,12 +100,26 @@ impl Turn {
                 (_, Some(error)) => {
                     let ConversationKey { tenant, conversation } = self.key;
                     tracing::warn!(%tenant, %conversation, turn = %self.running.id, %error, "no answer could be had");
-                    let text = self.assistant.settings.fallback_text.trim();
-                    TurnOutcome::Failed { fallback: (!text.is_empty()).then(|| Content::text(text)) }
+                    self.failed()
                 }
             });
         }
         finished
+    }
+
+    const fn unfinished(&self) -> FinishTurn {
+        FinishTurn {
+            turn: self.running.id,
+            outcome: None,
+            attempts: Vec::new(),
+            prompt_sha256: None,
+            history_messages: 0,
+        }
+    }
+
+    fn failed(&self) -> TurnOutcome {
+        let text = self.assistant.settings.fallback_text.trim();
+        TurnOutcome::Failed { fallback: (!text.is_empty()).then(|| Content::text(text)) }
     }
 
     /// Waits until the conversation's rate lets another turn begin.

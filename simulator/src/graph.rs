@@ -140,7 +140,8 @@ fn accept(core: &Arc<Core>, number: &Number, send: SendText) -> Result<Value, Gr
     let mut world = core.world();
     let contact = recipient(core, &mut world, number, &send.recipient)?;
     take_rates(core, &mut world, number, &contact, now)?;
-    let open = in_window(&world, number, &contact, now);
+    let anyway = core.settings.outside_window == OutsideWindow::Delivered;
+    let open = anyway || in_window(&world, number, &contact, now);
     if !open && core.settings.outside_window == OutsideWindow::RefusedAtOnce {
         return Err(GraphError::coded(131_047, WINDOW_DETAILS));
     }

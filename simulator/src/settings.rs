@@ -145,6 +145,8 @@ pub enum OutsideWindow {
     FailedLater,
     /// Refused at once.
     RefusedAtOnce,
+    /// Delivered all the same: for webhooks that somebody else posts, whose messages are not known here.
+    Delivered,
 }
 
 /// How fast the model is and what it says.

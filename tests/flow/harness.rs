@@ -18,13 +18,13 @@ use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
 use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
-use iassistance_domain::clock::{Clock, ManualClock};
+use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{SeededEntropy, Timestamp};
-use iassistance_simulator::{Limits, Number, Simulator, SimulatorSettings, WebhookSettings};
+use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
 use crate::faulty::{Act, FaultyStore, Hook};
@@ -139,6 +139,7 @@ fn simulated() -> SimulatorSettings {
         verify_token: "flow-verify-token".into(),
         model_key: "flow-model-key".into(),
         limits: Limits { number_per_second: 0, pair_every_ms: 0, ..Limits::default() },
+        outside_window: OutsideWindow::Delivered,
         webhooks: WebhookSettings { first_retry_ms: 100, ..WebhookSettings::default() },
         ..SimulatorSettings::default()
     }

@@ -6,9 +6,11 @@ mod faulty;
 mod harness;
 
 mod acknowledged;
+mod bad_input;
 mod control;
 mod isolation;
 mod limits;
+mod live;
 mod once;
 mod privacy;
 mod supervision;

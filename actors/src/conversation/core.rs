@@ -13,7 +13,7 @@ use iassistance_storage::{InboxEntry, Letter, StorageError, TenantStore};
 use super::step::Step;
 use super::{ConversationKey, FinishTurn, LoadedTurn, Snapshot};
 use crate::engine::Shared;
-use crate::kernel::TaskHandle;
+use crate::kernel::{Refused, TaskHandle};
 use crate::turn;
 
 /// How long until a step that failed is tried again, milliseconds.
@@ -243,9 +243,13 @@ impl Core {
         let (sleep, key, weak) = (shared.parts.clock.sleep_until(at), self.key, Arc::downgrade(shared));
         let task = shared.tasks.spawn("conversation.timer", async move {
             sleep.await;
-            if let Some(mailbox) = weak.upgrade().and_then(|shared| shared.live_conversation(key)) {
-                // Full: it is about to look anyway. Closed: its successor looks when it is loaded.
-                drop(mailbox.try_send(super::Knock));
+            let Some(shared) = weak.upgrade() else { return };
+            // Closed: its successor looks when it is loaded.
+            if let Some(mailbox) = shared.live_conversation(key)
+                && let Err(Refused::Full(_)) = mailbox.try_send(super::Knock)
+            {
+                shared.doorbell(key.tenant).ring(key.conversation);
+                shared.wake_tenant(key.tenant);
             }
         });
         self.timer = Some(Timer { at, task });

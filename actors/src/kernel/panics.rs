@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 /// Counts and logs a panic that was caught at `place`: the name of a task or a kind of actor.
-pub(super) fn note(place: &'static str) {
+pub(crate) fn note(place: &'static str) {
     metrics::counter!("iassistance_panics_total", "place" => place).increment(1);
     tracing::error!(place, "panicked");
 }
