@@ -237,7 +237,7 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 /// Lets nobody pass without a credential that works now; the handlers behind it know the caller.
 pub async fn authenticate(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let checked = match request.app_data::<web::Data<State>>() {
         Some(state) => Caller::of(state, request.request()).await,
@@ -263,7 +263,8 @@ pub struct Rule {
 
 impl Rule {
     fn refusal(self) -> String {
-        let names = |scopes: &[Scope]| scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join("` or `");
+        let names =
+            |scopes: &[Scope]| scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join("` or `");
         match self.tenant_key {
             [] => "a key of the platform with the scope `platform` is needed".to_owned(),
             scopes => format!("a key with the scope `{}` is needed", names(scopes)),

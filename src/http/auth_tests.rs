@@ -67,7 +67,7 @@ fn nobody_hands_out_what_they_do_not_hold() {
 fn useless_keys_are_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let entropy = Arc::new(SeededEntropy::new(5));
-    let root = RootKey::from_text(&"ab".repeat(32)).unwrap();
+    let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
     let keyring = Keyring::open(&folder.path().join("keyring.json"), &root, false, entropy.clone()).unwrap();
     let refusal = |tenant, scopes: &[Scope], ends| {
         mint(&keyring, &*entropy, &ManualClock::at(NOW), "x".into(), tenant, scopes.to_vec(), ends).err()
@@ -102,7 +102,7 @@ async fn minted() -> Minted {
     let folder = tempfile::tempdir().unwrap();
     let entropy = Arc::new(SeededEntropy::new(5));
     let clock = ManualClock::at(NOW);
-    let root = RootKey::from_text(&"ab".repeat(32)).unwrap();
+    let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
     let path = folder.path().join("keyring.json");
     let keyring = Keyring::open(&path, &root, false, entropy.clone()).unwrap();
     let limits = Limits::default();

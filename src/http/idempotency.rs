@@ -25,8 +25,7 @@ pub const HEADER: &str = "idempotency-key";
 /// The longest key, in characters of visible ASCII.
 pub const KEY_CHARS_MAX: usize = 255;
 const REPLAYED: &str = "idempotency-replayed";
-const BOUNDS: Bounds =
-    Bounds { keep_ms: 24 * 60 * 60 * 1_000, entries_max: 10_000, per_owner_max: 1_000 };
+const BOUNDS: Bounds = Bounds { keep_ms: 24 * 60 * 60 * 1_000, entries_max: 10_000, per_owner_max: 1_000 };
 
 type Key = (ApiKeyId, String);
 type Fingerprint = [u8; 32];
@@ -105,9 +104,9 @@ impl Idempotency {
         }
         match &entry.stage {
             Stage::Answered(created) => Ok(Begun::Again(created.clone())),
-            Stage::InFlight => {
-                Err(Problem::conflict("the first request with this Idempotency-Key is still being carried out"))
-            }
+            Stage::InFlight => Err(Problem::conflict(
+                "the first request with this Idempotency-Key is still being carried out",
+            )),
             Stage::ShownOnce => Err(Problem::conflict(
                 "the first request with this Idempotency-Key was carried out; its secret is not shown again. If it \
                  was lost, revoke it and create another with a new Idempotency-Key",
@@ -139,8 +138,7 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     fn answer(mut self, created: &Created) {
-        let stage =
-            if created.shown_once { Stage::ShownOnce } else { Stage::Answered(created.clone()) };
+        let stage = if created.shown_once { Stage::ShownOnce } else { Stage::Answered(created.clone()) };
         self.set(stage);
     }
 
@@ -220,9 +218,12 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut values = request.headers().get_all(HEADER);
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    let visible = (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let visible =
+        (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !visible || values.next().is_some() {
-        return Err(Problem::bad_request("Idempotency-Key must be given once: 1 to 255 visible ASCII characters"));
+        return Err(Problem::bad_request(
+            "Idempotency-Key must be given once: 1 to 255 visible ASCII characters",
+        ));
     }
     Ok(Some(text.to_owned()))
 }

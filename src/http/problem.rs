@@ -27,7 +27,7 @@ pub struct Problem {
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
-    allow: Option<&'static str>,
+    allow: Option<String>,
     /// Whether what was asked for may have taken effect all the same.
     #[serde(skip)]
     uncertain: bool,
@@ -61,7 +61,8 @@ impl Problem {
 
     /// 422: a value is not what it must be.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is not what it must be").detail(detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is not what it must be")
+            .detail(detail)
     }
 
     /// 401: no credential, or one that does not work. It does not say which.
@@ -79,11 +80,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such thing")
     }
 
-    /// 405: the thing is there, but not for this method; `allow` lists those that it has.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    /// 405: the thing is there, but not for this method; `methods` are those that it has.
+    pub fn method_not_allowed(methods: &[&str]) -> Self {
+        let allow = methods.join(", ").to_uppercase();
         let mut problem =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "It does not have this method")
-                .detail(format!("use {allow}"));
+                .detail(format!("it has {allow}"));
         problem.allow = Some(allow);
         problem
     }
@@ -128,7 +130,8 @@ impl Problem {
     /// 503: not now; nothing was promised.
     pub fn unavailable(retry_after_s: u32, detail: impl Into<String>) -> Self {
         let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now: nothing was accepted").detail(detail);
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now: nothing was accepted")
+                .detail(detail);
         problem.retry_after_s = Some(retry_after_s);
         problem
     }
@@ -168,8 +171,8 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
-        if let Some(methods) = self.allow {
-            response.insert_header((header::ALLOW, methods));
+        if let Some(methods) = &self.allow {
+            response.insert_header((header::ALLOW, methods.as_str()));
         }
         if self.status == 401 {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
@@ -184,7 +187,9 @@ impl From<StorageError> for Problem {
             StorageError::NoSuchTenant(_) | StorageError::NotFound(_) => Self::not_found(),
             StorageError::Conflict(what) => Self::conflict(format!("{what} is taken already")),
             StorageError::Stale => Self::precondition_failed("read it again and repeat the change"),
-            StorageError::Backlog { .. } | StorageError::Overloaded => Self::unavailable(5, error.to_string()),
+            StorageError::Backlog { .. } | StorageError::Overloaded => {
+                Self::unavailable(5, error.to_string())
+            }
             StorageError::Closed => Self::unavailable(5, "the server is stopping"),
             StorageError::Disk { .. } => {
                 tracing::error!(%error, "storage failed");

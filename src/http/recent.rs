@@ -72,14 +72,19 @@ impl<O: Copy + Eq + Hash, K: Clone + Eq + Hash, V> Recent<O, K, V> {
     }
 
     fn make_room(&mut self, now: Timestamp, owner: &O) {
-        while let Some((_, key)) = self.order.first_key_value().map(|(_, oldest)| oldest.clone())
+        while let Some((_, key)) = self
+            .order
+            .first_key_value()
+            .map(|(_, oldest)| oldest.clone())
             .filter(|(ends_at, _)| *ends_at <= now || self.entries.len() >= self.bounds.entries_max)
         {
             self.remove(&key);
         }
-        while let Some(oldest) = self.owned.get(owner).and_then(|mine| {
-            mine.first().copied().filter(|_| mine.len() >= self.bounds.per_owner_max)
-        }) {
+        while let Some(oldest) = self
+            .owned
+            .get(owner)
+            .and_then(|mine| mine.first().copied().filter(|_| mine.len() >= self.bounds.per_owner_max))
+        {
             match self.order.get(&oldest).map(|(_, key)| key.clone()) {
                 Some(key) => drop(self.remove(&key)),
                 None => break,

@@ -10,7 +10,7 @@ use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion}
 use iassistance_domain::event::EventKind;
 use iassistance_egress::{Destination, Egress};
 
-use super::input::{self, Body};
+use super::input::{self, Body, Given};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, Manage, SetUp};
@@ -88,9 +88,9 @@ pub struct NewAssistant {
     /// An OpenAI-compatible server that the platform allows; `null` for the platform's.
     base_url: Option<String>,
     /// The key for that server. Left out, the former stays; `null` removes it. Never shown again.
-    #[serde(default, deserialize_with = "input::maybe_null")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    api_key: Option<Option<String>>,
+    api_key: Given<String>,
     /// How long a contact must be quiet before they are answered, milliseconds, 0 to 60,000.
     quiet_ms: u64,
     /// The longest that an answer is held back while more comes in, milliseconds, up to 300,000.
@@ -108,15 +108,16 @@ impl NewAssistant {
     fn over(self, former: &AssistantSettings, egress: &Egress) -> Result<AssistantSettings, Problem> {
         let moved = self.base_url != former.base_url;
         let api_key = match self.api_key {
-            Some(key) => key.map(|key| input::secret("api_key", key)).transpose()?,
+            Given::Value(key) => Some(input::secret("api_key", key)?),
+            Given::Null => None,
             // A key that can be sent somewhere else unseen can be read there.
-            None if moved && former.api_key.is_some() => {
+            Given::Absent if moved && former.api_key.is_some() => {
                 return Err(Problem::invalid(
                     "`api_key` must be given again, or be null, when `base_url` changes: the former key was for the \
                      former server",
                 ));
             }
-            None => former.api_key.clone(),
+            Given::Absent => former.api_key.clone(),
         };
         if let Some(base_url) = &self.base_url {
             check_base_url(base_url, egress)?;
@@ -141,10 +142,13 @@ impl NewAssistant {
 }
 
 fn check_base_url(text: &str, egress: &Egress) -> Result<(), Problem> {
-    let url: Url =
-        text.parse().map_err(|_| Problem::invalid("`base_url` must be an address like https://api.openai.com/v1"))?;
+    let url: Url = text
+        .parse()
+        .map_err(|_| Problem::invalid("`base_url` must be an address like https://api.openai.com/v1"))?;
     if text.len() > 2_000 || url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::invalid("`base_url` must be an address without query and fragment, at most 2,000 characters"));
+        return Err(Problem::invalid(
+            "`base_url` must be an address without query and fragment, at most 2,000 characters",
+        ));
     }
     let listed = egress.client_for(Destination::Model, &url);
     listed.map(drop).map_err(|error| Problem::invalid(format!("`base_url`: {error}")))
@@ -157,8 +161,11 @@ fn expected(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    version.map(Some).ok_or_else(|| Problem::bad_request("If-Match must be the ETag as it was given, for instance \"3\""))
+    let version =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    version
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request("If-Match must be the ETag as it was given, for instance \"3\""))
 }
 
 fn answer(stored: &AssistantSettingsVersion) -> HttpResponse {

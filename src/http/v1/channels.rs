@@ -99,7 +99,11 @@ pub struct ChannelChange {
 
 fn external_id(text: String) -> Result<String, Problem> {
     let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if fits { Ok(text) } else { Err(Problem::invalid("`external_id` must be the phone_number_id: 1 to 32 digits")) }
+    if fits {
+        Ok(text)
+    } else {
+        Err(Problem::invalid("`external_id` must be the phone_number_id: 1 to 32 digits"))
+    }
 }
 
 async fn put(state: &State, store: &dyn TenantStore, channel: Channel) -> Result<ChannelView, Problem> {

@@ -72,13 +72,22 @@ pub fn explain(error: &str) -> String {
     }
 }
 
-/// A field that may be absent (nothing), `null` (`Some(None)`) or a value.
-pub fn maybe_null<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
+/// A field that may be left out, be `null`, or have a value, and means something else each time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Given<T> {
+    /// It was left out; needs `#[serde(default)]`.
+    #[default]
+    Absent,
+    /// It is `null`.
+    Null,
+    /// It has this value.
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
 }
 
 /// A name as people give it: 1 to 120 characters on one line.
@@ -93,7 +102,8 @@ pub fn name(field: &str, text: &str) -> Result<String, Problem> {
 
 /// A secret as it stands in a header or a signature: visible ASCII, not empty.
 pub fn secret(field: &str, text: String) -> Result<StoredSecret, Problem> {
-    let fits = (1..=SECRET_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits =
+        (1..=SECRET_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
         let rule = "must have 1 to 4,096 visible ASCII characters and no spaces";
         return Err(Problem::invalid(format!("`{field}` {rule}")));
@@ -108,8 +118,8 @@ mod tests {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Form {
-        #[serde(default, deserialize_with = "maybe_null")]
-        key: Option<Option<String>>,
+        #[serde(default)]
+        key: Given<String>,
         #[serde(default)]
         count: u32,
     }
@@ -122,9 +132,9 @@ mod tests {
     #[test]
     fn absent_null_and_a_value_are_three_things() {
         let key = |body: &str| parse::<Form>(body.as_bytes()).map(|form| form.key).ok();
-        assert_eq!(key("{}"), Some(None));
-        assert_eq!(key(r#"{"key":null}"#), Some(Some(None)));
-        assert_eq!(key(r#"{"key":"k"}"#), Some(Some(Some("k".to_owned()))));
+        assert_eq!(key("{}"), Some(Given::Absent));
+        assert_eq!(key(r#"{"key":null}"#), Some(Given::Null));
+        assert_eq!(key(r#"{"key":"k"}"#), Some(Given::Value("k".to_owned())));
         assert_eq!(parse::<Form>(br#"{"count":3}"#).map(|form| form.count).ok(), Some(3));
     }
 

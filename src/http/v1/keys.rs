@@ -126,7 +126,9 @@ pub async fn create(
     scopes.dedup();
     if let Some(scope) = scopes.iter().find(|scope| !allowed.caller().may_hand_out(**scope)) {
         let name = scope.name();
-        return Err(Problem::forbidden(format!("your own key may not do `{name}`, so it cannot hand it out")));
+        return Err(Problem::forbidden(format!(
+            "your own key may not do `{name}`, so it cannot hand it out"
+        )));
     }
     once.run(&state, &raw, async {
         let (entropy, clock) = (&**state.app.engine.entropy(), &**state.clock());
@@ -153,8 +155,7 @@ pub async fn revoke(
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let found = state.app.store.api_key(path.key).await?;
-    let mut key =
-        found.filter(|key| key.tenant == Some(ctx.tenant())).ok_or_else(Problem::not_found)?;
+    let mut key = found.filter(|key| key.tenant == Some(ctx.tenant())).ok_or_else(Problem::not_found)?;
     if key.revoked_at.is_none() {
         key.revoked_at = Some(state.clock().now());
         state.app.store.put_api_key(key).await?;

@@ -83,7 +83,9 @@ pub struct MetaAppChange {
 
 fn secrets(texts: Vec<String>) -> Result<Vec<StoredSecret>, Problem> {
     if !(1..=SECRETS_MAX).contains(&texts.len()) {
-        return Err(Problem::invalid("`secrets` must have 1 to 8 of them: without one no webhook can be verified"));
+        return Err(Problem::invalid(
+            "`secrets` must have 1 to 8 of them: without one no webhook can be verified",
+        ));
     }
     texts.into_iter().map(|text| input::secret("secrets", text)).collect()
 }

@@ -3,6 +3,8 @@
 //! [`ROUTES`] is the one table of routes: what is served and what the OpenAPI document describes both
 //! come of it. Nothing here answers without a credential.
 
+use std::future::ready;
+
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;
@@ -41,7 +43,7 @@ macro_rules! routes {
             $(config.service(
                 web::resource($path)
                     $(.route(web::$method().to($group::$handler)))+
-                    .default_service(wrong_method(concat!($(" ", stringify!($method)),+))),
+                    .default_service(wrong_method(&[$(stringify!($method)),+])),
             );)+
         }
     };
@@ -82,12 +84,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         }))
         .wrap(from_fn(auth::authenticate))
         .configure(resources)
-        .default_service(web::to(async || -> Result<HttpResponse, Problem> { Err(Problem::not_found()) }));
+        .default_service(web::to(|| ready(Err::<HttpResponse, _>(Problem::not_found()))));
     config.service(scope);
 }
 
-fn wrong_method(methods: &'static str) -> actix_web::Route {
-    web::to(async move || -> Result<HttpResponse, Problem> { Err(Problem::method_not_allowed(methods)) })
+fn wrong_method(methods: &'static [&'static str]) -> actix_web::Route {
+    web::to(move || ready(Err::<HttpResponse, _>(Problem::method_not_allowed(methods))))
 }
 
 /// The header that makes a request to create something repeatable.

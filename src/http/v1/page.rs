@@ -43,7 +43,8 @@ impl PageQuery {
     /// The cursor, and how many items are asked for.
     pub fn read<C: FromStr>(&self) -> Result<(Option<C>, usize), Problem> {
         let parse = |text: &String| {
-            text.parse().map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
+            text.parse()
+                .map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
         };
         Ok((self.cursor.as_ref().map(parse).transpose()?, limit(self.limit)?))
     }
