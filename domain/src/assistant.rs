@@ -66,7 +66,11 @@ impl AssistantSettings {
                 "task",
                 "must say in a sentence which business task the assistant has, or it cannot be enabled",
             ),
-            (self.instructions.chars().count() <= 20_000, "instructions", "must have at most 20,000 characters"),
+            (
+                self.instructions.chars().count() <= 20_000,
+                "instructions",
+                "must have at most 20,000 characters",
+            ),
             (self.quiet_ms <= 60_000, "quiet_ms", "must be 0 to 60,000 milliseconds"),
             (
                 self.cap_ms <= 300_000 && self.cap_ms >= self.quiet_ms,
@@ -74,13 +78,21 @@ impl AssistantSettings {
                 "must be at least quiet_ms and at most 300,000 milliseconds",
             ),
             ((1..=16_000).contains(&self.output_tokens_max), "output_tokens_max", "must be 1 to 16,000"),
-            ((500..=1_000_000).contains(&self.prompt_tokens_max), "prompt_tokens_max", "must be 500 to 1,000,000"),
+            (
+                (500..=1_000_000).contains(&self.prompt_tokens_max),
+                "prompt_tokens_max",
+                "must be 500 to 1,000,000",
+            ),
             (
                 self.temperature.is_none_or(|temperature| (0.0..=2.0).contains(&temperature)),
                 "temperature",
                 "must be 0.0 to 2.0",
             ),
-            (self.fallback_text.chars().count() <= 4_096, "fallback_text", "must have at most 4,096 characters"),
+            (
+                self.fallback_text.chars().count() <= 4_096,
+                "fallback_text",
+                "must have at most 4,096 characters",
+            ),
         ];
         match rules.into_iter().find(|(holds, _, _)| !holds) {
             Some((_, field, rule)) => Err(BadSettings { field, rule }),

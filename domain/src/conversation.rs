@@ -256,6 +256,12 @@ impl Conversation {
         self.last_inbound_at
     }
 
+    /// Sets what is not stored with the conversation, after loading it. Unlike
+    /// [`Input::PolicyChanged`] it decides nothing.
+    pub fn set_policy(&mut self, policy: TurnPolicy) {
+        self.policy = policy;
+    }
+
     /// Until when the channel lets an answer leave; the beginning of time before the first message.
     pub fn window_until(&self) -> Timestamp {
         self.last_inbound_at.map_or(Timestamp::EPOCH, |last| last.plus_millis(self.policy.window_ms))

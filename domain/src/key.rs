@@ -32,7 +32,9 @@ impl Scope {
 
     /// The scope of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Read, Self::Operate, Self::Manage, Self::Platform].into_iter().find(|scope| scope.name() == name)
+        [Self::Read, Self::Operate, Self::Manage, Self::Platform]
+            .into_iter()
+            .find(|scope| scope.name() == name)
     }
 }
 

@@ -95,7 +95,7 @@ async fn play(
     let address = format!("http://{}", listening.address);
     simulator.set_callback(&format!("{address}/webhooks/meta/{}", demo.meta_app))?;
     match script {
-        None => tell(&address, &simulator, &demo, real_model.is_some(), output),
+        None => tell(&address, &simulator, &demo, real_model.is_some(), output)?,
         Some(_) => output.note(&format!("Playing against {address}")),
     }
     let mut outcome = None;
@@ -108,7 +108,7 @@ async fn play(
             None => stop_signal().await,
         }
     };
-    serve_until(listening, asked, output).await?;
+    serve_until(&app, listening, asked, output).await?;
     let stopped = app.stop().await;
     simulator.stop().await;
     drop(temporary);
@@ -170,10 +170,18 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     Ok(Demo { tenant, meta_app, key: plain.expose().to_owned() })
 }
 
-fn tell(address: &str, simulator: &Simulator, demo: &Demo, real_model: bool, output: &Output) {
+fn tell(
+    address: &str,
+    simulator: &Simulator,
+    demo: &Demo,
+    real_model: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     let Demo { tenant, key, .. } = demo;
+    let phone = simulator.phone_url();
     let model = if real_model { "OpenAI answers (OPENAI_API_KEY is set)" } else { "a simulated model answers" };
-    output.note(&format!(
+    let program = std::env::args().next().unwrap_or_else(|| "iassistance".into());
+    let text = format!(
         "\n  IAssistance sandbox: nothing leaves this machine; {model}.\n\n  \
          Phone     {phone}\n  \
          Server    {address}    API reference: {address}/docs\n\n  \
@@ -181,7 +189,6 @@ fn tell(address: &str, simulator: &Simulator, demo: &Demo, real_model: bool, out
          IASSISTANCE_API_KEY={key} \\\n    \
          {program} live --url {address} --tenant {tenant}\n\n  \
          Stop with Ctrl-C.\n",
-        phone = simulator.phone_url(),
-        program = std::env::args().next().unwrap_or_else(|| "iassistance".into()),
-    ));
+    );
+    output.answer(&text, &serde_json::json!({ "phone": phone, "server": address, "tenant": tenant, "key": key }))
 }

@@ -35,7 +35,7 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
         let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
         let address = format!("http://{}", listening.address);
         output.answer(&format!("Listening on {address}"), &serde_json::json!({ "listening": address }))?;
-        serve_until(listening, stop_signal(), output).await?;
+        serve_until(&app, listening, stop_signal(), output).await?;
         if let Err(late) = app.stop().await {
             tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
         }
@@ -43,8 +43,9 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
     })
 }
 
-/// Serves until `asked` resolves, then finishes the requests in hand.
+/// Serves until `asked` resolves, then says goodbye to who watches and finishes the requests in hand.
 pub async fn serve_until(
+    app: &App,
     listening: Listening,
     asked: impl Future<Output = Result<(), Failure>>,
     output: &Output,
@@ -52,6 +53,8 @@ pub async fn serve_until(
     let stop = async {
         let asked = asked.await;
         output.note("Stopping: work in hand is finished, the rest goes on at the next start.");
+        // A live connection ends by no request: it would be waited for in vain.
+        app.engine.close_live();
         listening.handle.stop(true).await;
         asked
     };

@@ -5,9 +5,13 @@
 //! confirmed it, by answering a ping that was sent after it. A client that does not read does not
 //! answer, and gets nothing more until it does; it is then told `lagged` and catches up from the log.
 
-use std::collections::VecDeque;
+mod intake;
+mod seats;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
@@ -16,13 +20,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use iassistance_config::LiveSettings;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 use iassistance_actors::hub::{Batch, Frame, Subscription};
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
 
+pub use self::seats::Sockets;
+
+use self::intake::{Intake, TooLarge};
+use self::seats::{Seat, TenantSeat};
 use super::auth::{Caller, Read};
 use super::{Problem, State};
 
@@ -38,42 +45,6 @@ const BATCH: usize = 64;
 /// Adds the route.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/v1/live").route(web::get().to(open)));
-}
-
-/// Open sockets, in all and per tenant.
-#[derive(Clone)]
-pub struct Sockets {
-    open: Arc<AtomicUsize>,
-    settings: Arc<LiveSettings>,
-}
-
-/// One open socket in the count.
-struct Seat(Sockets);
-
-impl Sockets {
-    /// None yet.
-    pub fn new(settings: &LiveSettings) -> Self {
-        Self { open: Arc::default(), settings: Arc::new(settings.clone()) }
-    }
-
-    /// How many are open.
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> Result<Seat, Problem> {
-        let seat = Seat(self.clone());
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.settings.sockets_max {
-            return Err(Problem::unavailable(10, "too many live connections are open"));
-        }
-        Ok(seat)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Whose events a socket may watch.
@@ -103,8 +74,9 @@ async fn open(state: web::Data<State>, request: HttpRequest, payload: web::Paylo
     };
     let seat = state.sockets.take()?;
     let frame_bytes_max = state.app.settings.live.frame_bytes_max;
-    let socket = Socket::new(state.get_ref().clone(), access, seat);
-    ws::WsResponseBuilder::new(socket, &request, payload)
+    let intake = Intake::new(payload, frame_bytes_max);
+    let socket = Socket::new(state.get_ref().clone(), access, seat, intake.too_large());
+    ws::WsResponseBuilder::new(socket, &request, intake)
         .protocols(&[PROTOCOL])
         .frame_size(frame_bytes_max)
         .start()
@@ -161,6 +133,8 @@ type Watched = (TenantId, Option<ConversationId>);
 /// One subscription of a socket.
 struct Watch {
     number: u64,
+    /// Shared by all that the socket watches of the same tenant.
+    seat: Rc<TenantSeat>,
     /// Not here while the next events are awaited.
     idle: Option<Subscription>,
 }
@@ -169,6 +143,7 @@ struct Socket {
     state: State,
     access: Access,
     _seat: Seat,
+    too_large: TooLarge,
     watches: HashMap<Watched, Watch>,
     watch_numbers: u64,
     heard: bool,
@@ -205,11 +180,12 @@ impl Unconfirmed {
 }
 
 impl Socket {
-    fn new(state: State, access: Access, seat: Seat) -> Self {
+    fn new(state: State, access: Access, seat: Seat, too_large: TooLarge) -> Self {
         Self {
             state,
             access,
             _seat: seat,
+            too_large,
             watches: HashMap::new(),
             watch_numbers: 0,
             heard: true,
@@ -292,6 +268,11 @@ impl Socket {
             Ok(ctx) => ctx,
             Err(_) => return self.unknown_tenant(context),
         };
+        let Some(seat) = self.seat_for(watched.0) else {
+            let detail = "as many connections watch this tenant as may: close one, or raise live.sockets_per_tenant_max";
+            self.say(&ServerFrame::Error { code: "too_many", detail }, context);
+            return;
+        };
         let (store, hub) = (Arc::clone(&self.state.app.store), self.state.app.engine.hub().clone());
         let opened = async move {
             let store = store.tenant(ctx).await?;
@@ -302,13 +283,22 @@ impl Socket {
                 let (tenant, conversation) = watched;
                 let after_seq = subscription.position();
                 socket.watch_numbers += 1;
-                let watch = Watch { number: socket.watch_numbers, idle: Some(subscription) };
+                let watch = Watch { number: socket.watch_numbers, seat, idle: Some(subscription) };
                 socket.watches.insert(watched, watch);
                 socket.say(&ServerFrame::Subscribed { tenant, conversation, after_seq }, context);
                 socket.watch_on(context);
             }
             Err(_) => socket.unknown_tenant(context),
         }));
+    }
+
+    /// This socket's place among those who watch a tenant: the one that it has, or a new one.
+    fn seat_for(&self, tenant: TenantId) -> Option<Rc<TenantSeat>> {
+        let mut own = self.watches.iter().filter(|((watched, _), _)| *watched == tenant);
+        match own.next() {
+            Some((_, watch)) => Some(Rc::clone(&watch.seat)),
+            None => self.state.sockets.take_for(tenant).map(Rc::new),
+        }
     }
 
     fn unknown_tenant(&mut self, context: &mut ws::WebsocketContext<Self>) {
@@ -406,8 +396,10 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
                 self.bye("only text frames are understood", ws::CloseCode::Unsupported, context);
             }
             Ok(ws::Message::Nop) => {}
-            Err(ws::ProtocolError::Overflow) => {
-                self.bye("the frame is too large", ws::CloseCode::Size, context);
+            Err(_) if self.too_large.is() => self.bye("the frame is too large", ws::CloseCode::Size, context),
+            // This is how the crate tells of a text that is not UTF-8.
+            Err(ws::ProtocolError::Io(error)) if error.kind() == ErrorKind::Other => {
+                self.bye("a text must be UTF-8", ws::CloseCode::Invalid, context);
             }
             Err(_) => self.bye("not a websocket frame", ws::CloseCode::Protocol, context),
         }

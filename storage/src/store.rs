@@ -183,7 +183,7 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// The assistant's settings, if any were ever stored.
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>>;
-    /// Stores new settings as the next version. `Stale` when `expected` is given and is not the
+    /// Stores new settings as the next version, with the event that tells of it. `Stale` when `expected` is given and is not the
     /// version that counts now.
     async fn put_assistant(
         &self,

@@ -1,5 +1,7 @@
 //! What every backend does.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
 mod support;
 
 use iassistance_domain::assistant::AssistantSettings;
@@ -66,7 +68,7 @@ async fn platform_records(world: World) {
     assert_eq!(store.tenants().await.unwrap(), [tenant(1), tenant(2)]);
     store.put_meta_app(meta_app(1)).await.unwrap();
     let mut renamed = meta_app(1);
-    renamed.name = "renamed".to_owned();
+    "renamed".clone_into(&mut renamed.name);
     store.put_meta_app(renamed.clone()).await.unwrap();
     assert_eq!(store.meta_app(renamed.id).await.unwrap(), Some(renamed.clone()));
     assert_eq!(store.meta_app(MetaAppId::from_bytes([3; 16])).await.unwrap(), None);
@@ -108,7 +110,7 @@ async fn channels_are_routed_and_their_addresses_are_unique(world: World) {
     assert!(matches!(world.store.put_channel(nobodys).await, Err(StorageError::NoSuchTenant(_))));
 
     let mut moved = channel(1);
-    moved.external_id = "100009".to_owned();
+    "100009".clone_into(&mut moved.external_id);
     world.store.put_channel(moved.clone()).await.unwrap();
     assert_eq!(world.store.route(&address(1)), None);
     assert_eq!(world.store.route(&address(9)).map(|route| route.channel), Some(channel_id(1)));
@@ -270,7 +272,7 @@ async fn a_status_finds_its_message(world: World) {
     let tenant = world.tenant(1).await;
     let mut second = channel(1);
     second.id = channel_id(5);
-    second.external_id = "5".to_owned();
+    "5".clone_into(&mut second.external_id);
     world.store.put_channel(second).await.unwrap();
     let id = hear(&*tenant, 1, "549", "hello").await;
     let mut commit = step(&*tenant, id).await;
@@ -714,6 +716,8 @@ async fn settings_have_versions(world: World) {
     assert!(matches!(tenant.put_assistant(settings("c"), Some(1)).await, Err(StorageError::Stale)));
     let latest = tenant.assistant().await.unwrap().unwrap();
     assert_eq!((latest.version, latest.settings), (2, settings("b")));
+    let events = tenant.events(EventSeq(0), 10).await.unwrap();
+    assert!(events.iter().all(|event| event.kind.name() == "settings.changed") && events.len() == 2);
 }
 
 async fn dead_letters_and_turns(world: World) {

@@ -1,6 +1,8 @@
 //! Random commands on both backends: the same answers, and the same data at the end, with the one on
 //! disk closed and opened again in between.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
 mod support;
 
 use std::fs::File;
@@ -12,7 +14,7 @@ use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::conversation::{Conversation, Epoch, Input};
 use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus};
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
-use iassistance_domain::id::{ConversationId, DeadLetterId};
+use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::outbox::{SendOutcome, WithdrawnReason};
 use iassistance_domain::{Pii, Timestamp};
@@ -91,8 +93,14 @@ async fn known(tenant: &dyn TenantStore) -> Vec<Conversation> {
     tenant.conversations(None, 100).await.unwrap()
 }
 
-async fn choose(tenant: &dyn TenantStore, choice: u8) -> Option<ConversationId> {
+/// The conversation that has a message already, as ids are given once; or else any.
+async fn choose(tenant: &dyn TenantStore, choice: u8, message: MessageId) -> Option<ConversationId> {
     let known = known(tenant).await;
+    for conversation in &known {
+        if tenant.message(conversation.id, message).await.unwrap().is_some() {
+            return Some(conversation.id);
+        }
+    }
     (!known.is_empty()).then(|| known[usize::from(choice) % known.len()].id)
 }
 
@@ -111,8 +119,8 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
         let accepted = tenant.accept(channel_id(tenant_number), &events).await;
         return answer(accepted, |accepted| json!([accepted.new, accepted.conversations]));
     }
-    let Some(id) = choose(tenant, a).await else { return Value::Null };
     let message = message_id(u64::from(b % MESSAGES));
+    let Some(id) = choose(tenant, a, message).await else { return Value::Null };
     match kind {
         3 | 4 => {
             let mut commit = step(tenant, id).await;
@@ -132,7 +140,7 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
                 0 => drop(commit.conversation.apply(Input::TakenOver { operator: "op".to_owned() }, now)),
                 1 => drop(commit.conversation.apply(Input::HandedBack, now)),
                 2 if commit.conversation.running_turn().is_none() => {
-                    begin_turn(&mut commit.conversation, now)
+                    begin_turn(&mut commit.conversation, now);
                 }
                 _ => {}
             }

@@ -1,5 +1,7 @@
 //! What only a store on disk must do.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
 mod support;
 
 use std::fs::{self, File};
@@ -83,7 +85,7 @@ async fn damage(world: &mut World, tree: &[u8], kind: u8, change: impl Fn(&mut V
     changed
 }
 
-fn flip_last(value: &mut Vec<u8>) {
+fn flip_last(value: &mut [u8]) {
     *value.last_mut().unwrap() ^= 1;
 }
 
@@ -161,7 +163,7 @@ async fn a_damaged_record_is_reported_and_stops_nothing_else() {
     queue(&*tenant, id, &[message_id(1)], None).await;
     drop(tenant);
     for kind in [2, 3, 7, 8, 9, 11, 18] {
-        damage(&mut world, &[1; 16], kind, flip_last).await;
+        damage(&mut world, &[1; 16], kind, |value| flip_last(value)).await;
         world.reopen().await;
     }
     let tenant = world.open_tenant(1).await;
@@ -196,7 +198,7 @@ async fn a_contact_whose_key_is_gone_becomes_a_new_one() {
     commit.messages.push(outgoing(&commit.conversation, message_id(1), Some("wamid.one")));
     tenant.commit(commit).await.unwrap();
     drop(tenant);
-    assert_eq!(damage(&mut world, &[1; 16], 1, flip_last).await, 1);
+    assert_eq!(damage(&mut world, &[1; 16], 1, |value| flip_last(value)).await, 1);
     world.reopen().await;
     let tenant = world.open_tenant(1).await;
     let events = [

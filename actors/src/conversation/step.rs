@@ -277,7 +277,8 @@ impl Step {
             (None, None, Control::Assistant) => Author::Operator { name: "operator".into() },
         };
         for content in pieces(content) {
-            let id = MessageId::new(self.now, &*self.shared.parts.entropy);
+            let place = self.says.len() as u64;
+            let id = MessageId::in_order(self.now, place, &*self.shared.parts.entropy);
             if let Some(record) = turn.and_then(|(turn, _)| self.turns.get_mut(&turn)) {
                 record.sent.push(id);
             }

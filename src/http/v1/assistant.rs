@@ -7,7 +7,6 @@ use url::Url;
 use utoipa::ToSchema;
 
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::event::EventKind;
 use iassistance_egress::{Destination, Egress};
 
 use super::input::{self, Body, Given};
@@ -206,8 +205,6 @@ pub async fn change(
     let settings = body.value.over(&former.settings, &state.app.egress)?;
     // What is kept of the former settings must still be there when the new ones are stored.
     let stored = state.app.engine.put_assistant(ctx, settings, expected.or(Some(former.version))).await?;
-    let event = EventKind::SettingsChanged { version: stored.version };
-    state.app.store.tenant(ctx).await?.append(None, vec![event]).await?;
     tracing::info!(tenant = %ctx.tenant(), version = stored.version, "the assistant's settings were changed");
     Ok(answer(&stored))
 }

@@ -55,7 +55,7 @@ impl TenantData {
         let (conversation, message) = match &event.kind {
             InboundKind::MessageReceived { from, profile_name, .. } => {
                 let conversation = self.contact_of(shared, channel, from, profile_name.as_ref(), now);
-                (conversation, Some(MessageId::new(now, &*shared.entropy)))
+                (conversation, Some(MessageId::in_order(now, self.inbox_seq, &*shared.entropy)))
             }
             InboundKind::StatusChanged { provider_id, message, .. } => {
                 let Some((conversation, ours)) = self.message_of(channel, *message, provider_id) else {

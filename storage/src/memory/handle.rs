@@ -235,6 +235,8 @@ impl TenantStore for MemoryTenant {
                 return Err(StorageError::Stale);
             }
             data.settings.push(AssistantSettingsVersion { version: version + 1, settings });
+            data.record(None, EventKind::SettingsChanged { version: version + 1 }, self.now());
+            data.publish();
             data.settings.last().cloned().ok_or(StorageError::NotFound("settings"))
         })?
     }

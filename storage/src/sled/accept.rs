@@ -68,7 +68,7 @@ impl Tx<'_> {
         let (place, message) = match &event.kind {
             InboundKind::MessageReceived { from, profile_name, .. } => {
                 let place = self.contact_of(around, from, profile_name.as_ref())?;
-                (place, Some(MessageId::new(around.now, around.entropy)))
+                (place, Some(MessageId::in_order(around.now, self.counters.seq, around.entropy)))
             }
             InboundKind::StatusChanged { provider_id, message, .. } => {
                 let Some(known) = self.message_of(around.channel, *message, provider_id)? else {

@@ -139,11 +139,12 @@ impl Tx<'_> {
         self.put(&keys::dead_letter(letter.id), Owner::Tenant, letter)
     }
 
-    /// Stores the next version of the assistant's settings.
+    /// Stores the next version of the assistant's settings, and the fact in the log.
     pub(super) fn put_assistant(
         &mut self,
         settings: AssistantSettings,
         expected: Option<u64>,
+        now: Timestamp,
     ) -> Result<AssistantSettingsVersion> {
         if expected.is_some_and(|expected| expected != self.counters.settings) {
             return Err(StorageError::Stale);
@@ -151,6 +152,7 @@ impl Tx<'_> {
         self.counters.settings += 1;
         let version = AssistantSettingsVersion { version: self.counters.settings, settings };
         self.put(&ASSISTANT.key().number(version.version), Owner::Tenant, &version)?;
+        self.record(None, EventKind::SettingsChanged { version: version.version }, now)?;
         Ok(version)
     }
 

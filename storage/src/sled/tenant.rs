@@ -295,6 +295,6 @@ impl TenantStore for SledTenant {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
-        self.write(move |tx| tx.put_assistant(settings, expected)).await
+        self.write_at(move |tx, now| tx.put_assistant(settings, expected, now)).await
     }
 }

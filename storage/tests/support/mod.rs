@@ -1,5 +1,6 @@
 //! Both backends behind one face, and short words for what tests put into them.
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::sync::Arc;
 
