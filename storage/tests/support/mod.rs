@@ -11,13 +11,13 @@ use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::id::{ChannelId, ConversationId, MessageId, MetaAppId, TenantId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Content, Message};
-use iassistance_domain::outbox::{OutboxEntry, OutboxState};
+use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{
-    ConversationCommit, InboxEntry, Letter, Limits, MemoryStore, SledOptions, SledStore, StorageError, Store,
-    TenantStore,
+    ConversationCommit, InboxEntry, Letter, Limits, MemoryStore, SendReport, SledOptions, SledStore,
+    StorageError, Store, TenantStore,
 };
 use iassistance_vault::{Keyring, RootKey};
 use tempfile::TempDir;
@@ -293,4 +293,9 @@ pub fn begin_turn(conversation: &mut Conversation, now: Timestamp) {
     let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
     conversation.apply(Input::PolicyChanged(policy), now);
     conversation.apply(Input::MessageReceived { message: message_id(1), sent_at: now }, now);
+}
+
+/// The report of a send that went well.
+pub fn sent(message: MessageId, provider_id: &str, at: Timestamp) -> SendReport {
+    SendReport { message, at, outcome: SendOutcome::Sent { provider_id: Pii::new(provider_id.to_owned()) } }
 }
