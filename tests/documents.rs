@@ -37,7 +37,8 @@ fn the_readme_names_every_limit_with_its_default() {
             }
         }
     }
-    let is_setting = |name: &str| name.split_once('.').is_some_and(|(section, _)| settings.contains_key(section));
+    let is_setting =
+        |name: &str| name.split_once('.').is_some_and(|(section, _)| settings.contains_key(section));
     let said: BTreeMap<_, _> = rows(&read("README.md"))
         .into_iter()
         .filter(|row| row.len() == 3 && is_setting(&row[0]))
@@ -77,7 +78,9 @@ fn what_the_documents_point_at_is_there() {
     let mut checked = 0;
     for document in all.iter().chain(&decisions) {
         let text = read(document);
-        let is_path = |word: &&str| word.contains('/') && word.split('.').next_back().is_some_and(|end| ["rs", "toml"].contains(&end));
+        let is_path = |word: &&str| {
+            word.contains('/') && word.split('.').next_back().is_some_and(|end| ["rs", "toml"].contains(&end))
+        };
         for path in quoted(&text).filter(is_path) {
             assert!(Path::new(path).exists(), "{document} names {path}, which is not there");
             checked += 1;

@@ -41,10 +41,16 @@ struct Demo {
     key: String,
 }
 
-pub fn run(settings: Settings, sources: &Sources, arguments: Arguments, output: &Output) -> Result<(), Failure> {
+pub fn run(
+    settings: Settings,
+    sources: &Sources,
+    arguments: Arguments,
+    output: &Output,
+) -> Result<(), Failure> {
     let script = match &arguments.script {
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
             Some(Script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?)
         }
         None => None,
@@ -66,7 +72,8 @@ async fn play(
     settings.vault.keyring_file = folder.join("keyring.json");
     settings.vault.root_key_file = folder.join("root.key");
     // A script is a test: it takes free ports and does not wait as a person would like it.
-    let (simulator_port, human) = if script.is_some() { (0, false) } else { (arguments.simulator_port, true) };
+    let (simulator_port, human) =
+        if script.is_some() { (0, false) } else { (arguments.simulator_port, true) };
     if script.is_some() {
         settings.server.port = 0;
     }
@@ -133,7 +140,8 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     let (tenant, meta_app) = match (store.tenants().await?.first(), store.meta_apps().await?.first()) {
         (Some(tenant), Some(app)) => (tenant.id, app.id),
         _ => {
-            let tenant = Tenant { id: TenantId::new(now, entropy), name: "Demo Shop".into(), created_at: now };
+            let tenant =
+                Tenant { id: TenantId::new(now, entropy), name: "Demo Shop".into(), created_at: now };
             let app = MetaApp {
                 id: MetaAppId::new(now, entropy),
                 name: "Simulated Meta app".into(),
@@ -157,7 +165,8 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
             store.put_channel(channel).await?;
             let mut assistant = admin::defaults(&vaulted.settings.assistant);
             assistant.enabled = true;
-            assistant.task = "Answer questions about the Demo Shop: opening hours, orders and returns.".into();
+            assistant.task =
+                "Answer questions about the Demo Shop: opening hours, orders and returns.".into();
             assistant.quiet_ms = if human { assistant.quiet_ms } else { 50 };
             store.tenant(TenantCtx::platform(ids.0)).await?.put_assistant(assistant, None).await?;
             ids
@@ -165,7 +174,8 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     };
     let scopes = vec![Scope::Read, Scope::Operate, Scope::Manage];
     let clock = &*vaulted.clock;
-    let (key, plain) = auth::mint(&vaulted.keyring, entropy, clock, "sandbox".into(), Some(tenant), scopes, None)?;
+    let (key, plain) =
+        auth::mint(&vaulted.keyring, entropy, clock, "sandbox".into(), Some(tenant), scopes, None)?;
     store.put_api_key(key).await?;
     Ok(Demo { tenant, meta_app, key: plain.expose().to_owned() })
 }
@@ -179,7 +189,8 @@ fn tell(
 ) -> Result<(), Failure> {
     let Demo { tenant, key, .. } = demo;
     let phone = simulator.phone_url();
-    let model = if real_model { "OpenAI answers (OPENAI_API_KEY is set)" } else { "a simulated model answers" };
+    let model =
+        if real_model { "OpenAI answers (OPENAI_API_KEY is set)" } else { "a simulated model answers" };
     let program = std::env::args().next().unwrap_or_else(|| "iassistance".into());
     let text = format!(
         "\n  IAssistance sandbox: nothing leaves this machine; {model}.\n\n  \
@@ -190,5 +201,8 @@ fn tell(
          {program} live --url {address} --tenant {tenant}\n\n  \
          Stop with Ctrl-C.\n",
     );
-    output.answer(&text, &serde_json::json!({ "phone": phone, "server": address, "tenant": tenant, "key": key }))
+    output.answer(
+        &text,
+        &serde_json::json!({ "phone": phone, "server": address, "tenant": tenant, "key": key }),
+    )
 }
