@@ -93,7 +93,7 @@ async fn play(
     } else {
         settings.model.base_url = simulator.model_url().parse()?;
         settings.model.api_key = Secret::new(simulator::MODEL_KEY);
-        settings.model.model = iassistance_simulator::MODEL_ID.to_owned();
+        iassistance_simulator::MODEL_ID.clone_into(&mut settings.model.model);
     }
     let vaulted = Vaulted::open(settings, None, &mut parts)?;
     let demo = set_up(&vaulted, human).await?;
