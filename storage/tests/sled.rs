@@ -368,7 +368,7 @@ async fn another_keyring_is_refused() {
     world.shut().await;
     let home = world.home.unwrap();
     let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
-    let other = home.folder.path().join("other");
+    let other = home.folder.join("other");
     let keyring = Keyring::open(&other, &root, false, Arc::new(SeededEntropy::new(5))).unwrap();
     let opened = SledStore::open(
         SledOptions::new(home.path(), small_limits()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ::sled::{Config, Db, Error, Mode};
+use ::sled::{Config, Db, Error};
 
 use super::disk::Disk;
 use super::space::Result;
@@ -132,11 +132,8 @@ enum Refusal {
 }
 
 fn open_database(folder: &Path, cache_bytes: u64) -> std::result::Result<Db, Refusal> {
-    let config = Config::new()
-        .path(folder)
-        .cache_capacity(cache_bytes)
-        .mode(Mode::HighThroughput)
-        .flush_every_ms(None);
+    // Its `mode` is left out: nothing in 0.34 reads it.
+    let config = Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
     let started = Instant::now();
     loop {
         // sled panics on some kinds of damage.

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelKind, MetaApp, StoredSecret};
@@ -19,7 +20,7 @@ use iassistance_storage::{
     ConversationCommit, InboxEntry, Letter, Limits, MemoryStore, SendReport, SledOptions, SledStore,
     StorageError, Store, TenantStore,
 };
-use iassistance_vault::{Keyring, RootKey};
+use iassistance_vault::{Keyring, RootKey, SystemEntropy};
 use tempfile::TempDir;
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -34,13 +35,14 @@ pub struct World {
 
 /// Where a store on sled lives.
 pub struct Home {
-    pub folder: TempDir,
+    pub folder: PathBuf,
     pub keyring: Arc<Keyring>,
+    _kept: Option<TempDir>,
 }
 
 impl Home {
-    pub fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("store")
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("store")
     }
 }
 
@@ -65,10 +67,18 @@ impl World {
 
     pub fn sled_with(limits: Limits, disk: Arc<dyn Disk>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let world = Self::sled_in(folder.path(), limits, disk);
+        let home = world.home.map(|home| Home { _kept: Some(folder), ..home });
+        Self { home, ..world }
+    }
+
+    /// A store in a folder that may have one already.
+    pub fn sled_in(folder: &Path, limits: Limits, disk: Arc<dyn Disk>) -> Self {
         let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
-        let chance = Arc::new(SeededEntropy::new(99));
-        let keyring = Keyring::open(&folder.path().join("keyring"), &root, false, chance).unwrap();
-        let home = Home { folder, keyring: Arc::new(keyring) };
+        let keyring_file = folder.join("keyring");
+        let exists = keyring_file.exists();
+        let keyring = Keyring::open(&keyring_file, &root, exists, Arc::new(SystemEntropy)).unwrap();
+        let home = Home { folder: folder.to_owned(), keyring: Arc::new(keyring), _kept: None };
         let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(7)));
         let store = open(&home, &limits, disk, &clock, &entropy).unwrap();
         Self { clock, store: Arc::new(store), limits, entropy, home: Some(home) }
