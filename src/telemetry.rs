@@ -1,7 +1,9 @@
 //! Logs and metrics. Neither ever holds a secret or personal data.
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use iassistance_actors::kernel::panics;
@@ -48,7 +50,9 @@ impl Metrics {
 /// Sets the log up, and a panic hook that tells where, never what: a panic's message may quote data.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&settings.filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A log that is set up already (by a test) stays.
     let _set_already = match settings.format {
         LogFormat::Text => builder.try_init(),

@@ -108,14 +108,14 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::BareIngress => serve::bare(&settings, output),
         Command::Live(arguments) => live::run(&settings, &sources, arguments, output),
         Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
-        Command::Doctor => on_store(settings, &sources, async |vaulted| doctor::run(vaulted, output).await),
-        Command::Tenant(command) => on_store(settings, &sources, async |v| admin::tenant(v, command, output).await),
-        Command::MetaApp(command) => on_store(settings, &sources, async |v| admin::meta_app(v, command, output).await),
-        Command::Channel(command) => on_store(settings, &sources, async |v| admin::channel(v, command, output).await),
+        Command::Doctor => on_store(settings, &sources, output, async |vaulted| doctor::run(vaulted, output).await),
+        Command::Tenant(command) => on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await),
+        Command::MetaApp(command) => on_store(settings, &sources, output, async |v| admin::meta_app(v, command, output).await),
+        Command::Channel(command) => on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await),
         Command::Assistant(command) => {
-            on_store(settings, &sources, async |v| admin::assistant(v, command, output).await)
+            on_store(settings, &sources, output, async |v| admin::assistant(v, command, output).await)
         }
-        Command::Key(command) => on_store(settings, &sources, async |v| admin::key(v, command, output).await),
+        Command::Key(command) => on_store(settings, &sources, output, async |v| admin::key(v, command, output).await),
         Command::Openapi | Command::Config => Ok(()),
     }
 }
@@ -124,11 +124,13 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
 fn on_store(
     settings: Settings,
     sources: &Sources,
+    output: &Output,
     work: impl AsyncFnOnce(&Vaulted) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut AppParts::default())?;
+        output.root_key_created(vaulted.root_key_created.as_deref());
         let done = work(&vaulted).await;
         vaulted.store.close().await;
         done

@@ -1,6 +1,7 @@
 //! What commands print: for people, or as JSON for programs.
 
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -29,14 +30,30 @@ impl Output {
         }
     }
 
-    /// Prints a text as it is.
+    /// Prints a text as it is. Who reads it may stop reading, which is no failure.
     pub fn raw(&self, text: &str) -> Result<(), Failure> {
+        let line_end = if text.ends_with('\n') { "" } else { "\n" };
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.ends_with('\n') {
-            out.write_all(b"\n")?;
+        match write!(out, "{text}{line_end}").and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
         }
-        Ok(out.flush()?)
+    }
+
+    /// Says that a root key was created, if one was.
+    pub fn root_key_created(&self, path: Option<&Path>) {
+        if let Some(path) = path {
+            self.warning(&format!(
+                "A root key was created in {}. Without it nothing can be read again: copy it to a safe place, \
+                 apart from the data.",
+                path.display()
+            ));
+        }
+    }
+
+    /// Says something that must be read, also by who asked for JSON: it goes to the error output.
+    fn warning(&self, text: &str) {
+        drop(writeln!(std::io::stderr(), "{text}"));
     }
 
     /// Prints why a command failed, with what was behind it.

@@ -24,13 +24,7 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
     actix::System::new().block_on(async {
         let mut parts = AppParts::default();
         let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut parts)?;
-        if let Some(path) = &vaulted.root_key_created {
-            output.note(&format!(
-                "A root key was created in {}. Without it nothing can be read again: copy it to a safe place, \
-                 apart from the data.",
-                path.display()
-            ));
-        }
+        output.root_key_created(vaulted.root_key_created.as_deref());
         let app = App::start(&vaulted, parts).await?;
         let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
         let address = format!("http://{}", listening.address);

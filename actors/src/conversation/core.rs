@@ -230,6 +230,10 @@ impl Core {
 
     fn failed(&mut self, shared: &Arc<Shared>, error: &StorageError) {
         let ConversationKey { tenant, conversation } = self.key;
+        if matches!(error, StorageError::Closed) {
+            // The server stops; the letters are read at the next start.
+            return self.forget();
+        }
         metrics::counter!("iassistance_apply_failures_total").increment(1);
         tracing::warn!(%tenant, %conversation, %error, "a step failed and is tried again");
         self.forget();
