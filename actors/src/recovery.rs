@@ -52,7 +52,7 @@ impl Shared {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "expired dedup keys were removed"),
             Err(error) => {
-                tracing::warn!(%error, "expired dedup keys could not be removed; the next sweep tries again")
+                tracing::warn!(%error, "expired dedup keys could not be removed; the next sweep tries again");
             }
         }
     }

@@ -224,7 +224,7 @@ impl Socket {
     fn say(&mut self, frame: &ServerFrame<'_>, context: &mut ws::WebsocketContext<Self>) {
         // A client may ask without end and never read: answers count as much as events.
         if self.unconfirmed.total().frames > 4 * self.settings().frames_in_flight_max {
-            self.bye("you ask without reading the answers", ws::CloseCode::Policy, context);
+            Self::bye("you ask without reading the answers", ws::CloseCode::Policy, context);
             return;
         }
         if let Ok(text) = serde_json::to_string(frame) {
@@ -232,7 +232,7 @@ impl Socket {
         }
     }
 
-    fn bye(&mut self, reason: &str, code: ws::CloseCode, context: &mut ws::WebsocketContext<Self>) {
+    fn bye(reason: &str, code: ws::CloseCode, context: &mut ws::WebsocketContext<Self>) {
         if let Ok(text) = serde_json::to_string(&ServerFrame::Bye { reason }) {
             context.text(text);
         }
@@ -264,10 +264,7 @@ impl Socket {
             self.say(&ServerFrame::Error { code: "too_many", detail }, context);
             return;
         }
-        let ctx = match self.access.to(watched.0) {
-            Ok(ctx) => ctx,
-            Err(_) => return self.unknown_tenant(context),
-        };
+        let Ok(ctx) = self.access.to(watched.0) else { return self.unknown_tenant(context) };
         let Some(seat) = self.seat_for(watched.0) else {
             let detail = "as many connections watch this tenant as may: close one, or raise live.sockets_per_tenant_max";
             self.say(&ServerFrame::Error { code: "too_many", detail }, context);
@@ -333,11 +330,11 @@ impl Socket {
                         socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);
                     }
                     Ok(Batch::Closed) => {
-                        return socket.bye("the server is stopping: connect again", ws::CloseCode::Restart, context);
+                        return Self::bye("the server is stopping: connect again", ws::CloseCode::Restart, context);
                     }
                     Err(error) => {
                         tracing::warn!(tenant = %watched.0, %error, "a live feed ended");
-                        return socket.bye("the log cannot be read: connect again later", ws::CloseCode::Error, context);
+                        return Self::bye("the log cannot be read: connect again later", ws::CloseCode::Error, context);
                     }
                 }
                 socket.watch_on(context);
@@ -363,7 +360,7 @@ impl Actor for Socket {
         let half = Duration::from_millis((self.settings().silence_ms / 2).max(1));
         context.run_interval(half, |socket, context| {
             if !std::mem::take(&mut socket.heard) && socket.unconfirmed.pinged.len() > 1 {
-                return socket.bye("nothing was heard for too long", ws::CloseCode::Away, context);
+                return Self::bye("nothing was heard for too long", ws::CloseCode::Away, context);
             }
             socket.ping(context);
         });
@@ -384,7 +381,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
             Ok(ws::Message::Ping(payload)) => {
                 self.unconfirmed.since_ping.frames += 1;
                 if self.unconfirmed.total().frames > 4 * self.settings().frames_in_flight_max {
-                    return self.bye("you ping without reading the answers", ws::CloseCode::Policy, context);
+                    return Self::bye("you ping without reading the answers", ws::CloseCode::Policy, context);
                 }
                 context.pong(&payload);
             }
@@ -393,15 +390,15 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
                 context.stop();
             }
             Ok(ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
-                self.bye("only text frames are understood", ws::CloseCode::Unsupported, context);
+                Self::bye("only text frames are understood", ws::CloseCode::Unsupported, context);
             }
             Ok(ws::Message::Nop) => {}
-            Err(_) if self.too_large.is() => self.bye("the frame is too large", ws::CloseCode::Size, context),
+            Err(_) if self.too_large.is() => Self::bye("the frame is too large", ws::CloseCode::Size, context),
             // This is how the crate tells of a text that is not UTF-8.
             Err(ws::ProtocolError::Io(error)) if error.kind() == ErrorKind::Other => {
-                self.bye("a text must be UTF-8", ws::CloseCode::Invalid, context);
+                Self::bye("a text must be UTF-8", ws::CloseCode::Invalid, context);
             }
-            Err(_) => self.bye("not a websocket frame", ws::CloseCode::Protocol, context),
+            Err(_) => Self::bye("not a websocket frame", ws::CloseCode::Protocol, context),
         }
     }
 }

@@ -91,7 +91,8 @@ impl<S> Intake<S> {
                 *known += 1;
                 used += 1;
             }
-            let body = usize::try_from(body_bytes(head)).ok().filter(|bytes| *bytes <= self.frame_bytes_max)?;
+            let body =
+                usize::try_from(body_bytes(head)).ok().filter(|bytes| *bytes <= self.frame_bytes_max)?;
             self.place = Place::Body(body);
         }
         if let Place::Body(left) = &mut self.place {

@@ -12,7 +12,7 @@ use crate::http::Problem;
 #[derive(Clone)]
 pub struct Sockets {
     taken: Arc<Mutex<Taken>>,
-    sockets_max: usize,
+    all_max: usize,
     per_tenant_max: usize,
 }
 
@@ -36,7 +36,7 @@ impl Sockets {
     pub fn new(settings: &LiveSettings) -> Self {
         Self {
             taken: Arc::default(),
-            sockets_max: settings.sockets_max,
+            all_max: settings.sockets_max,
             per_tenant_max: settings.sockets_per_tenant_max,
         }
     }
@@ -48,7 +48,7 @@ impl Sockets {
 
     pub(super) fn take(&self) -> Result<Seat, Problem> {
         let mut taken = self.lock();
-        if taken.all >= self.sockets_max {
+        if taken.all >= self.all_max {
             metrics::counter!("iassistance_limited_total", "limit" => "sockets").increment(1);
             return Err(Problem::unavailable(10, "too many live connections are open"));
         }
@@ -95,8 +95,8 @@ impl Drop for TenantSeat {
 mod tests {
     use super::*;
 
-    fn sockets(sockets_max: usize, per_tenant_max: usize) -> Sockets {
-        Sockets { taken: Arc::default(), sockets_max, per_tenant_max }
+    fn sockets(all_max: usize, per_tenant_max: usize) -> Sockets {
+        Sockets { taken: Arc::default(), all_max, per_tenant_max }
     }
 
     #[test]
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn one_tenants_watchers_leave_room_for_anothers() {
-        let (sockets, one, other) = (sockets(9, 2), TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
+        let (sockets, one, other) =
+            (sockets(9, 2), TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
         let seats = [sockets.take_for(one), sockets.take_for(one)];
         assert!(seats.iter().all(Option::is_some));
         assert!(sockets.take_for(one).is_none());
