@@ -183,8 +183,8 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// The assistant's settings, if any were ever stored.
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>>;
-    /// Stores new settings as the next version, with the event that tells of it. `Stale` when `expected` is given and is not the
-    /// version that counts now.
+    /// Stores new settings as the next version, with the event that tells of it. `Stale` when
+    /// `expected` is given and is not the version that counts now.
     async fn put_assistant(
         &self,
         settings: AssistantSettings,

@@ -83,10 +83,15 @@ fn answer<T>(result: Result<T, StorageError>, show: impl FnOnce(T) -> Value) -> 
     result.map_or_else(|error| json!(format!("{error:?}")), show)
 }
 
-/// A letter without its number: the numbers begin anew when all letters are read and the store is
-/// opened again.
+/// A letter without its number, and without the message's id, which is made of it: the numbers begin
+/// anew when all letters are read and the store is opened again.
 fn letter(entry: &InboxEntry) -> Value {
-    json!([entry.accepted_at, entry.letter])
+    let mut said = json!(entry.letter);
+    if let Some(message) = said.get_mut("message").filter(|_| matches!(entry.letter, Letter::Inbound { .. }))
+    {
+        *message = json!(!message.is_null());
+    }
+    json!([entry.accepted_at, said])
 }
 
 async fn known(tenant: &dyn TenantStore) -> Vec<Conversation> {

@@ -6,15 +6,12 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
-use super::keys::{self, Key, Known, OUTBOX, id_in, number_in};
+use super::keys::{self, Key, Known, id_in, number_in};
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::{Letter, SendReport};
 use crate::error::StorageError;
 use crate::store::{Dispatch, Settled, settled};
-
-/// Entries of one conversation that are looked through at once for the first that opens.
-const HEAD_ROWS: usize = 16;
 
 impl Tx<'_> {
     /// Puts an entry at the end of a conversation's outbox.
@@ -64,20 +61,11 @@ impl Tx<'_> {
     /// The first entry that opens. One that does not can never be sent and holds nothing up.
     fn head(&self, conversation: ConversationId) -> Result<Option<(IVec, OutboxEntry)>> {
         let prefix = keys::outbox(conversation);
-        for limit in [1, HEAD_ROWS, usize::MAX] {
-            let rows = self.rows(prefix.bytes(), limit)?;
-            let ended = rows.len() < limit;
-            let open = |(key, sealed): (IVec, IVec)| {
-                Some((key.clone(), self.open_record(OUTBOX, &key, &sealed).ok()?))
-            };
-            if let Some(head) = rows.into_iter().find_map(open) {
-                return Ok(Some(head));
-            }
-            if ended {
-                break;
-            }
+        let mut head = self.list(&prefix, 1)?;
+        if head.is_empty() && !self.rows(prefix.bytes(), 1)?.is_empty() {
+            head = self.list(&prefix, usize::MAX)?;
         }
-        Ok(None)
+        Ok(head.into_iter().next())
     }
 
     pub(super) fn begin_dispatch(

@@ -172,10 +172,7 @@ impl Space {
             let rows = self.rows(prefix.bytes(), rest, wanted)?;
             let ended = rows.len() < wanted;
             last = rows.last().map(|(key, _)| key.clone());
-            found.extend(rows.into_iter().filter_map(|(key, sealed)| {
-                let record = self.open_record(prefix.kind, &key, &sealed).ok()?;
-                Some((key, record))
-            }));
+            self.open_all(prefix.kind, rows, &mut found)?;
             if ended {
                 break;
             }
@@ -245,6 +242,23 @@ pub(super) trait Read {
                 tracing::error!(kind = kind.name, tree = space.name, "a record does not open");
             }
         })
+    }
+
+    /// Opens rows of one kind. Those that are damaged are left out (and counted).
+    fn open_all<T: DeserializeOwned>(
+        &self,
+        kind: Kind<T>,
+        rows: Vec<Row>,
+        found: &mut Vec<(IVec, T)>,
+    ) -> Result<()> {
+        for (key, sealed) in rows {
+            match self.open_record(kind, &key, &sealed) {
+                Ok(record) => found.push((key, record)),
+                Err(StorageError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// A contact's key.

@@ -132,12 +132,9 @@ impl<'a> Tx<'a> {
     /// The first records whose keys begin with `prefix`, at most `limit`. Those that do not open are
     /// left out and counted.
     pub(super) fn list<T: DeserializeOwned>(&self, prefix: &Key<T>, limit: usize) -> Result<Vec<(IVec, T)>> {
-        let rows = self.rows(prefix.bytes(), limit)?;
-        let open = |(key, sealed): Row| {
-            let record = self.open_record(prefix.kind, &key, &sealed).ok()?;
-            Some((key, record))
-        };
-        Ok(rows.into_iter().filter_map(open).collect())
+        let mut found = Vec::new();
+        self.open_all(prefix.kind, self.rows(prefix.bytes(), limit)?, &mut found)?;
+        Ok(found)
     }
 
     /// Appends a fact to the log.

@@ -3,7 +3,8 @@
 use iassistance_domain::Pii;
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_storage::{Dispatch, Letter, StorageError};
+use iassistance_domain::id::MessageId;
+use iassistance_storage::{Dispatch, InboxEntry, Letter, StorageError};
 
 use crate::support::*;
 
@@ -26,6 +27,14 @@ pub async fn an_event_takes_effect_once(world: World) {
     }
     let letters = tenant.inbox(first.conversations[0], 100).await.unwrap();
     assert_eq!(told(&letters), ["a", "b", "c"]);
+    assert!(letters.is_sorted_by_key(message_of), "messages of one instant sort as they came");
+}
+
+fn message_of(entry: &InboxEntry) -> Option<MessageId> {
+    match entry.letter {
+        Letter::Inbound { message, .. } => message,
+        Letter::Dispatched(_) => None,
+    }
 }
 
 pub async fn an_event_is_new_again_once_forgotten(world: World) {
