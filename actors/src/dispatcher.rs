@@ -38,6 +38,7 @@ pub(crate) struct Dispatcher {
     numbers: Limiter<ChannelId>,
     pairs: Limiter<(ChannelId, ContactId)>,
     paused: DashMap<ChannelId, Timestamp>,
+    started_at: Timestamp,
     stopping: CancellationToken,
 }
 
@@ -69,6 +70,7 @@ impl Dispatcher {
             numbers: Limiter::new(numbers, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
             pairs: Limiter::new(pairs, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
             paused: DashMap::new(),
+            started_at: parts.clock.now(),
             stopping: CancellationToken::new(),
         })
     }
@@ -171,9 +173,14 @@ impl Dispatcher {
                 return self.settle(shared, key, &*store, head.message, SendOutcome::Unknown).await;
             }
             OutboxState::Unknown { since } => {
-                let until = since.plus_millis(self.settings.unknown_ms);
+                // While nothing ran here the channel could not report: that time does not count.
+                let until = since.max(self.started_at).plus_millis(self.settings.unknown_ms);
                 if now < until {
                     return Ok(Next::WaitUntil(until));
+                }
+                // What was accepted and not read yet may be the report.
+                if !store.inbox(key.conversation, 1).await?.is_empty() {
+                    return Ok(Next::WaitUntil(now.plus_millis(STORE_RETRY_MS)));
                 }
                 return self.give_up_waiting(shared, key, &*store, &head, now).await;
             }

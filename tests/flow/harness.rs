@@ -55,6 +55,8 @@ pub struct Options {
     pub simulator: Option<fn(&mut SimulatorSettings)>,
     /// An existing folder to open again.
     pub folder: Option<Folder>,
+    /// How long after [`START`] it starts, milliseconds.
+    pub later_ms: u64,
 }
 
 /// A data folder that may outlive a flow.
@@ -202,7 +204,7 @@ impl Flow {
 
     pub async fn with(options: Options) -> Self {
         let _capturing = captured();
-        let clock = ManualClock::at(START);
+        let clock = ManualClock::at(START.plus_millis(options.later_ms));
         let mut simulated = simulated();
         if let Some(change) = options.simulator {
             change(&mut simulated);

@@ -118,6 +118,42 @@ async fn a_send_cut_before_acceptance_is_held_for_a_person_and_sent_once_when_th
 }
 
 #[actix::test]
+async fn time_in_which_nothing_ran_does_not_count_for_a_send_whose_fate_is_unknown() {
+    let mut flow = Flow::start().await;
+    let mut faults = fault(SendFault::Cut { accepted: true });
+    faults.webhooks.drop_statuses_per_mille = 1_000;
+    flow.simulator.set_faults(faults).unwrap();
+    flow.simulator.say("ana", "hello").unwrap();
+    flow.event(0, |event| event["delivery"]["status"] == "unknown").await;
+    let sent = flow.simulator.all_sends().remove(0);
+    let folder = Some(flow.end().await.copy());
+
+    let settings = vec!["dispatch.unknown_policy=resend"];
+    let flow = Flow::with(Options { settings, folder, later_ms: 3_600_000, ..Options::default() }).await;
+    let status = json!({
+        "id": sent.wamid,
+        "status": "delivered",
+        "timestamp": "1790000101",
+        "recipient_id": sent.to,
+        "biz_opaque_callback_data": sent.opaque,
+    });
+    let value = json!({
+        "messaging_product": "whatsapp",
+        "metadata": { "display_phone_number": "15550100001", "phone_number_id": NUMBERS[0] },
+        "statuses": [status],
+    });
+    let changes = json!([{ "field": "messages", "value": value }]);
+    let webhook = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] });
+    assert_eq!(flow.post(webhook.to_string()).await.status(), 200);
+    flow.event(0, |event| event["delivery"]["status"] == "delivered").await;
+    flow.quiet(0).await;
+    flow.clock.advance_millis(600_000);
+    flow.quiet(0).await;
+    assert_eq!(flow.simulator.all_sends().len(), 0, "it had arrived before, and is not repeated");
+    flow.finish().await;
+}
+
+#[actix::test]
 async fn statuses_late_doubled_and_in_any_order_never_go_back() {
     let flow = Flow::start().await;
     let mut faults = Faults::default();
