@@ -13,8 +13,8 @@ use crate::system::{APP_SECRET, NUMBERS, System};
 
 /// How many messages somebody writes at a time.
 const AT_A_TIME_MAX: u64 = 3;
-/// The longest pause between that.
-const PAUSE_MS_MAX: u64 = 300;
+/// The longest pauses between that: of one who goes on writing, and of one who waits for an answer.
+const PAUSES_MS_MAX: [u64; 2] = [200, 2_000];
 /// How soon it is looked whether a message was acknowledged, or tried again to deliver it.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -72,7 +72,8 @@ impl Person {
                 self.say(system, messages.clone()).await;
             }
             self.groups.push(Group { messages, in_one });
-            tokio::time::sleep(Duration::from_millis(self.entropy.up_to(PAUSE_MS_MAX))).await;
+            let pause_ms_max = PAUSES_MS_MAX[usize::from(self.entropy.up_to(1) == 0)];
+            tokio::time::sleep(Duration::from_millis(self.entropy.up_to(pause_ms_max))).await;
         }
     }
 

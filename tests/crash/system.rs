@@ -82,9 +82,11 @@ impl System {
         let folder = Folder(tempfile::tempdir().unwrap());
         let path = folder.0.path();
         let seed = seed.to_string();
-        let mut arguments = vec!["simulator", "--json", "--port=0", "--no-limits", "--numbers=2", "--seed", &seed];
+        let mut arguments =
+            vec!["simulator", "--json", "--port=0", "--no-limits", "--numbers=2", "--seed", &seed];
         arguments.extend(["--first-retry-ms=50", "--retry-max-ms=400", "--set=log.filter=warn"]);
-        let mut simulator = command(path, &arguments, &log_file(&path.join("simulator.log"))).spawn().unwrap();
+        let mut simulator =
+            command(path, &arguments, &log_file(&path.join("simulator.log"))).spawn().unwrap();
         let mut lines = BufReader::new(simulator.stdout.take().unwrap());
         let simulator_url = tokio::time::timeout(START_WITHIN, listening(&mut lines)).await.ok().flatten();
         let simulator_url = simulator_url.expect("the simulator starts");
@@ -186,11 +188,27 @@ impl System {
     }
 
     pub async fn dead_letters(&self, tenant: &Tenant) -> Vec<Value> {
-        let url = format!("{}/v1/tenants/{}/dead-letters", self.base, tenant.id);
+        self.page(tenant, "dead-letters").await.0
+    }
+
+    /// A tenant's whole log.
+    pub async fn events(&self, tenant: &Tenant) -> Vec<Value> {
+        let (mut all, mut after) = (Vec::new(), Some(0));
+        while let Some(place) = after {
+            let (items, next) = self.page(tenant, &format!("events?limit=200&after={place}")).await;
+            all.extend(items);
+            after = next.as_u64();
+        }
+        all
+    }
+
+    /// A page of a tenant's list, and where the next one begins.
+    async fn page(&self, tenant: &Tenant, list: &str) -> (Vec<Value>, Value) {
+        let url = format!("{}/v1/tenants/{}/{list}", self.base, tenant.id);
         let answer = self.http.get(url).bearer_auth(&tenant.key).send().await.unwrap();
         let (status, mut page) = (answer.status(), answer.json::<Value>().await.unwrap());
         assert!(status.is_success(), "{status} {page}");
-        serde_json::from_value(page["items"].take()).unwrap()
+        (serde_json::from_value(page["items"].take()).unwrap(), page["next"].take())
     }
 }
 

@@ -69,7 +69,10 @@ impl Verdict {
             }
         }
         self.doubled.extend(
-            answers.iter().filter(|(_, count)| **count > 1).map(|(token, count)| ((*token).to_owned(), *count)),
+            answers
+                .iter()
+                .filter(|(_, count)| **count > 1)
+                .map(|(token, count)| ((*token).to_owned(), *count)),
         );
         self.lost.extend(said.into_keys().filter(|token| !answers.contains_key(token.as_str())));
     }
@@ -87,7 +90,8 @@ mod tests {
         for (messages, in_one) in [(0..1, false), (1..3, true), (3..5, false)] {
             person.groups.push(Group { messages, in_one });
         }
-        let send = |text: &&str| json!({ "to": person.wa_id, "text": format!("[simulated] You said: {text}") });
+        let send =
+            |text: &&str| json!({ "to": person.wa_id, "text": format!("[simulated] You said: {text}") });
         let sends: Vec<_> = replies.iter().map(send).collect();
         Verdict::of(&[person], &sends)
     }
