@@ -5,27 +5,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use iassistance_domain::Clock;
+use iassistance_simulator::SimulatorSettings;
 use iassistance_storage::StorageError;
 use serde_json::json;
 
 use crate::harness::{Flow, NUMBERS, Options, messages, within};
 
+/// Settings under which time may fly without anybody being taken for late: the model, the channel,
+/// or this server by the channel.
 fn with(settings: &[&'static str]) -> Options {
-    // Where time flies, nobody is to be taken for late.
-    let patient = |simulated: &mut iassistance_simulator::SimulatorSettings| {
-        simulated.webhooks.answer_ms_max = 24 * 60 * 60 * 1_000;
-    };
-    Options { settings: settings.to_vec(), simulator: Some(patient), ..Options::default() }
+    patient(Options::default(), settings)
 }
 
-/// Moves the clock a little at a time, for two hours at most, until `done`.
+fn patient(options: Options, settings: &[&'static str]) -> Options {
+    let mut all =
+        vec!["model.first_token_ms=86400000", "model.attempt_ms=86400000", "meta.send_timeout_ms=86400000"];
+    all.extend(settings);
+    let simulator =
+        |simulated: &mut SimulatorSettings| simulated.webhooks.answer_ms_max = 24 * 60 * 60 * 1_000;
+    Options { settings: all, simulator: Some(simulator), ..options }
+}
+
+/// Moves the clock a little at a time, until `done`; two hours are too much.
 async fn while_time_passes(flow: &Flow, what: &str, step_ms: u64, done: impl AsyncFn() -> bool) {
     let end = flow.clock.now().plus_millis(2 * 60 * 60 * 1_000);
     within(what, async {
         while !done().await {
-            if flow.clock.now() < end {
-                flow.clock.advance_millis(step_ms);
-            }
+            assert!(flow.clock.now() < end, "two hours passed in vain for {what}");
+            flow.clock.advance_millis(step_ms);
             tokio::task::yield_now().await;
         }
     })
@@ -64,7 +71,7 @@ async fn with_room_for_one_in_every_mailbox_all_is_answered() {
     let contact = |n: usize| format!("155501991{:02}", n % 20);
     let posts = (0..200_usize).map(|n| {
         let (id, text) = (format!("wamid.{n}"), format!("message {n}."));
-        let at = 1_790_000_000 + i64::try_from(n).unwrap();
+        let at = 1_789_999_000 + i64::try_from(n).unwrap();
         flow.post(messages(NUMBERS[0], &contact(n), &[(&id, at, &text)]))
     });
     for answer in futures::future::join_all(posts).await {
@@ -90,14 +97,13 @@ async fn with_room_for_one_in_every_mailbox_all_is_answered() {
 async fn a_full_inbox_refuses_before_it_promises_and_takes_more_when_there_is_room() {
     let stuck = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&stuck);
-    let mut options = Options::failing(move |act| {
+    let options = Options::failing(move |act| {
         if act.name == "inbox" && switch.load(Ordering::Relaxed) {
             return Err(StorageError::Overloaded);
         }
         Ok(())
     });
-    options.settings = vec!["storage.inbox_entries_max=3"];
-    let flow = Flow::with(options).await;
+    let flow = Flow::with(patient(options, &["storage.inbox_entries_max=3"])).await;
     let body = |n: i64| {
         let (id, text) = (format!("wamid.{n}"), format!("message {n}."));
         messages(NUMBERS[0], &format!("1555019910{n}"), &[(&id, 1_790_000_000 + n, &text)])
