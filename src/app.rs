@@ -54,6 +54,9 @@ pub enum AppError {
     },
 }
 
+/// Puts something around the store.
+pub type WrapStore = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
+
 /// The parts that are exchanged in tests and benches; the rest comes of the settings.
 #[derive(Default)]
 pub struct AppParts {
@@ -64,7 +67,7 @@ pub struct AppParts {
     /// The model; an OpenAI-compatible server if not given.
     pub generator: Option<Arc<dyn Generator>>,
     /// Wraps the store, to make it fail on purpose.
-    pub wrap_store: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
+    pub wrap_store: Option<WrapStore>,
 }
 
 /// Keys and store, without anything running: what the administrative commands need.
@@ -100,7 +103,11 @@ pub struct App {
 
 impl Vaulted {
     /// Opens the keyring and the store, and creates both where there is neither.
-    pub fn open(settings: Settings, root_key: Option<&Secret>, parts: &mut AppParts) -> Result<Self, AppError> {
+    pub fn open(
+        settings: Settings,
+        root_key: Option<&Secret>,
+        parts: &mut AppParts,
+    ) -> Result<Self, AppError> {
         let clock = parts.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
         let entropy = parts.entropy.take().unwrap_or_else(|| Arc::new(SystemEntropy));
         let memory = settings.storage.backend == Backend::Memory;
@@ -150,8 +157,10 @@ impl App {
             meta.send_timeout_ms,
         ));
         let generator = parts.generator.unwrap_or_else(|| {
-            let timeouts =
-                ModelTimeouts { first_token_ms: settings.model.first_token_ms, attempt_ms: settings.model.attempt_ms };
+            let timeouts = ModelTimeouts {
+                first_token_ms: settings.model.first_token_ms,
+                attempt_ms: settings.model.attempt_ms,
+            };
             Arc::new(OpenAi::new(egress.clone(), timeouts, Arc::clone(clock)))
         });
         let parts = EngineParts {

@@ -10,7 +10,8 @@ use iassistance_actors::kernel::panics;
 use iassistance_config::{LogFormat, LogSettings};
 
 /// Bounds of the histograms of durations, in seconds.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// What `/metrics` shows.
 #[derive(Clone)]

@@ -1,4 +1,5 @@
 //! The import table of ARCHITECTURE.md, held against what cargo says.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has to say so")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,10 @@ const IMPORTS: [(&str, &[&str]); 11] = [
     ("storage", &["domain", "config", "vault"]),
     ("actors", &["domain", "config", "storage", "channels", "assistant"]),
     ("simulator", &["domain", "config", "channels"]),
-    ("root", &["domain", "config", "vault", "egress", "channels", "assistant", "storage", "actors", "simulator"]),
+    (
+        "root",
+        &["domain", "config", "vault", "egress", "channels", "assistant", "storage", "actors", "simulator"],
+    ),
     ("fuzz", &[]),
 ];
 
@@ -55,7 +59,8 @@ fn packages() -> Vec<Package> {
 fn arrows_only_point_down() {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();
     for package in packages() {
-        let allowed = allowed.get(room(&package)).unwrap_or_else(|| panic!("{} is no room of the table", package.name));
+        let allowed =
+            allowed.get(room(&package)).unwrap_or_else(|| panic!("{} is no room of the table", package.name));
         for dependency in &package.dependencies {
             let Some(imported) = dependency.name.strip_prefix(OURS) else { continue };
             // A room's own tests may use another room's fakes; what is shipped may not.
@@ -71,9 +76,16 @@ fn each_library_is_named_only_where_it_belongs() {
     let alone: BTreeMap<_, _> = ALONE.into_iter().collect();
     let mut named = BTreeSet::new();
     for package in packages() {
-        for dependency in package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
+        for dependency in
+            package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal)
+        {
             if let Some(rooms) = alone.get(dependency.name.as_str()) {
-                assert!(rooms.contains(&room(&package)), "{} must not name {}", room(&package), dependency.name);
+                assert!(
+                    rooms.contains(&room(&package)),
+                    "{} must not name {}",
+                    room(&package),
+                    dependency.name
+                );
                 named.insert(dependency.name.clone());
             }
         }

@@ -349,30 +349,12 @@ impl Shared {
         if let Some(cached) = self.assistants.get(&tenant) {
             return Ok(Arc::clone(&cached));
         }
-        let stored = store
-            .assistant()
-            .await?
-            .unwrap_or_else(|| AssistantSettingsVersion { version: 0, settings: self.default_assistant() });
+        let stored = store.assistant().await?.unwrap_or_else(|| AssistantSettingsVersion {
+            version: 0,
+            settings: default_assistant(&self.settings.assistant),
+        });
         // Another may have stored newer settings meanwhile: those stay.
         Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
-    }
-
-    fn default_assistant(&self) -> AssistantSettings {
-        let defaults = self.settings.assistant.clone();
-        AssistantSettings {
-            enabled: defaults.enabled,
-            task: defaults.task,
-            instructions: defaults.instructions,
-            model: None,
-            temperature: Some(defaults.temperature),
-            base_url: None,
-            api_key: None,
-            quiet_ms: defaults.quiet_ms,
-            cap_ms: defaults.cap_ms,
-            output_tokens_max: defaults.output_tokens_max,
-            prompt_tokens_max: defaults.prompt_tokens_max,
-            fallback_text: defaults.fallback_text,
-        }
     }
 
     pub(crate) fn policy(settings: &AssistantSettings) -> TurnPolicy {
@@ -399,6 +381,25 @@ impl Shared {
             base_url: own.unwrap_or_else(|| platform.base_url.clone()),
             model: settings.model.clone().unwrap_or_else(|| platform.model.clone()),
         }
+    }
+}
+
+/// What a tenant has before it sets anything.
+pub fn default_assistant(defaults: &AssistantDefaults) -> AssistantSettings {
+    let defaults = defaults.clone();
+    AssistantSettings {
+        enabled: defaults.enabled,
+        task: defaults.task,
+        instructions: defaults.instructions,
+        model: None,
+        temperature: Some(defaults.temperature),
+        base_url: None,
+        api_key: None,
+        quiet_ms: defaults.quiet_ms,
+        cap_ms: defaults.cap_ms,
+        output_tokens_max: defaults.output_tokens_max,
+        prompt_tokens_max: defaults.prompt_tokens_max,
+        fallback_text: defaults.fallback_text,
     }
 }
 

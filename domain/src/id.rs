@@ -122,7 +122,10 @@ impl MessageId {
         distinct[0] = (high << 2 | middle >> 6) & 0x0F;
         distinct[1] = middle << 2 | low >> 6;
         distinct[2] = low & 0x3F;
-        Self(Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &distinct).into_uuid())
+        Self(
+            Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &distinct)
+                .into_uuid(),
+        )
     }
 }
 
@@ -158,8 +161,10 @@ mod tests {
     #[test]
     fn messages_of_the_same_instant_keep_their_order() {
         let entropy = SeededEntropy::new(1);
-        let ids: Vec<_> =
-            (0..(1 << 18)).step_by(37).map(|place| MessageId::in_order(Timestamp::EPOCH, place, &entropy)).collect();
+        let ids: Vec<_> = (0..(1 << 18))
+            .step_by(37)
+            .map(|place| MessageId::in_order(Timestamp::EPOCH, place, &entropy))
+            .collect();
         assert!(ids.is_sorted());
     }
 

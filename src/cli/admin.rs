@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
+use iassistance_actors::engine::default_assistant;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
 use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
@@ -28,8 +29,8 @@ pub enum TenantCommand {
 
 #[derive(Subcommand)]
 pub enum MetaAppCommand {
-    /// Creates a Meta app. The app secret is read from IASSISTANCE_APP_SECRET, the verify token from
-    /// IASSISTANCE_VERIFY_TOKEN: flags can be seen by other users of this machine.
+    /// Creates a Meta app. The app secret is read from `IASSISTANCE_APP_SECRET`, the verify token from
+    /// `IASSISTANCE_VERIFY_TOKEN`: flags can be seen by other users of this machine.
     Create {
         /// What people call it.
         name: String,
@@ -40,7 +41,7 @@ pub enum MetaAppCommand {
 
 #[derive(Subcommand)]
 pub enum ChannelCommand {
-    /// Connects a WhatsApp number. Its access token is read from IASSISTANCE_ACCESS_TOKEN.
+    /// Connects a WhatsApp number. Its access token is read from `IASSISTANCE_ACCESS_TOKEN`.
     Connect {
         /// Whose.
         #[arg(long)]
@@ -110,7 +111,9 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 /// A secret from the environment, where other users of the machine do not see it.
 fn secret(name: &str) -> Result<StoredSecret, Failure> {
     let sources = iassistance_config::Sources::of_process(None, Vec::new());
-    let text = sources.variable(name).ok_or_else(|| format!("set {name} in the environment: it must not be empty"))?;
+    let text = sources
+        .variable(name)
+        .ok_or_else(|| format!("set {name} in the environment: it must not be empty"))?;
     Ok(StoredSecret::new(text))
 }
 
@@ -124,7 +127,8 @@ pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) 
         }
         TenantCommand::List => {
             let tenants = vaulted.store.tenants().await?;
-            let lines: Vec<_> = tenants.iter().map(|tenant| format!("{}  {}", tenant.id, tenant.name)).collect();
+            let lines: Vec<_> =
+                tenants.iter().map(|tenant| format!("{}  {}", tenant.id, tenant.name)).collect();
             output.answer(&lines.join("\n"), &tenants)
         }
     }
@@ -133,7 +137,10 @@ pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) 
 pub async fn meta_app(vaulted: &Vaulted, command: MetaAppCommand, output: &Output) -> Result<(), Failure> {
     let shown = |app: &MetaApp| {
         let webhook = format!("/webhooks/meta/{}", app.id);
-        (format!("{}  {}  webhook: {webhook}", app.id, app.name), json!({ "id": app.id, "name": app.name, "webhook": webhook }))
+        (
+            format!("{}  {}  webhook: {webhook}", app.id, app.name),
+            json!({ "id": app.id, "name": app.name, "webhook": webhook }),
+        )
     };
     match command {
         MetaAppCommand::Create { name } => {
@@ -150,7 +157,8 @@ pub async fn meta_app(vaulted: &Vaulted, command: MetaAppCommand, output: &Outpu
             output.answer(&text, &value)
         }
         MetaAppCommand::List => {
-            let (lines, values): (Vec<_>, Vec<_>) = vaulted.store.meta_apps().await?.iter().map(shown).unzip();
+            let (lines, values): (Vec<_>, Vec<_>) =
+                vaulted.store.meta_apps().await?.iter().map(shown).unzip();
             output.answer(&lines.join("\n"), &values)
         }
     }
@@ -205,9 +213,9 @@ pub async fn assistant(vaulted: &Vaulted, command: AssistantCommand, output: &Ou
             output.answer(&text, &json!({ "version": version, "settings": settings, "api_key_set": has_key }))
         }
         AssistantCommand::Set { tenant, file } => {
-            let text = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-            let defaults = toml::Table::try_from(defaults(&vaulted.settings.assistant))?;
-            let mut table = defaults;
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let mut table = toml::Table::try_from(default_assistant(&vaulted.settings.assistant))?;
             table.extend(text.parse::<toml::Table>()?);
             let settings: AssistantSettings = table.try_into()?;
             settings.validate()?;
@@ -216,24 +224,6 @@ pub async fn assistant(vaulted: &Vaulted, command: AssistantCommand, output: &Ou
             let version = stored.version;
             output.answer(&format!("Version {version} counts from now on."), &json!({ "version": version }))
         }
-    }
-}
-
-/// What a tenant has before it sets anything.
-pub fn defaults(defaults: &iassistance_config::AssistantDefaults) -> AssistantSettings {
-    AssistantSettings {
-        enabled: defaults.enabled,
-        task: defaults.task.clone(),
-        instructions: defaults.instructions.clone(),
-        model: None,
-        temperature: Some(defaults.temperature),
-        base_url: None,
-        api_key: None,
-        quiet_ms: defaults.quiet_ms,
-        cap_ms: defaults.cap_ms,
-        output_tokens_max: defaults.output_tokens_max,
-        prompt_tokens_max: defaults.prompt_tokens_max,
-        fallback_text: defaults.fallback_text.clone(),
     }
 }
 

@@ -34,7 +34,12 @@ pub struct Arguments {
     count: Option<u64>,
 }
 
-pub fn run(settings: &Settings, sources: &Sources, arguments: Arguments, output: &Output) -> Result<(), Failure> {
+pub fn run(
+    settings: &Settings,
+    sources: &Sources,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<(), Failure> {
     let key = sources.variable("IASSISTANCE_API_KEY").ok_or(
         "set IASSISTANCE_API_KEY to an API key of the tenant with the scope `read` (not a flag: other users of this \
          machine could see it)",
@@ -43,7 +48,7 @@ pub fn run(settings: &Settings, sources: &Sources, arguments: Arguments, output:
     let base = arguments.url.clone().unwrap_or_else(here);
     let base = base.trim_end_matches('/').replacen("http", "ws", 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(follow(&format!("{base}/v1/live"), key, &arguments, output))
+    runtime.block_on(follow(&format!("{base}/v1/live"), key, arguments, output))
 }
 
 async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
@@ -76,7 +81,9 @@ async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) ->
                 }
             }
             Some("error") => return Err(frame["detail"].as_str().unwrap_or("refused").to_owned().into()),
-            Some("bye") => return Err(frame["reason"].as_str().unwrap_or("the server closed").to_owned().into()),
+            Some("bye") => {
+                return Err(frame["reason"].as_str().unwrap_or("the server closed").to_owned().into());
+            }
             _ => output.note(&format!("-- {text}")),
         }
     }
@@ -91,5 +98,10 @@ fn line(frame: &Value) -> String {
     let status = event.pointer("/delivery/status").and_then(Value::as_str).unwrap_or_default();
     // Control characters would let a contact write on the operator's terminal.
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{:>8}  {:<26} {}  {status}{words}", frame["seq"], part(&event["type"]), part(&event["conversation"]))
+    format!(
+        "{:>8}  {:<26} {}  {status}{words}",
+        frame["seq"],
+        part(&event["type"]),
+        part(&event["conversation"])
+    )
 }

@@ -95,8 +95,8 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let sources = Sources::of_process(arguments.config, arguments.set);
     match arguments.command {
-        Command::Openapi => return output.raw(&http::openapi::document().to_pretty_json()?),
-        Command::Config => return output.raw(DEFAULTS),
+        Command::Openapi => return output::raw(&http::openapi::document().to_pretty_json()?),
+        Command::Config => return output::raw(DEFAULTS),
         _ => {}
     }
     let settings = sources.settings()?;
@@ -106,16 +106,26 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Sandbox(arguments) => sandbox::run(settings, &sources, arguments, output),
         Command::Simulator(arguments) => simulator::run(arguments, output),
         Command::BareIngress => serve::bare(&settings, output),
-        Command::Live(arguments) => live::run(&settings, &sources, arguments, output),
+        Command::Live(arguments) => live::run(&settings, &sources, &arguments, output),
         Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
-        Command::Doctor => on_store(settings, &sources, output, async |vaulted| doctor::run(vaulted, output).await),
-        Command::Tenant(command) => on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await),
-        Command::MetaApp(command) => on_store(settings, &sources, output, async |v| admin::meta_app(v, command, output).await),
-        Command::Channel(command) => on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await),
+        Command::Doctor => {
+            on_store(settings, &sources, output, async |vaulted| doctor::run(vaulted, output).await)
+        }
+        Command::Tenant(command) => {
+            on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await)
+        }
+        Command::MetaApp(command) => {
+            on_store(settings, &sources, output, async |v| admin::meta_app(v, command, output).await)
+        }
+        Command::Channel(command) => {
+            on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await)
+        }
         Command::Assistant(command) => {
             on_store(settings, &sources, output, async |v| admin::assistant(v, command, output).await)
         }
-        Command::Key(command) => on_store(settings, &sources, output, async |v| admin::key(v, command, output).await),
+        Command::Key(command) => {
+            on_store(settings, &sources, output, async |v| admin::key(v, command, output).await)
+        }
         Command::Openapi | Command::Config => Ok(()),
     }
 }

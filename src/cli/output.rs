@@ -19,7 +19,7 @@ impl Output {
 
     /// Prints an answer: `text` for people, `value` for programs.
     pub fn answer(&self, text: &str, value: &impl Serialize) -> Result<(), Failure> {
-        if self.json { self.raw(&serde_json::to_string(value)?) } else { self.raw(text) }
+        if self.json { raw(&serde_json::to_string(value)?) } else { raw(text) }
     }
 
     /// Prints a line for people alone.
@@ -30,30 +30,18 @@ impl Output {
         }
     }
 
-    /// Prints a text as it is. Who reads it may stop reading, which is no failure.
-    pub fn raw(&self, text: &str) -> Result<(), Failure> {
-        let line_end = if text.ends_with('\n') { "" } else { "\n" };
-        let mut out = std::io::stdout().lock();
-        match write!(out, "{text}{line_end}").and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Says that a root key was created, if one was.
+    /// Says that a root key was created, if one was. It goes to the error output, so that it is read
+    /// also by who asked for JSON.
+    #[expect(clippy::unused_self, reason = "everything that a command says goes through here")]
     pub fn root_key_created(&self, path: Option<&Path>) {
         if let Some(path) = path {
-            self.warning(&format!(
+            let text = format!(
                 "A root key was created in {}. Without it nothing can be read again: copy it to a safe place, \
                  apart from the data.",
                 path.display()
-            ));
+            );
+            drop(writeln!(std::io::stderr(), "{text}"));
         }
-    }
-
-    /// Says something that must be read, also by who asked for JSON: it goes to the error output.
-    fn warning(&self, text: &str) {
-        drop(writeln!(std::io::stderr(), "{text}"));
     }
 
     /// Prints why a command failed, with what was behind it.
@@ -67,8 +55,21 @@ impl Output {
             }
             cause = next.source();
         }
-        let line =
-            if self.json { serde_json::json!({ "error": text }).to_string() } else { format!("iassistance: {text}") };
+        let line = if self.json {
+            serde_json::json!({ "error": text }).to_string()
+        } else {
+            format!("iassistance: {text}")
+        };
         drop(writeln!(std::io::stderr(), "{line}"));
+    }
+}
+
+/// Prints a text as it is. Who reads it may stop reading, which is no failure.
+pub fn raw(text: &str) -> Result<(), Failure> {
+    let line_end = if text.ends_with('\n') { "" } else { "\n" };
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{text}{line_end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

@@ -20,18 +20,29 @@ pub enum RootKeyCommand {
     },
 }
 
-pub fn run(settings: &Settings, sources: &Sources, command: RootKeyCommand, output: &Output) -> Result<(), Failure> {
+pub fn run(
+    settings: &Settings,
+    sources: &Sources,
+    command: RootKeyCommand,
+    output: &Output,
+) -> Result<(), Failure> {
     let RootKeyCommand::Rotate { new_key_file } = command;
     let vault = &settings.vault;
     if !vault.keyring_file.exists() {
-        return Err(format!("there is no keyring at {}: nothing to rotate", vault.keyring_file.display()).into());
+        return Err(
+            format!("there is no keyring at {}: nothing to rotate", vault.keyring_file.display()).into()
+        );
     }
     let old = match sources.root_key() {
         Some(text) => RootKey::from_text(text.expose())?,
-        None if vault.root_key_file.exists() => RootKey::load_or_create_file(&vault.root_key_file, &SystemEntropy)?.0,
+        None if vault.root_key_file.exists() => {
+            RootKey::load_or_create_file(&vault.root_key_file, &SystemEntropy)?.0
+        }
         None => {
             let file = vault.root_key_file.display();
-            return Err(format!("the present root key is neither in IASSISTANCE_ROOT_KEY nor in {file}").into());
+            return Err(
+                format!("the present root key is neither in IASSISTANCE_ROOT_KEY nor in {file}").into()
+            );
         }
     };
     let keyring = Keyring::open(&vault.keyring_file, &old, true, Arc::new(SystemEntropy))?;
@@ -43,5 +54,8 @@ pub fn run(settings: &Settings, sources: &Sources, command: RootKeyCommand, outp
          content) before the next start, and destroy the old key.",
         if created { ", which was created" } else { "" }
     );
-    output.answer(&text, &serde_json::json!({ "rotated": true, "new_key_file": new_key_file, "created": created }))
+    output.answer(
+        &text,
+        &serde_json::json!({ "rotated": true, "new_key_file": new_key_file, "created": created }),
+    )
 }

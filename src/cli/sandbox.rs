@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use iassistance_actors::engine::default_assistant;
 use iassistance_config::{Secret, Settings, Sources};
 use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
@@ -13,7 +14,7 @@ use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_simulator::{Script, ScriptOutcome, Simulator};
 
 use super::serve::{serve_until, stop_signal};
-use super::{Failure, Output, admin, simulator};
+use super::{Failure, Output, simulator};
 use crate::app::{App, AppParts, Vaulted};
 use crate::http::{State, auth, server};
 use crate::telemetry::Metrics;
@@ -163,7 +164,7 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
             store.create_tenant(tenant).await?;
             store.put_meta_app(app).await?;
             store.put_channel(channel).await?;
-            let mut assistant = admin::defaults(&vaulted.settings.assistant);
+            let mut assistant = default_assistant(&vaulted.settings.assistant);
             assistant.enabled = true;
             assistant.task =
                 "Answer questions about the Demo Shop: opening hours, orders and returns.".into();

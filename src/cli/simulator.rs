@@ -5,7 +5,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use iassistance_actors::kernel::SystemClock;
-use iassistance_simulator::{Limits, ModelSettings, Number, Simulator, SimulatorSettings, StatusDelays, WebhookSettings};
+use iassistance_simulator::{
+    Limits, ModelSettings, Number, Simulator, SimulatorSettings, StatusDelays, WebhookSettings,
+};
 
 use super::serve::stop_signal;
 use super::{Failure, Output};
@@ -78,7 +80,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let Arguments { port, callback, seed, first_retry_ms, retry_max_ms, no_limits, numbers } = arguments;
     let mut simulated = settings(port, seed, numbers);
     simulated.callback_url = callback;
-    simulated.webhooks = WebhookSettings { first_retry_ms, retry_ms_max: retry_max_ms, ..WebhookSettings::default() };
+    simulated.webhooks =
+        WebhookSettings { first_retry_ms, retry_ms_max: retry_max_ms, ..WebhookSettings::default() };
     if no_limits {
         simulated.limits = Limits { pair_every_ms: 0, number_per_second: 0, ..Limits::default() };
     }
@@ -86,7 +89,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     runtime.block_on(async {
         let simulator = Simulator::start(simulated, Arc::new(SystemClock)).await?;
         let address = format!("http://{}", simulator.address());
-        output.answer(&format!("Simulating on {address}; phone: {}", simulator.phone_url()), &serde_json::json!({ "listening": address }))?;
+        output.answer(
+            &format!("Simulating on {address}; phone: {}", simulator.phone_url()),
+            &serde_json::json!({ "listening": address }),
+        )?;
         stop_signal().await?;
         simulator.stop().await;
         Ok(())

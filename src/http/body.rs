@@ -66,7 +66,8 @@ pub async fn read(
     deadline_ms: u64,
     clock: &dyn Clock,
 ) -> Result<(Bytes, Held), Problem> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(Problem::too_large(bytes_max));
     }

@@ -63,7 +63,11 @@ impl Access {
     }
 }
 
-async fn open(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
+async fn open(
+    state: web::Data<State>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
     check_origin(&state, &request)?;
     let access = match ticket(&request) {
         Some(ticket) => {
@@ -104,15 +108,8 @@ fn ticket(request: &HttpRequest) -> Option<String> {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum ClientFrame {
-    Subscribe {
-        tenant: TenantId,
-        conversation: Option<ConversationId>,
-        after_seq: Option<EventSeq>,
-    },
-    Unsubscribe {
-        tenant: TenantId,
-        conversation: Option<ConversationId>,
-    },
+    Subscribe { tenant: TenantId, conversation: Option<ConversationId>, after_seq: Option<EventSeq> },
+    Unsubscribe { tenant: TenantId, conversation: Option<ConversationId> },
     Ping {},
 }
 
@@ -199,7 +196,8 @@ impl Socket {
 
     fn has_room(&self) -> bool {
         let total = self.unconfirmed.total();
-        total.frames < self.settings().frames_in_flight_max && total.bytes < self.settings().bytes_in_flight_max
+        total.frames < self.settings().frames_in_flight_max
+            && total.bytes < self.settings().bytes_in_flight_max
     }
 
     fn send(&mut self, text: &str, context: &mut ws::WebsocketContext<Self>) {
@@ -208,7 +206,8 @@ impl Socket {
         context.text(text);
         // A quarter of the room is the most that waits for a ping; the rest is on its way.
         let since = self.unconfirmed.since_ping;
-        let (frames, bytes) = (self.settings().frames_in_flight_max / 4, self.settings().bytes_in_flight_max / 4);
+        let (frames, bytes) =
+            (self.settings().frames_in_flight_max / 4, self.settings().bytes_in_flight_max / 4);
         if since.frames >= frames.max(1) || since.bytes >= bytes {
             self.ping(context);
         }
@@ -258,7 +257,12 @@ impl Socket {
         }
     }
 
-    fn subscribe(&mut self, watched: Watched, after: Option<EventSeq>, context: &mut ws::WebsocketContext<Self>) {
+    fn subscribe(
+        &mut self,
+        watched: Watched,
+        after: Option<EventSeq>,
+        context: &mut ws::WebsocketContext<Self>,
+    ) {
         if self.watches.len() >= SUBSCRIPTIONS_MAX && !self.watches.contains_key(&watched) {
             let detail = "one connection holds at most 16 subscriptions: unsubscribe, or open another";
             self.say(&ServerFrame::Error { code: "too_many", detail }, context);
@@ -319,7 +323,8 @@ impl Socket {
                 (subscription, batch)
             };
             context.spawn(next.into_actor(self).map(move |(subscription, batch), socket, context| {
-                let Some(watch) = socket.watches.get_mut(&watched).filter(|watch| watch.number == number) else {
+                let Some(watch) = socket.watches.get_mut(&watched).filter(|watch| watch.number == number)
+                else {
                     return;
                 };
                 watch.idle = Some(subscription);
@@ -330,11 +335,19 @@ impl Socket {
                         socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);
                     }
                     Ok(Batch::Closed) => {
-                        return Self::bye("the server is stopping: connect again", ws::CloseCode::Restart, context);
+                        return Self::bye(
+                            "the server is stopping: connect again",
+                            ws::CloseCode::Restart,
+                            context,
+                        );
                     }
                     Err(error) => {
                         tracing::warn!(tenant = %watched.0, %error, "a live feed ended");
-                        return Self::bye("the log cannot be read: connect again later", ws::CloseCode::Error, context);
+                        return Self::bye(
+                            "the log cannot be read: connect again later",
+                            ws::CloseCode::Error,
+                            context,
+                        );
                     }
                 }
                 socket.watch_on(context);
@@ -342,7 +355,12 @@ impl Socket {
         }
     }
 
-    fn forward(&mut self, only: Option<ConversationId>, frames: &[Frame], context: &mut ws::WebsocketContext<Self>) {
+    fn forward(
+        &mut self,
+        only: Option<ConversationId>,
+        frames: &[Frame],
+        context: &mut ws::WebsocketContext<Self>,
+    ) {
         let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
         let mut published = 0;
         for frame in wanted {
@@ -393,7 +411,9 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
                 Self::bye("only text frames are understood", ws::CloseCode::Unsupported, context);
             }
             Ok(ws::Message::Nop) => {}
-            Err(_) if self.too_large.is() => Self::bye("the frame is too large", ws::CloseCode::Size, context),
+            Err(_) if self.too_large.is() => {
+                Self::bye("the frame is too large", ws::CloseCode::Size, context);
+            }
             // This is how the crate tells of a text that is not UTF-8.
             Err(ws::ProtocolError::Io(error)) if error.kind() == ErrorKind::Other => {
                 Self::bye("a text must be UTF-8", ws::CloseCode::Invalid, context);

@@ -86,6 +86,7 @@ async fn observe(
     let route = route.unwrap_or_else(|| "none".to_owned());
     let seconds = started.elapsed().as_secs_f64();
     tracing::debug!(route, status, seconds, "a request was answered");
-    metrics::histogram!("iassistance_http_seconds", "route" => route, "status" => status.to_string()).record(seconds);
+    metrics::histogram!("iassistance_http_seconds", "route" => route, "status" => status.to_string())
+        .record(seconds);
     answered
 }

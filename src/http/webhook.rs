@@ -17,7 +17,9 @@ const SIGNATURE: &str = "x-hub-signature-256";
 /// Adds the webhook's routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/webhooks/meta/{meta_app}").route(web::get().to(confirm)).route(web::post().to(receive)),
+        web::resource("/webhooks/meta/{meta_app}")
+            .route(web::get().to(confirm))
+            .route(web::post().to(receive)),
     );
 }
 
@@ -27,7 +29,11 @@ async fn meta_app(state: &State, id: &str) -> Result<MetaApp, Problem> {
 }
 
 /// Meta checks that the address is ours: the challenge comes back as it was sent, as plain text.
-async fn confirm(state: web::Data<State>, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn confirm(
+    state: web::Data<State>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let app = meta_app(&state, &path).await?;
     match verification::verify_address(&app.verify_token, request.query_string()) {
         Ok(challenge) => Ok(HttpResponse::Ok()
@@ -49,7 +55,8 @@ async fn receive(
 ) -> Result<HttpResponse, Problem> {
     let server = &state.app.settings.server;
     let limits = (server.webhook_body_bytes_max, server.body_deadline_ms);
-    let (body, _held) = body::read(&request, payload, &state.bodies, limits.0, limits.1, &**state.clock()).await?;
+    let (body, _held) =
+        body::read(&request, payload, &state.bodies, limits.0, limits.1, &**state.clock()).await?;
     let app = meta_app(&state, &path).await?;
     let verified = verify(&app, &request, body)?;
     let now = state.clock().now();

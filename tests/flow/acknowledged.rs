@@ -12,7 +12,8 @@ use crate::harness::{Flow, NUMBERS, Options, messages, within};
 async fn what_was_acknowledged_is_in_a_copy_of_the_disk_taken_at_that_moment() {
     // The model hangs, so nothing but the acknowledged message can have led to a reply.
     let mut flow = Flow::with(Options { model: Some(vec![Behaviour::Hang]), ..Options::default() }).await;
-    let answer = flow.post(messages(NUMBERS[0], "15550199001", &[("wamid.1", 1_790_000_000, "am I safe?")])).await;
+    let answer =
+        flow.post(messages(NUMBERS[0], "15550199001", &[("wamid.1", 1_790_000_000, "am I safe?")])).await;
     assert_eq!(answer.status(), 200);
     let after_power_cut = flow.folder.as_ref().unwrap().copy();
     flow.end().await;

@@ -94,7 +94,8 @@ async fn no_word_leaves_after_the_window_has_closed() {
     assert_eq!(flow.simulator.all_sends().len(), 0);
     let conversation = flow.conversation(0).await;
     let path = format!("/tenants/{}/conversations/{conversation}/messages", flow.tenants[0]);
-    let (status, body) = flow.api("POST", &path, Some(json!({ "operator": "Bea", "text": "still there?" }))).await;
+    let (status, body) =
+        flow.api("POST", &path, Some(json!({ "operator": "Bea", "text": "still there?" }))).await;
     assert_eq!(status, 409, "{body}");
     assert!(body["detail"].as_str().unwrap().contains("too long ago"));
     flow.finish().await;
@@ -102,7 +103,8 @@ async fn no_word_leaves_after_the_window_has_closed() {
 
 #[actix::test]
 async fn many_hands_at_once_are_written_one_after_another() {
-    let flow = Flow::with(Options { settings: vec!["actors.conversation_mailbox=4"], ..Options::default() }).await;
+    let flow =
+        Flow::with(Options { settings: vec!["actors.conversation_mailbox=4"], ..Options::default() }).await;
     flow.simulator.say("ana", "hello").unwrap();
     flow.sends(1).await;
     let conversation = flow.conversation(0).await;
@@ -121,7 +123,8 @@ async fn many_hands_at_once_are_written_one_after_another() {
         let body = messages(NUMBERS[0], "15550199009", &[(&id, 1_790_000_000 + n, &text)]);
         flow.post(body)
     });
-    let (commands, answers) = tokio::join!(futures::future::join_all(commands), futures::future::join_all(said));
+    let (commands, answers) =
+        tokio::join!(futures::future::join_all(commands), futures::future::join_all(said));
     assert!(answers.iter().all(|answer| answer.status() == 200));
     let epochs: Vec<u64> = commands.into_iter().map(|done| done.unwrap().epoch.0).collect();
     assert!(epochs.iter().max().unwrap() - before.0 >= 20, "every takeover counted: {epochs:?}");

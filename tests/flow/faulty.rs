@@ -156,7 +156,12 @@ impl TenantStore for FaultyTenant {
         (self.hook)(Act { name: "settle", conversation: Some(conversation) })?;
         self.inner.settle(conversation, report).await
     }
-    async fn requeue(&self, conversation: ConversationId, message: MessageId, not_before: Timestamp) -> Result<()> {
+    async fn requeue(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        not_before: Timestamp,
+    ) -> Result<()> {
         (self.hook)(Act { name: "requeue", conversation: Some(conversation) })?;
         self.inner.requeue(conversation, message, not_before).await
     }
@@ -179,7 +184,12 @@ impl TenantStore for FaultyTenant {
         (self.hook)(Act { name: "conversations", conversation: None })?;
         self.inner.conversations(before, limit).await
     }
-    async fn messages(&self, conversation: ConversationId, before: Option<MessageId>, limit: usize) -> Result<Vec<Message>> {
+    async fn messages(
+        &self,
+        conversation: ConversationId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
         (self.hook)(Act { name: "messages", conversation: Some(conversation) })?;
         self.inner.messages(conversation, before, limit).await
     }
@@ -187,7 +197,12 @@ impl TenantStore for FaultyTenant {
         (self.hook)(Act { name: "message", conversation: Some(conversation) })?;
         self.inner.message(conversation, id).await
     }
-    async fn turns(&self, conversation: ConversationId, before: Option<TurnId>, limit: usize) -> Result<Vec<TurnRecord>> {
+    async fn turns(
+        &self,
+        conversation: ConversationId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<Vec<TurnRecord>> {
         (self.hook)(Act { name: "turns", conversation: Some(conversation) })?;
         self.inner.turns(conversation, before, limit).await
     }
@@ -226,7 +241,11 @@ impl TenantStore for FaultyTenant {
         (self.hook)(Act { name: "assistant", conversation: None })?;
         self.inner.assistant().await
     }
-    async fn put_assistant(&self, settings: AssistantSettings, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
+    async fn put_assistant(
+        &self,
+        settings: AssistantSettings,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
         (self.hook)(Act { name: "put_assistant", conversation: None })?;
         self.inner.put_assistant(settings, expected).await
     }

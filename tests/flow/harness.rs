@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::faulty::{Act, FaultyStore, Hook};
 use actix_web::dev::ServerHandle;
 use iassistance::app::{App, AppParts, Vaulted};
 use iassistance::http::{State, auth, server};
@@ -27,7 +28,6 @@ use iassistance_domain::{SeededEntropy, Timestamp};
 use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
-use crate::faulty::{Act, FaultyStore, Hook};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -277,7 +277,8 @@ impl Flow {
     /// Waits for an event of a tenant, from the beginning of its log, and returns it.
     pub async fn event(&self, tenant: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         let store = self.store(tenant).await;
-        let mut subscription = self.app.engine.hub().subscribe(self.tenants[tenant], store, Some(EventSeq(0)));
+        let mut subscription =
+            self.app.engine.hub().subscribe(self.tenants[tenant], store, Some(EventSeq(0)));
         within("an event", async {
             loop {
                 match subscription.next(64).await.unwrap() {
@@ -318,7 +319,9 @@ impl Flow {
         // What is unfinished is not looked up in one instant: work may change its place meanwhile. So
         // it is asked for twice, with a turn of the writer in between; events are shown after it.
         let first = store.unfinished(None, 1).await.unwrap().is_empty();
-        first && store.append(None, Vec::new()).await.is_ok() && store.unfinished(None, 1).await.unwrap().is_empty()
+        first
+            && store.append(None, Vec::new()).await.is_ok()
+            && store.unfinished(None, 1).await.unwrap().is_empty()
     }
 
     /// Waits until nothing of a tenant is unfinished.
@@ -449,7 +452,8 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
     }
     let scopes = vec![Scope::Read, Scope::Operate, Scope::Manage];
     let (entropy, clock) = (&SystemEntropy, &*vaulted.clock);
-    let minted = auth::mint(&vaulted.keyring, entropy, clock, "flow".into(), Some(folder.tenants[0]), scopes, None);
+    let minted =
+        auth::mint(&vaulted.keyring, entropy, clock, "flow".into(), Some(folder.tenants[0]), scopes, None);
     let (key, plain) = minted.unwrap();
     store.put_api_key(key).await.unwrap();
     plain.expose().to_owned()
@@ -457,9 +461,7 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
 
 /// A webhook with text messages of one contact: (wamid, seconds, words).
 pub fn messages(number: &str, from: &str, said: &[(&str, i64, &str)]) -> Vec<u8> {
-    let message = |(id, at, text): &(&str, i64, &str)| {
-        json!({ "from": from, "id": id, "timestamp": at.to_string(), "type": "text", "text": { "body": text } })
-    };
+    let message = |(id, at, text): &(&str, i64, &str)| json!({ "from": from, "id": id, "timestamp": at.to_string(), "type": "text", "text": { "body": text } });
     let said: Vec<Value> = said.iter().map(message).collect();
     json!({
         "object": "whatsapp_business_account",

@@ -24,7 +24,9 @@ async fn two_tenants_with_the_same_person_share_nothing() {
         identifiers.push(store.safety_identifier(conversation.contact));
         contacts.push(conversation.contact);
         let words = serde_json::to_string(&flow.events(tenant).await).unwrap();
-        assert!(words.contains(NUMBERS[tenant]) && !words.contains(&format!("hello {}", NUMBERS[1 - tenant])));
+        assert!(
+            words.contains(NUMBERS[tenant]) && !words.contains(&format!("hello {}", NUMBERS[1 - tenant]))
+        );
     }
     assert_ne!(contacts[0], contacts[1]);
     assert_ne!(identifiers[0], identifiers[1]);
@@ -62,7 +64,8 @@ async fn another_tenants_things_are_as_absent_as_absent_ones() {
 async fn an_unknown_number_is_acknowledged_kept_and_touches_no_tenant() {
     let flow = Flow::start().await;
     let before = (flow.events(0).await.len(), flow.events(1).await.len());
-    let answer = flow.post(messages("999999999999999", "15550199001", &[("wamid.x", 1_790_000_000, "whose?")])).await;
+    let answer =
+        flow.post(messages("999999999999999", "15550199001", &[("wamid.x", 1_790_000_000, "whose?")])).await;
     assert_eq!(answer.status(), 200);
     assert_eq!((flow.events(0).await.len(), flow.events(1).await.len()), before);
     let kept = flow.app.store.unrouted(10).await.unwrap();

@@ -35,8 +35,13 @@ async fn a_message_goes_all_the_way_and_every_step_is_in_the_log() {
 
 #[actix::test]
 async fn the_same_webhook_fifty_times_and_shuffled_is_one_turn_and_one_reply() {
-    let flow = Flow::with(Options { settings: vec!["limits.conversation_burst=50"], ..Options::default() }).await;
-    let said = [("wamid.a", 1_790_000_000, "one"), ("wamid.b", 1_790_000_001, "two"), ("wamid.c", 1_790_000_002, "three")];
+    let flow =
+        Flow::with(Options { settings: vec!["limits.conversation_burst=50"], ..Options::default() }).await;
+    let said = [
+        ("wamid.a", 1_790_000_000, "one"),
+        ("wamid.b", 1_790_000_001, "two"),
+        ("wamid.c", 1_790_000_002, "three"),
+    ];
     let answers = (0..50).map(|n| {
         let mut said = said;
         said.rotate_left(n % 3);
@@ -56,11 +61,16 @@ async fn the_same_webhook_fifty_times_and_shuffled_is_one_turn_and_one_reply() {
 #[actix::test]
 async fn a_batch_is_answered_in_the_order_of_writing_not_of_arrival() {
     let flow = Flow::with(Options { model: Some(vec![Behaviour::Echo]), ..Options::default() }).await;
-    let said = [("wamid.b", 1_790_000_005, "second"), ("wamid.c", 1_790_000_009, "third"), ("wamid.a", 1_790_000_001, "first")];
+    let said = [
+        ("wamid.b", 1_790_000_005, "second"),
+        ("wamid.c", 1_790_000_009, "third"),
+        ("wamid.a", 1_790_000_001, "first"),
+    ];
     flow.post(messages(NUMBERS[0], "15550199001", &said)).await;
     flow.sends(1).await;
     let calls = flow.model.calls();
-    let words: Vec<&str> = calls.last().unwrap().messages.iter().rev().take(3).map(|(_, text)| text.as_str()).collect();
+    let words: Vec<&str> =
+        calls.last().unwrap().messages.iter().rev().take(3).map(|(_, text)| text.as_str()).collect();
     assert_eq!(words, ["third", "second", "first"]);
     flow.finish().await;
 }
@@ -71,7 +81,12 @@ async fn replies_leave_in_order_also_when_the_first_is_refused_for_a_while() {
     flow.simulator.say("ana", "hello").unwrap();
     flow.sends(1).await;
     let conversation = flow.conversation(0).await;
-    flow.api("POST", &format!("/tenants/{}/conversations/{conversation}/takeover", flow.tenants[0]), Some(json!({ "operator": "Bea" }))).await;
+    flow.api(
+        "POST",
+        &format!("/tenants/{}/conversations/{conversation}/takeover", flow.tenants[0]),
+        Some(json!({ "operator": "Bea" })),
+    )
+    .await;
     flow.simulator.set_faults(fault(SendFault::Refuse { status: 500, code: 131_000 })).unwrap();
     for text in ["one", "two", "three"] {
         let path = format!("/tenants/{}/conversations/{conversation}/messages", flow.tenants[0]);
@@ -111,7 +126,8 @@ async fn a_send_cut_before_acceptance_is_held_for_a_person_and_sent_once_when_th
         flow.api("POST", &format!("/tenants/{}/dead-letters/{dead}/replay", flow.tenants[0]), None).await;
     assert!(status.is_success(), "{status} {body}");
     flow.sends(1).await;
-    let again = flow.api("POST", &format!("/tenants/{}/dead-letters/{dead}/replay", flow.tenants[0]), None).await;
+    let again =
+        flow.api("POST", &format!("/tenants/{}/dead-letters/{dead}/replay", flow.tenants[0]), None).await;
     assert_eq!(again.0, 409);
     flow.forgive_dead_letters(1);
     flow.finish().await;
@@ -143,7 +159,8 @@ async fn time_in_which_nothing_ran_does_not_count_for_a_send_whose_fate_is_unkno
         "statuses": [status],
     });
     let changes = json!([{ "field": "messages", "value": value }]);
-    let webhook = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] });
+    let webhook =
+        json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] });
     assert_eq!(flow.post(webhook.to_string()).await.status(), 200);
     flow.event(0, |event| event["delivery"]["status"] == "delivered").await;
     flow.quiet(0).await;

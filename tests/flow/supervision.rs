@@ -77,7 +77,8 @@ async fn a_conversation_that_fails_every_time_is_held_with_a_dead_letter_and_rel
     let path = format!("/tenants/{}/conversations/{ana}/takeover", flow.tenants[0]);
     assert_eq!(flow.api("POST", &path, Some(json!({ "operator": "Bea" }))).await.0, 409);
     panics.lock().unwrap().clear();
-    let dead = flow.event_named(0, "conversation.quarantined").await["dead_letter"].as_str().unwrap().to_owned();
+    let dead =
+        flow.event_named(0, "conversation.quarantined").await["dead_letter"].as_str().unwrap().to_owned();
     let (status, body) =
         flow.api("POST", &format!("/tenants/{}/dead-letters/{dead}/replay", flow.tenants[0]), None).await;
     assert!(status.is_success(), "{status} {body}");

@@ -158,7 +158,7 @@ mod tests {
         match (u8::try_from(bytes), u16::try_from(bytes)) {
             (Ok(short @ ..126), _) => frame.push(0x80 | short),
             (_, Ok(medium)) => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7E);
                 frame.extend(medium.to_be_bytes());
             }
             _ => {
