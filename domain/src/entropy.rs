@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bytes() {
-        let (a, b, c) = (SeededEntropy::new(7), SeededEntropy::new(7), SeededEntropy::new(8));
-        let (mut x, mut y, mut z) = ([0; 21], [0; 21], [0; 21]);
-        a.fill(&mut x);
-        b.fill(&mut y);
-        c.fill(&mut z);
-        assert_eq!(x, y);
-        assert_ne!(x, z);
+        let bytes = |seed| {
+            let mut bytes = [0; 21];
+            SeededEntropy::new(seed).fill(&mut bytes);
+            bytes
+        };
+        assert_eq!(bytes(7), bytes(7));
+        assert_ne!(bytes(7), bytes(8));
     }
 }
