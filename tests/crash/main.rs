@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test that fails has to say so"
 )]
 
@@ -155,8 +156,8 @@ impl Drop for Hint {
         if std::thread::panicking() {
             let Self { kills, seed } = self;
             println!(
-                "again: IASSISTANCE_KILLS={kills} IASSISTANCE_SEED={seed} cargo test --release --test crash -- --ignored \
-                 --nocapture"
+                "again: IASSISTANCE_BINARY=target/release/iassistance IASSISTANCE_KILLS={kills} \
+                 IASSISTANCE_SEED={seed} cargo test --test crash -- --ignored --nocapture"
             );
         }
     }
