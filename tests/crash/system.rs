@@ -232,7 +232,7 @@ impl Starting {
     pub async fn listened(mut self) -> (Server, Listened) {
         match tokio::time::timeout(START_WITHIN, self.listens()).await {
             Ok(listened) => (self.server, listened),
-            Err(_elapsed) => panic!("the server did not come to listen:\n{}", tail(&self.server.log)),
+            Err(_) => panic!("the server did not come to listen:\n{}", tail(&self.server.log)),
         }
     }
 }
@@ -253,7 +253,7 @@ impl Server {
         assert!(asked.success());
         match tokio::time::timeout(STOP_WITHIN, self.process.wait()).await {
             Ok(status) => assert!(status.unwrap().success(), "{}", tail(&self.log)),
-            Err(_elapsed) => panic!("the server did not stop:\n{}", tail(&self.log)),
+            Err(_) => panic!("the server did not stop:\n{}", tail(&self.log)),
         }
     }
 }

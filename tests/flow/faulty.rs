@@ -110,7 +110,7 @@ impl Store for FaultyStore {
         self.inner.health()
     }
     async fn close(&self) {
-        self.inner.close().await
+        self.inner.close().await;
     }
     async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
         (self.hook)(Act { name: "check", conversation: None })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::faulty::{Act, FaultyStore, Hook};
 use actix_web::dev::ServerHandle;
-use iassistance::app::{App, AppParts, Vaulted};
+use iassistance::app::{App, AppParts, Vaulted, WrapStore};
 use iassistance::http::{State, auth, server};
 use iassistance::telemetry::Metrics;
 use iassistance_actors::hub::Batch;
@@ -51,7 +51,7 @@ pub struct Options {
     pub settings: Vec<&'static str>,
     /// A scripted model; the simulator's if there is none.
     pub model: Option<Vec<Behaviour>>,
-    pub wrap_store: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
+    pub wrap_store: Option<WrapStore>,
     pub simulator: Option<fn(&mut SimulatorSettings)>,
     /// An existing folder to open again.
     pub folder: Option<Folder>,
