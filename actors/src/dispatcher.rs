@@ -24,6 +24,7 @@ use iassistance_storage::{SendReport, StorageError, TenantStore};
 use crate::conversation::ConversationKey;
 use crate::engine::{EngineParts, EngineSettings, Shared};
 use crate::kernel::{Limited, Limiter, Rate, RateError};
+use crate::stage::Stage;
 
 /// How many keys a limiter remembers; a key that is not remembered has a full burst.
 const LIMITER_KEYS_MAX: usize = 100_000;
@@ -238,12 +239,7 @@ impl Dispatcher {
                 );
             }
         };
-        let started = shared.parts.clock.now();
-        let sent = shared.parts.sender.send(&channel, entry).await;
-        let took_ms = shared.parts.clock.now().millis_since(started);
-        #[expect(clippy::cast_precision_loss, reason = "a histogram of durations")]
-        metrics::histogram!("iassistance_stage_seconds", "stage" => "dispatch")
-            .record(took_ms as f64 / 1_000.0);
+        let sent = Stage::Dispatch.observe(shared.parts.sender.send(&channel, entry)).await;
         let (outcome, name) = match sent {
             Ok(sent) => (SendOutcome::Sent { provider_id: sent.provider_id }, "sent"),
             Err(SendError::Retryable { after_ms, problem }) => {
@@ -259,7 +255,7 @@ impl Dispatcher {
             Err(SendError::Permanent { problem, .. }) => (SendOutcome::Refused { problem }, "refused"),
             Err(SendError::Unknown { .. }) => (SendOutcome::Unknown, "unknown"),
         };
-        metrics::counter!("iassistance_dispatch_total", "outcome" => name).increment(1);
+        metrics::counter!("iassistance_sends_total", "outcome" => name).increment(1);
         outcome
     }
 
@@ -314,7 +310,7 @@ impl Dispatcher {
     ) -> Result<Next, StorageError> {
         let report = SendReport { message, at: shared.parts.clock.now(), outcome };
         // What happened has happened: it is written down also while the engine stops.
-        while let Err(error) = store.settle(key.conversation, report.clone()).await {
+        while let Err(error) = Stage::Settle.observe(store.settle(key.conversation, report.clone())).await {
             if !error.is_transient() || matches!(error, StorageError::Closed) {
                 return Err(error);
             }

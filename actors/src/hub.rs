@@ -14,6 +14,7 @@ use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::kernel::Tasks;
+use crate::stage::Stage;
 
 /// How many events are read from the log at once.
 const PAGE: usize = 256;
@@ -152,14 +153,7 @@ impl Tail {
                 }
                 Ok(events) => {
                     after = events.last().map_or(after, |event| event.seq);
-                    let frames: Vec<Frame> =
-                        events.iter().filter_map(|event| frame(self.tenant, event)).collect();
-                    let mut tail = self.lock();
-                    tail.extend(frames);
-                    let excess = tail.len().saturating_sub(keep);
-                    tail.drain(..excess);
-                    drop(tail);
-                    self.latest.send_replace(after);
+                    Stage::Publish.run(|| self.publish(&events, keep));
                 }
                 Err(error) => {
                     // Subscribers read the log themselves and meet the same error.
@@ -170,6 +164,17 @@ impl Tail {
                 }
             }
         }
+    }
+
+    fn publish(&self, events: &[Event], keep: usize) {
+        let Some(last) = events.last() else { return };
+        let frames: Vec<Frame> = events.iter().filter_map(|event| frame(self.tenant, event)).collect();
+        let mut tail = self.lock();
+        tail.extend(frames);
+        let excess = tail.len().saturating_sub(keep);
+        tail.drain(..excess);
+        drop(tail);
+        self.latest.send_replace(last.seq);
     }
 
     /// At most `limit` frames after `after`; `None` when the tail does not reach back so far.

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod ingress;
 pub mod kernel;
 pub mod recovery;
+pub mod stage;
 pub mod tenant;
 pub mod turn;
 

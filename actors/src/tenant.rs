@@ -13,6 +13,7 @@ use iassistance_storage::StorageError;
 use crate::conversation::{ConversationKey, Knock};
 use crate::engine::Shared;
 use crate::kernel::{Guardian, LifeGuard, Permitted, Refused, RestartPolicy, Standing, Verdict};
+use crate::stage::Stage;
 
 /// How many conversations one waking admits before other messages get their turn.
 const ADMIT_MAX: usize = 128;
@@ -129,7 +130,7 @@ impl Desk {
     /// Admits what waits at the door, then what the store says is unfinished.
     async fn admit(&mut self, shared: &Arc<Shared>, tenant: TenantId) {
         let now = shared.parts.clock.now();
-        if let Err(error) = self.try_admit(shared, tenant, now).await {
+        if let Err(error) = Stage::Admit.observe(self.try_admit(shared, tenant, now)).await {
             tracing::warn!(%tenant, %error, "a tenant could not be admitted; it is tried again");
             shared.doorbell(tenant).ring_all();
             self.wake_at(shared, tenant, now.plus_millis(shared.settings.actors.restart_pause_ms.max(1)));

@@ -18,6 +18,7 @@ use iassistance_storage::{StorageError, TenantStore};
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
 use crate::engine::Shared;
 use crate::kernel::panics;
+use crate::stage::Stage;
 
 /// The longest history that is looked at; what fits of it is the prompt's own bound.
 const HISTORY_MAX: usize = 64;
@@ -76,7 +77,7 @@ impl Turn {
         let server = shared.model_server(&self.assistant.settings);
         let model = &shared.settings.model;
         let policy = AnswerPolicy { attempts_max: model.attempts_max, retry_ms: model.retry_ms };
-        let started = shared.parts.clock.now();
+        let mut unheard = |_: &str| {};
         let answered = answer(
             &*shared.parts.generator,
             &server,
@@ -85,13 +86,9 @@ impl Turn {
             &*shared.parts.clock,
             &*shared.parts.entropy,
             &cancel,
-            &mut |_| {},
-        )
-        .await;
-        let took_ms = shared.parts.clock.now().millis_since(started);
-        #[expect(clippy::cast_precision_loss, reason = "a histogram of durations")]
-        metrics::histogram!("iassistance_stage_seconds", "stage" => "generate")
-            .record(took_ms as f64 / 1_000.0);
+            &mut unheard,
+        );
+        let answered = Stage::Generate.observe(answered).await;
         finished.attempts = answered.attempts;
         if !cancel.is_cancelled() {
             finished.outcome = Some(match (answered.text, answered.error) {

@@ -4,11 +4,11 @@ use actix_web::http::header::{ContentType, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
+use iassistance_actors::stage::Stage;
 use iassistance_channels::signature::{self, Rejected, Verified};
 use iassistance_channels::{parse, verification};
 use iassistance_domain::channel::MetaApp;
 use iassistance_domain::id::MetaAppId;
-use tracing::Instrument;
 
 use super::{Problem, State, body};
 
@@ -58,11 +58,10 @@ async fn receive(
     let (body, _held) =
         body::read(&request, payload, &state.bodies, limits.0, limits.1, &**state.clock()).await?;
     let app = meta_app(&state, &path).await?;
-    let verified = verify(&app, &request, body)?;
+    let verified = Stage::Verify.run(|| verify(&app, &request, body))?;
     let now = state.clock().now();
-    let elements = tracing::debug_span!("parse").in_scope(|| parse(verified, now));
-    let span = tracing::debug_span!("accept", meta_app = %app.id, elements = elements.len());
-    let accepted = state.app.engine.accept(app.id, elements).instrument(span).await;
+    let elements = Stage::Parse.run(|| parse(verified, now));
+    let accepted = Stage::Accept.observe(state.app.engine.accept(app.id, elements)).await;
     match accepted {
         Ok(_) => Ok(HttpResponse::Ok().finish()),
         Err(error) => {
@@ -76,7 +75,6 @@ async fn receive(
 
 /// The answer to a forger is the same whatever was wrong.
 fn verify(app: &MetaApp, request: &HttpRequest, body: Bytes) -> Result<Verified, Problem> {
-    let _span = tracing::debug_span!("verify").entered();
     let mut headers = request.headers().get_all(SIGNATURE);
     let header = headers.next().map(HeaderValue::as_bytes);
     let verified = match headers.next() {

@@ -188,3 +188,19 @@ async fn statuses_late_doubled_and_in_any_order_never_go_back() {
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
     flow.finish().await;
 }
+
+#[actix::test]
+async fn every_stage_is_measured() {
+    let flow = Flow::start().await;
+    flow.simulator.say("ana", "hello").unwrap();
+    flow.sends(1).await;
+    flow.event(0, |event| event["delivery"]["status"] == "read").await;
+    let url = format!("http://{}/metrics", flow.address);
+    let metrics = within("metrics", async { flow.http.get(url).send().await.unwrap().text().await.unwrap() }).await;
+    for stage in
+        ["verify", "parse", "accept", "admit", "apply", "generate", "commit", "dispatch", "settle", "publish"]
+    {
+        assert!(metrics.contains(&format!("iassistance_{stage}_seconds_count")), "{stage} in {metrics}");
+    }
+    flow.finish().await;
+}

@@ -14,6 +14,7 @@ use super::step::Step;
 use super::{ConversationKey, FinishTurn, LoadedTurn, Snapshot};
 use crate::engine::Shared;
 use crate::kernel::{Refused, TaskHandle};
+use crate::stage::Stage;
 use crate::turn;
 
 /// How long until a step that failed is tried again, milliseconds.
@@ -122,18 +123,22 @@ impl Core {
     ) -> Result<(), StorageError> {
         let Some(loaded) = &self.loaded else { return Err(StorageError::NotFound("conversation")) };
         let mut step = Step::new(shared, self.key, loaded);
-        for letter in letters {
-            step.read(letter).await?;
-        }
-        for input in inputs {
-            step.decide(input);
-        }
+        let read = async {
+            for letter in letters {
+                step.read(letter).await?;
+            }
+            for input in inputs {
+                step.decide(input);
+            }
+            Ok::<_, StorageError>(())
+        };
+        Stage::Apply.observe(read).await?;
         self.finish(shared, step).await
     }
 
     /// Commits a step and performs it.
     pub(super) async fn finish(&mut self, shared: &Arc<Shared>, step: Step) -> Result<(), StorageError> {
-        let committed = step.commit().await?;
+        let committed = Stage::Commit.observe(step.commit()).await?;
         self.last_active = shared.parts.clock.now();
         let Some(loaded) = &mut self.loaded else { return Ok(()) };
         loaded.conversation = committed.conversation;
