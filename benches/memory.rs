@@ -61,10 +61,6 @@ impl Sender for Nowhere {
     }
 }
 
-/// The binary's own allocator, so that what is measured is what it costs there.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     let folder = folder();
     let (mut live, mut rested) = (Vec::new(), Vec::new());

@@ -1,11 +1,6 @@
 //! The whole system in one process: real HTTP, real sled, the simulator for Meta, a scripted or the
 //! simulated model, and a clock that moves only when told.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that fails has to say so"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails has to say so")]
 
 mod faulty;
 mod harness;

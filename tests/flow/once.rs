@@ -196,7 +196,8 @@ async fn every_stage_is_measured() {
     flow.sends(1).await;
     flow.event(0, |event| event["delivery"]["status"] == "read").await;
     let url = format!("http://{}/metrics", flow.address);
-    let metrics = within("metrics", async { flow.http.get(url).send().await.unwrap().text().await.unwrap() }).await;
+    let metrics =
+        within("metrics", async { flow.http.get(url).send().await.unwrap().text().await.unwrap() }).await;
     for stage in
         ["verify", "parse", "accept", "admit", "apply", "generate", "commit", "dispatch", "settle", "publish"]
     {
