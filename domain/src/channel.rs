@@ -1,4 +1,4 @@
-//! Meta apps, and the numbers and pages that tenants connect through them.
+//! Meta apps, and the numbers, pages and accounts that tenants connect through them.
 
 use std::fmt;
 
@@ -10,18 +10,36 @@ use crate::id::{ChannelId, MetaAppId, TenantId};
 /// Which of Meta's products a channel speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ChannelKind {
     /// `WhatsApp` Cloud API; its address is a phone number id.
     Whatsapp,
+    /// Messenger; its address is a Page id.
+    Messenger,
+    /// Instagram; its address is the id of a professional account.
+    Instagram,
 }
 
 impl ChannelKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Whatsapp, Self::Messenger, Self::Instagram];
+
     /// Its name in JSON, metrics and storage keys.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Whatsapp => "whatsapp",
+            Self::Messenger => "messenger",
+            Self::Instagram => "instagram",
         }
+    }
+}
+
+impl fmt::Display for ChannelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whatsapp => "WhatsApp",
+            Self::Messenger => "Messenger",
+            Self::Instagram => "Instagram",
+        })
     }
 }
 
@@ -60,6 +78,10 @@ pub struct MetaApp {
     pub id: MetaAppId,
     /// What people call it.
     pub name: String,
+    /// Meta's id of it. With it, echoes of this app and changes of thread control are told from
+    /// other apps', and tokens are checked to be this app's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<String>,
     /// The secrets that may have signed a webhook, newest first: several, so that one can be
     /// rotated and because Instagram events may be signed with a secret of their own.
     pub secrets: Vec<StoredSecret>,
@@ -69,7 +91,47 @@ pub struct MetaApp {
     pub created_at: Timestamp,
 }
 
-/// A tenant's connected number.
+/// How a channel reaches Meta: which product, and the ids that belong to it beside its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "via", rename_all = "snake_case")]
+pub enum Connection {
+    /// `WhatsApp` Cloud API.
+    CloudApi {
+        /// The `WhatsApp` business account (WABA) that the number belongs to. Needed for what Meta
+        /// says about the whole account and for its templates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account_id: Option<String>,
+        /// The number as people dial it, digits only: what Meta calls it by in quality reports.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<String>,
+    },
+    /// A Page's Messenger.
+    Page,
+    /// An Instagram account through the Page that it is linked to (Facebook Login).
+    InstagramPage {
+        /// The Page, which sends for it.
+        page_id: String,
+    },
+    /// An Instagram account by itself (Instagram Login).
+    InstagramLogin {
+        /// The app-scoped id that sign-in gave, where it is another than the account's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
+    },
+}
+
+impl Connection {
+    /// The product.
+    pub const fn kind(&self) -> ChannelKind {
+        match self {
+            Self::CloudApi { .. } => ChannelKind::Whatsapp,
+            Self::Page => ChannelKind::Messenger,
+            Self::InstagramPage { .. } | Self::InstagramLogin { .. } => ChannelKind::Instagram,
+        }
+    }
+}
+
+/// A tenant's connected number, page or account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     /// Its identifier.
@@ -78,25 +140,148 @@ pub struct Channel {
     pub tenant: TenantId,
     /// The Meta app whose webhooks carry its events.
     pub meta_app: MetaAppId,
-    /// Which product it speaks.
-    pub kind: ChannelKind,
-    /// Meta's id of it (`WhatsApp`: `phone_number_id`); unique over all tenants.
+    /// How it reaches Meta.
+    pub connection: Connection,
+    /// Meta's id of it (`WhatsApp`: `phone_number_id`, Messenger: Page id, Instagram: account id);
+    /// unique over all tenants.
     pub external_id: String,
     /// What people call it, for instance the number as displayed.
     pub name: String,
-    /// The bearer token for its sends.
+    /// The bearer token for its calls.
     pub access_token: StoredSecret,
+    /// How it is.
+    pub health: ChannelHealth,
     /// When it was connected.
     pub created_at: Timestamp,
 }
 
+impl Channel {
+    /// The product that it speaks.
+    pub const fn kind(&self) -> ChannelKind {
+        self.connection.kind()
+    }
+
+    /// Where its webhooks say that they belong: its own address and, for a `WhatsApp` number, its
+    /// business account's.
+    pub fn addresses(&self) -> impl Iterator<Item = ChannelAddress> {
+        let own = ChannelAddress::channel(self.kind(), self.external_id.clone());
+        let account = match &self.connection {
+            Connection::CloudApi { account_id: Some(id), .. } => {
+                Some(ChannelAddress::account(ChannelKind::Whatsapp, id.clone()))
+            }
+            _ => None,
+        };
+        std::iter::once(own).chain(account)
+    }
+}
+
+/// How a channel is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelState {
+    /// It was entered and not tested yet.
+    Connecting,
+    /// It works.
+    Live,
+    /// It works, and something about it needs a look.
+    Degraded,
+    /// Meta has blocked it, or it is not set up: nothing is sent until a person mends that.
+    Blocked,
+    /// Its token is over or was revoked: nothing is sent until there is a new one.
+    Expired,
+}
+
+impl ChannelState {
+    /// Its name in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Degraded => "degraded",
+            Self::Blocked => "blocked",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether sends are tried.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Connecting | Self::Live | Self::Degraded)
+    }
+}
+
+/// How a channel is, since when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelHealth {
+    /// In one word.
+    pub state: ChannelState,
+    /// Why, and what to do, in words that can be shown; nothing while it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was last tested with Meta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_at: Option<Timestamp>,
+    /// When its token ends, as far as Meta says so; nothing for one that does not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<Timestamp>,
+    /// How many messages a second Meta lets it send, where Meta said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sends_per_s: Option<u32>,
+}
+
+impl ChannelHealth {
+    /// Entered and not tested.
+    pub const fn connecting(since: Timestamp) -> Self {
+        Self {
+            state: ChannelState::Connecting,
+            reason: None,
+            since,
+            tested_at: None,
+            token_expires_at: None,
+            sends_per_s: None,
+        }
+    }
+
+    /// In another state from `now` on, or in the same for another reason.
+    #[must_use]
+    pub fn turned(&self, state: ChannelState, reason: Option<String>, now: Timestamp) -> Self {
+        let since = if state == self.state { self.since } else { now };
+        Self { state, reason, since, ..self.clone() }
+    }
+}
+
+/// How much an address of a webhook covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressScope {
+    /// One number, page or account: one channel at most.
+    Channel,
+    /// A `WhatsApp` business account: all its numbers.
+    Account,
+}
+
 /// Where a webhook element says that it belongs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelAddress {
     /// The product.
     pub kind: ChannelKind,
-    /// Meta's id of the number or page; never empty.
+    /// How much it covers.
+    pub scope: AddressScope,
+    /// Meta's id of it; never empty.
     pub external_id: String,
+}
+
+impl ChannelAddress {
+    /// Of one number, page or account.
+    pub const fn channel(kind: ChannelKind, external_id: String) -> Self {
+        Self { kind, scope: AddressScope::Channel, external_id }
+    }
+
+    /// Of all numbers of a business account.
+    pub const fn account(kind: ChannelKind, external_id: String) -> Self {
+        Self { kind, scope: AddressScope::Account, external_id }
+    }
 }
 
 /// What the channel directory answers for a [`ChannelAddress`].
@@ -108,4 +293,80 @@ pub struct Route {
     pub channel: ChannelId,
     /// The app through which it was connected: only that app's signature speaks for it.
     pub meta_app: MetaAppId,
+}
+
+/// Something that Meta says about a number, a page or a whole business account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Notice {
+    /// The business account's standing changed (`account_update`).
+    Account {
+        /// Meta's word for it, for instance `DISABLED_UPDATE`.
+        event: String,
+    },
+    /// A number's quality or throughput changed (`phone_number_quality_update`).
+    Quality {
+        /// Meta's word for it: `FLAGGED`, `UNFLAGGED`, `THROUGHPUT_UPGRADE`, `ONBOARDING`.
+        event: String,
+        /// The number, digits only, where it is named.
+        number: Option<String>,
+        /// The tier that counts now, where it is named.
+        limit: Option<String>,
+    },
+    /// A template changed (`message_template_status_update`, `template_category_update`,
+    /// `message_template_quality_update`).
+    Template {
+        /// Its name.
+        name: String,
+        /// Its language, as a code.
+        language: String,
+        /// What changed: `status`, `category` or `quality`.
+        what: String,
+        /// The new value in Meta's words, for instance `PAUSED`.
+        value: String,
+        /// Why, in Meta's word, where it gives one.
+        reason: Option<String>,
+    },
+    /// Meta enforces its policy on a page (`policy_enforcement`).
+    Policy {
+        /// `warning`, `block` or `unblock`.
+        action: String,
+        /// Why, in Meta's words.
+        reason: Option<String>,
+    },
+    /// How far the import of old conversations is (`history`).
+    History {
+        /// Percent, where it is named.
+        progress: Option<u8>,
+        /// Why there is none, in words that can be shown.
+        problem: Option<String>,
+    },
+}
+
+/// A message template of a `WhatsApp` business account, as Meta last told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its language, as a code.
+    pub language: String,
+    /// `MARKETING`, `UTILITY` or `AUTHENTICATION`.
+    pub category: String,
+    /// `APPROVED` when it may be sent.
+    pub status: String,
+    /// Its text, with its places for parameters.
+    pub body: String,
+}
+
+impl MessageTemplate {
+    /// Whether it may be sent.
+    pub fn is_approved(&self) -> bool {
+        self.status == "APPROVED"
+    }
+
+    /// Whether it is advertising, which a contact may refuse.
+    pub fn is_marketing(&self) -> bool {
+        self.category == "MARKETING"
+    }
 }

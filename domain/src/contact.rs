@@ -5,30 +5,56 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ChannelId, ContactId, ConversationId};
 use crate::{Pii, Timestamp};
 
-/// What a webhook knows an end user by. At least one of the two is there, and neither is empty.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a webhook knows an end user by. At least one of them is there, and none is empty.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ContactIdentity {
     /// The `WhatsApp` id, mostly a phone number without `+`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wa_id: Option<Pii<String>>,
-    /// The business-scoped user id (`user_id`); the only one there is for people with a username.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `WhatsApp`'s business-scoped user id (`user_id`); the only one there is for people with a
+    /// username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Pii<String>>,
+    /// Messenger's page-scoped id or Instagram's account-scoped id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoped_id: Option<Pii<String>>,
 }
 
 impl ContactIdentity {
-    /// An identity from what was said; `None` when nothing was, or only empty texts.
+    /// A `WhatsApp` identity from what was said; `None` when nothing was, or only empty texts.
     pub fn new(wa_id: Option<String>, user_id: Option<String>) -> Option<Self> {
-        let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty()).map(Pii::new);
-        let identity = Self { wa_id: said(wa_id), user_id: said(user_id) };
-        (identity.wa_id.is_some() || identity.user_id.is_some()).then_some(identity)
+        Self { wa_id: said(wa_id), user_id: said(user_id), scoped_id: None }.if_any()
+    }
+
+    /// A Messenger or Instagram identity; `None` for an empty text.
+    pub fn scoped(id: Option<String>) -> Option<Self> {
+        Self { scoped_id: said(id), ..Self::default() }.if_any()
+    }
+
+    fn if_any(self) -> Option<Self> {
+        let any = self.parts().next().is_some();
+        any.then_some(self)
     }
 
     /// Its parts with the names under which they are told apart.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Pii<String>)> {
-        let wa_id = self.wa_id.as_ref().map(|id| ("wa_id", id));
-        wa_id.into_iter().chain(self.user_id.as_ref().map(|id| ("user_id", id)))
+        let parts =
+            [("wa_id", &self.wa_id), ("user_id", &self.user_id), ("scoped_id", &self.scoped_id)];
+        parts.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)))
     }
+
+    /// The part of this name, to be changed.
+    pub fn part_mut(&mut self, name: &str) -> &mut Option<Pii<String>> {
+        match name {
+            "wa_id" => &mut self.wa_id,
+            "user_id" => &mut self.user_id,
+            _ => &mut self.scoped_id,
+        }
+    }
+}
+
+fn said(text: Option<String>) -> Option<Pii<String>> {
+    text.filter(|text| !text.trim().is_empty()).map(Pii::new)
 }
 
 /// An end user of one tenant.
@@ -44,6 +70,9 @@ pub struct Contact {
     pub identity: ContactIdentity,
     /// The name that they gave themselves on the channel.
     pub profile_name: Option<Pii<String>>,
+    /// Those who proved to be the same person; their conversations stay, and new messages come here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<ContactId>,
     /// When they first wrote.
     pub created_at: Timestamp,
 }

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{ChannelId, ContactId, ConversationId, MessageId, TurnId};
 use crate::message::Content;
+use crate::outbox::Draft;
 use crate::turn::TurnEnd;
+use crate::window::{Opening, Window, WindowPolicy};
 
 /// How many unanswered messages a turn may cover; older ones stay in the history.
 pub const WAITING_MAX: usize = 256;
@@ -35,6 +37,11 @@ pub enum Control {
         /// Since when.
         since: Timestamp,
     },
+    /// Another app, by Meta's routing: until it gives the conversation back, only it may write.
+    OtherApp {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// What the tenant's settings and the channel's rules say about answering.
@@ -46,13 +53,13 @@ pub struct TurnPolicy {
     pub quiet_ms: u64,
     /// The longest that an answer is held back while more comes in, milliseconds.
     pub cap_ms: u64,
-    /// How long after the contact's last message an answer may leave, milliseconds.
-    pub window_ms: u64,
+    /// How long after what the contact does an answer may leave.
+    pub window: WindowPolicy,
 }
 
 impl Default for TurnPolicy {
     fn default() -> Self {
-        Self { enabled: false, quiet_ms: 0, cap_ms: 0, window_ms: 24 * 60 * 60 * 1_000 }
+        Self { enabled: false, quiet_ms: 0, cap_ms: 0, window: WindowPolicy::default() }
     }
 }
 
@@ -90,6 +97,48 @@ pub enum Input {
         message: MessageId,
         /// When it was written, as the channel says.
         sent_at: Timestamp,
+        /// Whether it is to be answered: what is old, cannot be seen or was written to another app
+        /// is not.
+        answer: bool,
+        /// What it lets the business do.
+        opens: Opening,
+    },
+    /// The contact did something that is no message.
+    ContactActed {
+        /// When.
+        at: Timestamp,
+        /// What it lets the business do.
+        opens: Opening,
+    },
+    /// The contact changed a message.
+    MessageEdited {
+        /// The message.
+        message: MessageId,
+    },
+    /// The contact took a message back.
+    MessageRemoved {
+        /// The message.
+        message: MessageId,
+    },
+    /// The business wrote elsewhere: a person is in the conversation.
+    BusinessWrote {
+        /// Where, as a name for who has control.
+        through: String,
+    },
+    /// Another app has the conversation now.
+    ThreadLost,
+    /// This app has the conversation again.
+    ThreadRegained,
+    /// The contact refuses advertising until a moment (the end of time, if they said so themselves),
+    /// or allows it again.
+    MarketingRefused {
+        /// Until when; nothing when it is allowed.
+        until: Option<Timestamp>,
+    },
+    /// The contact cannot be reached; whatever they do next changes that.
+    Unreachable {
+        /// Why.
+        problem: DeliveryProblem,
     },
     /// The channel, or our own dispatch, reports how far a message of ours got.
     DeliveryReported {
@@ -121,7 +170,12 @@ pub enum Input {
     /// A person answers; what waited is thereby answered.
     OperatorWrote {
         /// What they wrote.
-        content: Content,
+        draft: Draft,
+    },
+    /// A person sends what is no answer: a reaction.
+    OperatorSigned {
+        /// What they send.
+        draft: Draft,
     },
     /// A person has these messages answered again, after a turn that failed.
     AnswerAgain {
@@ -166,7 +220,7 @@ pub enum Effect {
     /// Commit this to the outbox.
     Send {
         /// What is said.
-        content: Content,
+        draft: Draft,
         /// The turn and epoch whose words these are; nothing for a person's.
         turn: Option<(TurnId, Epoch)>,
     },
@@ -201,11 +255,23 @@ pub struct Conversation {
     epoch: Epoch,
     floor: Epoch,
     last_inbound_at: Option<Timestamp>,
+    #[serde(default)]
+    acted_at: Option<Timestamp>,
+    #[serde(default)]
+    ad_at: Option<Timestamp>,
+    #[serde(default)]
+    marketing_refused_until: Option<Timestamp>,
+    #[serde(default)]
+    unreachable: Option<DeliveryProblem>,
+    #[serde(default)]
+    pending_media: BTreeSet<MessageId>,
     waiting: BTreeSet<Waiting>,
     window_opened_at: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
     turn: Option<RunningTurn>,
     answered: BTreeSet<MessageId>,
+    #[serde(default)]
+    last_covers: Vec<MessageId>,
     #[serde(skip)]
     policy: TurnPolicy,
 }
@@ -222,11 +288,17 @@ impl Conversation {
             epoch: Epoch::default(),
             floor: Epoch::default(),
             last_inbound_at: None,
+            acted_at: None,
+            ad_at: None,
+            marketing_refused_until: None,
+            unreachable: None,
+            pending_media: BTreeSet::new(),
             waiting: BTreeSet::new(),
             window_opened_at: None,
             quiet_until: None,
             turn: None,
             answered: BTreeSet::new(),
+            last_covers: Vec::new(),
             policy: TurnPolicy::default(),
         }
     }
@@ -262,14 +334,48 @@ impl Conversation {
         self.policy = policy;
     }
 
-    /// Until when the channel lets an answer leave; the beginning of time before the first message.
-    pub fn window_until(&self) -> Timestamp {
-        self.last_inbound_at.map_or(Timestamp::EPOCH, |last| last.plus_millis(self.policy.window_ms))
+    /// Until when the channel lets an answer leave; the beginning of time before the contact did
+    /// anything.
+    pub fn window(&self) -> Window {
+        let after = |at: Option<Timestamp>, ms| at.map_or(Timestamp::EPOCH, |at| at.plus_millis(ms));
+        let WindowPolicy { free_ms, ad_ms, human_ms, .. } = self.policy.window;
+        let free_until = after(self.acted_at, free_ms).max(after(self.ad_at, ad_ms));
+        Window { free_until, human_until: free_until.max(after(self.acted_at, human_ms)) }
+    }
+
+    /// How long one private answer to a public comment may take, milliseconds.
+    pub const fn comment_ms(&self) -> u64 {
+        self.policy.window.comment_ms
+    }
+
+    /// Until when the contact refuses advertising, if they do.
+    pub const fn marketing_refused_until(&self) -> Option<Timestamp> {
+        self.marketing_refused_until
+    }
+
+    /// Why the contact cannot be reached, if so.
+    pub const fn unreachable(&self) -> Option<&DeliveryProblem> {
+        self.unreachable.as_ref()
+    }
+
+    /// Messages whose files are still at Meta. The conversation only remembers them: what it decides
+    /// does not depend on them.
+    pub const fn pending_media(&self) -> &BTreeSet<MessageId> {
+        &self.pending_media
+    }
+
+    /// Remembers that a message has files to be fetched, or that it has none any more.
+    pub fn set_pending_media(&mut self, message: MessageId, pending: bool) {
+        if pending {
+            self.pending_media.insert(message);
+        } else {
+            self.pending_media.remove(&message);
+        }
     }
 
     /// Whether something is to be done without any further input: it must be loaded after a restart.
     pub fn is_busy(&self) -> bool {
-        self.turn.is_some() || self.quiet_until.is_some()
+        self.turn.is_some() || self.quiet_until.is_some() || !self.pending_media.is_empty()
     }
 
     /// Decides. The same inputs give the same state in any order and however often they are
@@ -281,7 +387,48 @@ impl Conversation {
                 self.policy = policy;
                 self.collect(now, &mut effects);
             }
-            Input::MessageReceived { message, sent_at } => self.receive(message, sent_at, now, &mut effects),
+            Input::MessageReceived { message, sent_at, answer, opens } => {
+                self.last_inbound_at = self.last_inbound_at.max(Some(sent_at));
+                self.act(sent_at, opens);
+                if answer {
+                    self.regain(now, &mut effects);
+                    self.receive(message, sent_at, now, &mut effects);
+                }
+            }
+            Input::ContactActed { at, opens } => self.act(at, opens),
+            Input::MessageEdited { message } => {
+                if self.is_being_answered(message) {
+                    self.cancel(TurnEnd::Superseded, &mut effects);
+                    self.hold_back(now);
+                    self.collect(now, &mut effects);
+                }
+            }
+            Input::MessageRemoved { message } => self.forget_message(message, now, &mut effects),
+            Input::BusinessWrote { through } => {
+                self.silence(&mut effects);
+                if matches!(self.control, Control::Assistant) {
+                    let control = Control::Operator { name: through, since: now };
+                    self.change_control(control, &mut effects);
+                }
+                self.floor = self.epoch;
+            }
+            Input::ThreadLost => {
+                if matches!(self.control, Control::Assistant) {
+                    self.cancel(TurnEnd::TakenOver, &mut effects);
+                    self.quiet_until = None;
+                    self.change_control(Control::OtherApp { since: now }, &mut effects);
+                    self.floor = self.epoch;
+                }
+            }
+            Input::ThreadRegained => {
+                self.regain(now, &mut effects);
+                self.collect(now, &mut effects);
+            }
+            Input::MarketingRefused { until } => {
+                let longer = until.is_none() || until > self.marketing_refused_until;
+                self.marketing_refused_until = if longer { until } else { self.marketing_refused_until };
+            }
+            Input::Unreachable { problem } => self.unreachable = Some(problem),
             Input::DeliveryReported { message, mut known, reported } => {
                 if known.advance(&reported) {
                     effects.push(Effect::RecordDelivery { message, delivery: known });
@@ -306,13 +453,11 @@ impl Conversation {
                     self.collect(now, &mut effects);
                 }
             }
-            Input::OperatorWrote { content } => {
-                self.cancel(TurnEnd::TakenOver, &mut effects);
-                let answered = std::mem::take(&mut self.waiting);
-                self.remember(answered.into_iter().map(|waiting| waiting.message));
-                self.stop_collecting();
-                effects.push(Effect::Send { content, turn: None });
+            Input::OperatorWrote { draft } => {
+                self.silence(&mut effects);
+                effects.push(Effect::Send { draft, turn: None });
             }
+            Input::OperatorSigned { draft } => effects.push(Effect::Send { draft, turn: None }),
             Input::AnswerAgain { messages } => {
                 for (message, sent_at) in messages {
                     self.answered.remove(&message);
@@ -329,13 +474,65 @@ impl Conversation {
         if covered || self.answered.contains(&message) || !self.waiting.insert(waiting) {
             return;
         }
-        self.last_inbound_at = self.last_inbound_at.max(Some(sent_at));
         self.cancel(TurnEnd::Superseded, effects);
         while self.waiting.len() > WAITING_MAX {
             self.waiting.pop_first();
         }
         self.hold_back(now);
         self.collect(now, effects);
+    }
+
+    /// The contact did something towards the business.
+    fn act(&mut self, at: Timestamp, opens: Opening) {
+        if opens > Opening::Nothing {
+            self.acted_at = self.acted_at.max(Some(at));
+            self.unreachable = None;
+        }
+        if opens == Opening::Ad {
+            self.ad_at = self.ad_at.max(Some(at));
+        }
+    }
+
+    /// What is written to this app shows that the conversation is its again.
+    fn regain(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if matches!(self.control, Control::OtherApp { .. }) {
+            self.change_control(Control::Assistant, effects);
+            self.hold_back(now);
+        }
+    }
+
+    /// A person wrote: what runs ends, and what waited is answered.
+    fn silence(&mut self, effects: &mut Vec<Effect>) {
+        self.cancel(TurnEnd::TakenOver, effects);
+        let answered = std::mem::take(&mut self.waiting);
+        self.remember(answered.into_iter().map(|waiting| waiting.message));
+        self.stop_collecting();
+    }
+
+    fn is_being_answered(&self, message: MessageId) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.covers.contains(&message))
+    }
+
+    /// A message was taken back: it waits no more, and nothing that was thought of with it leaves.
+    fn forget_message(&mut self, message: MessageId, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.pending_media.remove(&message);
+        let running = self.turn.is_some();
+        if running {
+            self.cancel(TurnEnd::Superseded, effects);
+        }
+        self.waiting.retain(|waiting| waiting.message != message);
+        self.remember([message]);
+        if self.waiting.is_empty() {
+            self.stop_collecting();
+        } else if running {
+            self.hold_back(now);
+            self.collect(now, effects);
+        }
+        // What answers it alone and has not left yet need not leave.
+        if self.last_covers.iter().eq([&message]) {
+            self.epoch.0 += 1;
+            self.floor = self.epoch;
+        }
     }
 
     /// Opens the collecting window, or prolongs it up to its cap.
@@ -368,7 +565,7 @@ impl Conversation {
         let window_opened_at = self.window_opened_at.unwrap_or(now);
         self.stop_collecting();
         let waiting = std::mem::take(&mut self.waiting);
-        if now > self.window_until() {
+        if now > self.window().free_until {
             self.remember(waiting.into_iter().map(|waiting| waiting.message));
             return;
         }
@@ -403,14 +600,15 @@ impl Conversation {
     fn finish(&mut self, id: TurnId, outcome: TurnOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(turn) = self.turn.take_if(|turn| turn.id == id) else { return };
         self.remember(turn.covers.iter().copied());
+        self.last_covers.clone_from(&turn.covers);
         let (content, end) = match outcome {
-            _ if now > self.window_until() => (None, TurnEnd::WindowClosed),
+            _ if now > self.window().free_until => (None, TurnEnd::WindowClosed),
             TurnOutcome::Reply(content) => (Some(content), TurnEnd::Answered),
             TurnOutcome::Empty => (None, TurnEnd::Empty),
             TurnOutcome::Failed { fallback } => (fallback, TurnEnd::Failed),
         };
         if let Some(content) = content {
-            effects.push(Effect::Send { content, turn: Some((id, turn.epoch)) });
+            effects.push(Effect::Send { draft: content.into(), turn: Some((id, turn.epoch)) });
         }
         effects.push(Effect::EndTurn { turn: id, end });
     }

@@ -30,7 +30,11 @@ fn message(n: u8) -> MessageId {
 }
 
 fn received(n: u8) -> Input {
-    Input::MessageReceived { message: message(n), sent_at: START.plus_millis(u64::from(n) * 1_000) }
+    arrived(message(n), START.plus_millis(u64::from(n) * 1_000))
+}
+
+fn arrived(message: MessageId, sent_at: Timestamp) -> Input {
+    Input::MessageReceived { message, sent_at, answer: true, opens: Opening::Ordinary }
 }
 
 fn started(effects: &[Effect]) -> Option<&RunningTurn> {
@@ -101,8 +105,8 @@ fn what_a_person_answered_is_not_answered_again_after_handback() {
     let mut conversation = conversation(policy(0, 0));
     conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
     conversation.apply(received(1), START);
-    let effects = conversation.apply(Input::OperatorWrote { content: Content::text("mine") }, START);
-    assert!(effects == [Effect::Send { content: Content::text("mine"), turn: None }]);
+    let effects = conversation.apply(Input::OperatorWrote { draft: Content::text("mine").into() }, START);
+    assert!(effects == [Effect::Send { draft: Content::text("mine").into(), turn: None }]);
     assert!(started(&conversation.apply(Input::HandedBack, START)).is_none());
     assert!(started(&conversation.apply(received(1), START)).is_none());
 }
@@ -147,9 +151,120 @@ fn unanswered_messages_are_bounded() {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
         let message = MessageId::from_bytes(bytes);
-        conversation.apply(Input::MessageReceived { message, sent_at: START }, START);
+        conversation.apply(arrived(message, START), START);
     }
     assert_eq!(conversation.waiting.len(), WAITING_MAX);
+}
+
+#[test]
+fn what_was_taken_back_is_not_answered_whether_it_waits_runs_or_has_not_left() {
+    let mut waiting = conversation(policy(1_000, 5_000));
+    waiting.apply(received(1), START);
+    waiting.apply(Input::MessageRemoved { message: message(1) }, START);
+    assert!(started(&waiting.apply(Input::TimePassed, START.plus_millis(9_000))).is_none());
+    assert!(!waiting.is_busy());
+    assert!(waiting.apply(received(1), START).is_empty(), "it came again");
+
+    let mut running = conversation(policy(0, 0));
+    let turn = started(&running.apply(received(1), START)).unwrap().clone();
+    running.apply(received(2), START);
+    let effects = running.apply(Input::MessageRemoved { message: message(1) }, START);
+    assert_eq!(started(&effects).unwrap().covers, [message(2)]);
+    assert!(running.apply(reply(turn.id), START).is_empty());
+
+    let mut committed = conversation(policy(0, 0));
+    let turn = started(&committed.apply(received(1), START)).unwrap().clone();
+    assert_eq!(sends(&committed.apply(reply(turn.id), START)), 1);
+    committed.apply(Input::MessageRemoved { message: message(1) }, START);
+    assert!(committed.floor() > turn.epoch, "its answer has not left yet and stays here");
+}
+
+#[test]
+fn a_changed_message_is_answered_anew_while_its_answer_is_being_written() {
+    let mut conversation = conversation(policy(0, 0));
+    let first = started(&conversation.apply(received(1), START)).unwrap().clone();
+    let effects = conversation.apply(Input::MessageEdited { message: message(1) }, START);
+    assert!(effects[0] == Effect::CancelTurn { turn: first.id, end: TurnEnd::Superseded });
+    let second = started(&effects).unwrap().clone();
+    conversation.apply(reply(second.id), START);
+    assert!(conversation.apply(Input::MessageEdited { message: message(1) }, START).is_empty());
+}
+
+#[test]
+fn what_the_business_writes_elsewhere_takes_over() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
+    conversation.apply(Input::BusinessWrote { through: "the owner's phone".into() }, START);
+    assert!(matches!(conversation.control(), Control::Operator { .. }));
+    assert!(conversation.apply(reply(turn.id), START).is_empty());
+    assert!(started(&conversation.apply(Input::HandedBack, START)).is_none(), "it is answered");
+    assert!(started(&conversation.apply(received(2), START)).is_some());
+}
+
+#[test]
+fn while_another_app_has_the_thread_nothing_is_said_until_somebody_writes_to_us_again() {
+    let mut conversation = conversation(policy(0, 0));
+    conversation.apply(Input::ThreadLost, START);
+    let overheard =
+        Input::MessageReceived { message: message(1), sent_at: START, answer: false, opens: Opening::Ordinary };
+    assert!(conversation.apply(overheard, START).is_empty());
+    let effects = conversation.apply(received(2), START);
+    assert_eq!(started(&effects).unwrap().covers, [message(2)]);
+    assert_eq!(conversation.control(), &Control::Assistant);
+}
+
+#[test]
+fn an_operator_keeps_the_conversation_whatever_other_apps_do() {
+    let mut conversation = conversation(policy(0, 0));
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    for input in [Input::ThreadLost, Input::ThreadRegained, Input::BusinessWrote { through: "x".into() }] {
+        conversation.apply(input, START);
+        assert!(matches!(conversation.control(), Control::Operator { name, .. } if name == "Ada"));
+    }
+}
+
+#[test]
+fn windows_are_as_long_as_the_channel_the_act_and_the_writer_allow() {
+    use crate::channel::ChannelKind;
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    let page = TurnPolicy { window: WindowPolicy::of(ChannelKind::Messenger), ..policy(0, 0) };
+    let mut messenger = conversation(page);
+    assert_eq!(messenger.window().human_until, Timestamp::EPOCH);
+    messenger.apply(received(0), START);
+    assert_eq!(messenger.window().until(false), START.plus_millis(DAY_MS));
+    assert_eq!(messenger.window().until(true), START.plus_millis(7 * DAY_MS));
+    messenger.apply(Input::ContactActed { at: START, opens: Opening::Ad }, START);
+    assert_eq!(messenger.window().until(false), START.plus_millis(7 * DAY_MS));
+    let mut whatsapp = conversation(policy(0, 0));
+    whatsapp.apply(Input::ContactActed { at: START, opens: Opening::Ordinary }, START);
+    assert_eq!(whatsapp.window(), Window {
+        free_until: START.plus_millis(DAY_MS),
+        human_until: START.plus_millis(DAY_MS),
+    });
+    whatsapp.apply(Input::ContactActed { at: START.plus_millis(5), opens: Opening::Nothing }, START);
+    assert_eq!(whatsapp.window().free_until, START.plus_millis(DAY_MS), "what is old opens nothing");
+}
+
+#[test]
+fn a_refusal_of_advertising_is_never_shortened_but_taken_back() {
+    let mut conversation = conversation(policy(0, 0));
+    let refuse = |until| Input::MarketingRefused { until };
+    let (short, long) = (START.plus_millis(5), START.plus_millis(50));
+    conversation.apply(refuse(Some(long)), START);
+    conversation.apply(refuse(Some(short)), START);
+    assert_eq!(conversation.marketing_refused_until(), Some(long));
+    conversation.apply(refuse(None), START);
+    assert_eq!(conversation.marketing_refused_until(), None);
+}
+
+#[test]
+fn whoever_does_something_can_be_reached_again() {
+    let mut conversation = conversation(policy(0, 0));
+    let problem = DeliveryProblem { class: Default::default(), code: 131_026, title: "gone".into() };
+    conversation.apply(Input::Unreachable { problem }, START);
+    assert!(conversation.unreachable().is_some());
+    conversation.apply(received(1), START);
+    assert!(conversation.unreachable().is_none());
 }
 
 /// One step of an arbitrary history: the contact, the clock, the model and the desk.
@@ -162,6 +277,11 @@ enum Step {
     TakeOver,
     HandBack,
     Operator,
+    Elsewhere,
+    Lost,
+    Regained,
+    Removed(u8),
+    Edited(u8),
     Restart,
 }
 
@@ -174,6 +294,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::TakeOver),
         1 => Just(Step::HandBack),
         1 => Just(Step::Operator),
+        1 => Just(Step::Elsewhere),
+        1 => Just(Step::Lost),
+        1 => Just(Step::Regained),
+        1 => (0_u8..12).prop_map(Step::Removed),
+        1 => (0_u8..12).prop_map(Step::Edited),
         1 => Just(Step::Restart),
     ]
 }
@@ -221,7 +346,12 @@ proptest! {
                 },
                 Step::TakeOver => Input::TakenOver { operator: "Ada".into() },
                 Step::HandBack => Input::HandedBack,
-                Step::Operator => Input::OperatorWrote { content: Content::text("mine") },
+                Step::Operator => Input::OperatorWrote { draft: Content::text("mine").into() },
+                Step::Elsewhere => Input::BusinessWrote { through: "phone".into() },
+                Step::Lost => Input::ThreadLost,
+                Step::Regained => Input::ThreadRegained,
+                Step::Removed(n) => Input::MessageRemoved { message: message(n) },
+                Step::Edited(n) => Input::MessageEdited { message: message(n) },
                 Step::Restart => Input::Resumed,
             };
             let before = conversation.clone();
@@ -258,7 +388,7 @@ proptest! {
         let mut conversation = conversation(policy(0, 0));
         let mut known = Delivery::queued(START);
         for status in &reports {
-            let reported = Delivery { status: *status, at: START, problem: None };
+            let reported = Delivery::new(*status, START);
             let input = Input::DeliveryReported { message: message(1), known: known.clone(), reported };
             for effect in conversation.apply(input, START) {
                 let Effect::RecordDelivery { delivery, .. } = effect else { continue };

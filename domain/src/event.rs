@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::{ChannelHealth, Notice};
 use crate::conversation::{Control, Epoch};
-use crate::delivery::Delivery;
-use crate::id::{ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TurnId};
+use crate::delivery::{Delivery, DeliveryProblem};
+use crate::id::{ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, TurnId};
+use crate::inbound::Arrival;
 use crate::message::Message;
 use crate::outbox::WithdrawnReason;
 use crate::turn::{TurnEnd, Usage};
@@ -50,6 +52,46 @@ pub enum EventKind {
     #[serde(rename = "message.received")]
     MessageReceived {
         /// What they wrote.
+        message: Message,
+        /// On what occasion it came.
+        #[serde(default)]
+        arrival: Arrival,
+    },
+    /// The business wrote elsewhere: on its own phone, in Meta's inbox.
+    #[serde(rename = "message.echoed")]
+    MessageEchoed {
+        /// What it wrote.
+        message: Message,
+        /// On what occasion it came.
+        #[serde(default)]
+        arrival: Arrival,
+    },
+    /// Its writer changed a message.
+    #[serde(rename = "message.edited")]
+    MessageEdited {
+        /// The message as it is now.
+        message: Message,
+    },
+    /// Its writer took a message back; nothing of it is kept.
+    #[serde(rename = "message.removed")]
+    MessageRemoved {
+        /// Which.
+        message: MessageId,
+    },
+    /// Somebody put a sign on a message, or took it off.
+    #[serde(rename = "message.reacted")]
+    MessageReacted {
+        /// Which; nothing when it is not known here.
+        message: Option<MessageId>,
+        /// Whether the contact did it, or the business.
+        by_contact: bool,
+        /// The emoji or the reaction's name; nothing when it was taken off.
+        emoji: Option<Pii<String>>,
+    },
+    /// A file of a message was stored, or could not be had.
+    #[serde(rename = "media.settled")]
+    MediaSettled {
+        /// The message, with what became of its files.
         message: Message,
     },
     /// A message was committed to the outbox.
@@ -103,6 +145,43 @@ pub enum EventKind {
         end: TurnEnd,
         /// What it used.
         usage: Usage,
+    },
+    /// A contact did something that is no message: came through an ad, called, opted in.
+    #[serde(rename = "contact.acted")]
+    ContactActed {
+        /// What, in dotted words: `referral`, `call`, `optin`, `feedback`.
+        what: String,
+        /// The element as it came, where it says more.
+        raw: Option<Pii<String>>,
+    },
+    /// A contact allows or refuses advertising.
+    #[serde(rename = "contact.marketing_changed")]
+    ContactMarketingChanged {
+        /// Whether it is allowed.
+        allowed: bool,
+    },
+    /// A contact can or cannot be reached.
+    #[serde(rename = "contact.reachability_changed")]
+    ContactReachabilityChanged {
+        /// Why they cannot be reached; nothing when they can again.
+        problem: Option<DeliveryProblem>,
+    },
+    /// A contact has another number or id.
+    #[serde(rename = "contact.identity_changed")]
+    ContactIdentityChanged,
+    /// Two contacts proved to be one person; new messages of both come to this one's conversation.
+    #[serde(rename = "contact.merged")]
+    ContactMerged {
+        /// The other one.
+        merged: ContactId,
+        /// Its conversation, which stays as it is.
+        conversation: ConversationId,
+    },
+    /// Another app asks for the conversation.
+    #[serde(rename = "thread.requested")]
+    ThreadRequested {
+        /// Meta's id of the app, where it is named.
+        app_id: Option<String>,
     },
     /// Control changed hands.
     #[serde(rename = "control.changed")]
@@ -160,6 +239,36 @@ pub enum EventKind {
         /// It.
         channel: ChannelId,
     },
+    /// A channel is better or worse than it was, or was tested.
+    #[serde(rename = "channel.health_changed")]
+    ChannelHealthChanged {
+        /// It.
+        channel: ChannelId,
+        /// How it is now.
+        health: ChannelHealth,
+    },
+    /// A channel was taken off.
+    #[serde(rename = "channel.disconnected")]
+    ChannelDisconnected {
+        /// It.
+        channel: ChannelId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Meta said something about the number, the page or the business account.
+    #[serde(rename = "channel.noticed")]
+    ChannelNoticed {
+        /// The channel.
+        channel: ChannelId,
+        /// What.
+        notice: Notice,
+    },
+    /// Meta passed on a request to delete what is stored about somebody.
+    #[serde(rename = "deletion.requested")]
+    DeletionRequested {
+        /// The request.
+        deletion: DeletionId,
+    },
     /// The assistant's settings changed.
     #[serde(rename = "settings.changed")]
     SettingsChanged {
@@ -174,12 +283,23 @@ impl EventKind {
         match self {
             Self::ConversationOpened { .. } => "conversation.opened",
             Self::MessageReceived { .. } => "message.received",
+            Self::MessageEchoed { .. } => "message.echoed",
+            Self::MessageEdited { .. } => "message.edited",
+            Self::MessageRemoved { .. } => "message.removed",
+            Self::MessageReacted { .. } => "message.reacted",
+            Self::MediaSettled { .. } => "media.settled",
             Self::MessageQueued { .. } => "message.queued",
             Self::MessageStatusChanged { .. } => "message.status_changed",
             Self::MessageWithdrawn { .. } => "message.withdrawn",
             Self::MessagePostponed { .. } => "message.postponed",
             Self::TurnStarted { .. } => "turn.started",
             Self::TurnEnded { .. } => "turn.ended",
+            Self::ContactActed { .. } => "contact.acted",
+            Self::ContactMarketingChanged { .. } => "contact.marketing_changed",
+            Self::ContactReachabilityChanged { .. } => "contact.reachability_changed",
+            Self::ContactIdentityChanged => "contact.identity_changed",
+            Self::ContactMerged { .. } => "contact.merged",
+            Self::ThreadRequested { .. } => "thread.requested",
             Self::ControlChanged { .. } => "control.changed",
             Self::WebhookKept { .. } => "webhook.kept",
             Self::StatusParked { .. } => "status.parked",
@@ -188,7 +308,24 @@ impl EventKind {
             Self::DeadLetterAdded { .. } => "dead_letter.added",
             Self::DeadLetterReplayed { .. } => "dead_letter.replayed",
             Self::ChannelConnected { .. } => "channel.connected",
+            Self::ChannelHealthChanged { .. } => "channel.health_changed",
+            Self::ChannelDisconnected { .. } => "channel.disconnected",
+            Self::ChannelNoticed { .. } => "channel.noticed",
+            Self::DeletionRequested { .. } => "deletion.requested",
             Self::SettingsChanged { .. } => "settings.changed",
+        }
+    }
+
+    /// The message whose content it carries. The log keeps but its id: what a message says is stored
+    /// in one place, so that what is taken back is gone.
+    pub const fn message_mut(&mut self) -> Option<&mut Message> {
+        match self {
+            Self::MessageReceived { message, .. }
+            | Self::MessageEchoed { message, .. }
+            | Self::MessageEdited { message }
+            | Self::MediaSettled { message }
+            | Self::MessageQueued { message } => Some(message),
+            _ => None,
         }
     }
 }

@@ -107,8 +107,12 @@ ids! {
     TurnId = "trn";
     /// Work that was given up and may be replayed by a person.
     DeadLetterId = "ded";
+    /// A file in the content store.
+    MediaId = "med";
     /// An API key.
     ApiKeyId = "key";
+    /// A request to delete what is stored about somebody, as Meta passes it on.
+    DeletionId = "del";
 }
 
 impl MessageId {

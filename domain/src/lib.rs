@@ -7,6 +7,7 @@ pub mod assistant;
 pub mod channel;
 pub mod clock;
 pub mod contact;
+pub mod content;
 pub mod conversation;
 pub mod delivery;
 pub mod entropy;
@@ -19,6 +20,7 @@ pub mod outbox;
 pub mod pii;
 pub mod tenant;
 pub mod turn;
+pub mod window;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use entropy::{Entropy, SeededEntropy};

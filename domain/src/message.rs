@@ -1,29 +1,12 @@
-//! Messages and what is in them.
+//! Messages: who wrote what, to whom, and what became of it.
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::content::Content;
+use crate::content::{Context, Referral};
 use crate::delivery::Delivery;
 use crate::id::{ConversationId, MessageId, TurnId};
 use crate::{Pii, Timestamp};
-
-/// What a message says.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Content {
-    /// Plain text.
-    Text {
-        /// The text, as it was written.
-        body: Pii<String>,
-    },
-}
-
-impl Content {
-    /// Plain text.
-    pub fn text(body: impl Into<String>) -> Self {
-        Self::Text { body: Pii::new(body.into()) }
-    }
-}
 
 /// Who wrote a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +24,49 @@ pub enum Author {
         /// Who, as the audit trail names them.
         name: String,
     },
+    /// The business, elsewhere: on its own phone, in Meta's inbox, through another app.
+    Business {
+        /// Where.
+        through: Elsewhere,
+    },
+}
+
+/// Where the business writes besides this platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "where", rename_all = "snake_case")]
+pub enum Elsewhere {
+    /// The owner's phone.
+    Phone,
+    /// Meta's own inbox.
+    Inbox,
+    /// Another app.
+    App {
+        /// Meta's id of it, where it is named.
+        app_id: Option<String>,
+    },
+    /// Nobody says: Instagram's echoes name no app.
+    Unnamed,
+}
+
+impl Elsewhere {
+    /// As an operator's name, for the record of who has control.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Phone => "the owner's phone",
+            Self::Inbox => "Meta's inbox",
+            Self::App { .. } => "another app",
+            Self::Unnamed => "the business",
+        }
+    }
+}
+
+/// A sign put on a message.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Whether the end user put it there, or the business.
+    pub by_contact: bool,
+    /// The emoji, or the name of the reaction.
+    pub emoji: Pii<String>,
 }
 
 /// One message of a conversation.
@@ -54,21 +80,83 @@ pub struct Message {
     pub author: Author,
     /// What it says.
     pub content: Content,
+    /// What it refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Box<Context>>,
+    /// What brought its writer here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Box<Referral>>,
     /// When it was written: Meta's time for what came in, ours for what goes out.
     pub sent_at: Timestamp,
     /// When it was recorded here.
     pub recorded_at: Timestamp,
+    /// When it was last changed by its writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// When its writer took it back; its content is then [`Content::Removed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
+    /// The signs on it, one of each side at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
     /// Meta's id of it, once known. Personal: it may encode a phone number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<Pii<String>>,
     /// How far it got; only for what goes out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }
 
 impl Message {
+    /// A message that was written at `at` and recorded at once; the rest is filled in where it
+    /// differs.
+    pub const fn new(
+        id: MessageId,
+        conversation: ConversationId,
+        author: Author,
+        content: Content,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            conversation,
+            author,
+            content,
+            context: None,
+            referral: None,
+            sent_at: at,
+            recorded_at: at,
+            edited_at: None,
+            removed_at: None,
+            reactions: Vec::new(),
+            provider_id: None,
+            delivery: None,
+        }
+    }
+
     /// Whether the end user wrote it.
     pub fn is_inbound(&self) -> bool {
         self.author == Author::Contact
+    }
+
+    /// Puts a sign on it, or takes it off. Says whether that changed anything.
+    pub fn react(&mut self, by_contact: bool, emoji: Option<Pii<String>>) -> bool {
+        let before = self.reactions.clone();
+        self.reactions.retain(|reaction| reaction.by_contact != by_contact);
+        if self.removed_at.is_none() {
+            self.reactions.extend(emoji.map(|emoji| Reaction { by_contact, emoji }));
+        }
+        self.reactions != before
+    }
+
+    /// Takes its content away, for good. Says whether there was any.
+    pub fn remove(&mut self, at: Timestamp) -> bool {
+        let had = self.removed_at.is_none();
+        self.removed_at = self.removed_at.or(Some(at));
+        self.content = Content::Removed;
+        self.context = None;
+        self.referral = None;
+        self.reactions.clear();
+        had
     }
 }

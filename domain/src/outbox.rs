@@ -9,6 +9,37 @@ use crate::id::{ChannelId, ContactId, ConversationId, MessageId};
 use crate::message::Content;
 use crate::{Pii, Timestamp};
 
+/// What is to be said, and in answer to what.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What is said.
+    pub content: Content,
+    /// What it answers, if it points at something.
+    pub reply_to: Option<ReplyTo>,
+}
+
+impl From<Content> for Draft {
+    fn from(content: Content) -> Self {
+        Self { content, reply_to: None }
+    }
+}
+
+/// What a message points at.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum ReplyTo {
+    /// A message of the conversation.
+    Message {
+        /// Meta's id of it.
+        provider_id: Pii<String>,
+    },
+    /// A public comment, which gets one answer in private.
+    Comment {
+        /// Meta's id of it.
+        id: Pii<String>,
+    },
+}
+
 /// A message that waits to be handed to its channel. It is known by its message's id, which also
 /// travels with it as `biz_opaque_callback_data`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +56,14 @@ pub struct OutboxEntry {
     pub to: ContactIdentity,
     /// What is sent.
     pub content: Content,
+    /// What it points at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyTo>,
     /// For the assistant's words: the epoch in which they were committed. They leave only while
     /// that is not below the conversation's floor. A person's words have none.
     pub epoch: Option<Epoch>,
+    /// After this moment only what a person wrote may leave, marked as such.
+    pub free_until: Timestamp,
     /// After this moment it may not leave: the channel's answering window has closed.
     pub window_until: Timestamp,
     /// How many times it was handed over.
@@ -36,6 +72,13 @@ pub struct OutboxEntry {
     pub state: OutboxState,
     /// When it was committed.
     pub queued_at: Timestamp,
+}
+
+impl OutboxEntry {
+    /// Whether a person wrote it.
+    pub const fn by_person(&self) -> bool {
+        self.epoch.is_none()
+    }
 }
 
 /// Where an outbox entry stands.
@@ -74,6 +117,9 @@ pub enum SendOutcome {
     Postponed {
         /// When.
         not_before: Timestamp,
+        /// Whether that counts as a try: it does not while the whole channel is held.
+        #[serde(default)]
+        uncounted: bool,
         /// Why.
         problem: DeliveryProblem,
     },
