@@ -149,6 +149,10 @@ pub struct Channel {
     pub name: String,
     /// The bearer token for its calls.
     pub access_token: StoredSecret,
+    /// The app-scoped id of the person whose token it is, where Meta told: with it, their request to
+    /// delete or to take the app's rights back finds this channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_owner: Option<StoredSecret>,
     /// How it is.
     pub health: ChannelHealth,
     /// When it was connected.

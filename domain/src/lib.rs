@@ -9,6 +9,7 @@ pub mod clock;
 pub mod contact;
 pub mod content;
 pub mod conversation;
+pub mod deletion;
 pub mod delivery;
 pub mod entropy;
 pub mod event;

@@ -1,0 +1,37 @@
+//! Requests to delete what is stored about somebody, as Meta passes them on.
+//!
+//! Meta: "Data Deletion Request Callback": the person is named by an app-scoped id, which is that of
+//! somebody who signed in to the Meta app: mostly the one who connected a channel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::id::{DeletionId, MetaAppId};
+
+/// A request to delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Its identifier, and the code by which its progress is looked up.
+    pub id: DeletionId,
+    /// The app through which it came.
+    pub meta_app: MetaAppId,
+    /// When it came.
+    pub requested_at: Timestamp,
+    /// How far it is.
+    pub state: DeletionState,
+}
+
+/// How far a deletion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum DeletionState {
+    /// It is under way.
+    Begun,
+    /// What there was is deleted.
+    Done {
+        /// When.
+        at: Timestamp,
+        /// How many channels were connected with that person's sign-in; their tokens are gone.
+        channels: u32,
+    },
+}
