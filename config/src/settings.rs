@@ -19,6 +19,10 @@ pub struct Settings {
     pub vault: VaultSettings,
     /// Meta's Graph API.
     pub meta: MetaSettings,
+    /// How long channels let a business write.
+    pub windows: WindowSettings,
+    /// The files of messages.
+    pub media: MediaSettings,
     /// The model server.
     pub model: ModelSettings,
     /// What a tenant has before it sets anything.
@@ -114,8 +118,56 @@ pub struct MetaSettings {
     pub graph_base_url: Url,
     /// The Graph API and its version.
     pub graph_version: String,
+    /// The Graph API of accounts that are connected by Instagram Login.
+    pub instagram_base_url: Url,
+    /// The domains from which Meta hands media out; nothing is fetched from anywhere else.
+    pub media_domains: Vec<String>,
     /// How long a call may take, milliseconds.
     pub send_timeout_ms: u64,
+    /// How often a channel is tested with Meta, hours; 0 is never.
+    pub channel_test_hours: u64,
+    /// How long before its end a token is told of, and Instagram's is renewed, days.
+    pub token_notice_days: u64,
+}
+
+/// How long after what a contact does the channel lets a business write.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowSettings {
+    /// After a message or another act, hours.
+    pub free_hours: u64,
+    /// Messenger and Instagram: after an ad, hours.
+    pub page_ad_hours: u64,
+    /// Messenger and Instagram: for what a person wrote, hours.
+    pub page_human_hours: u64,
+    /// Messenger and Instagram: for one private answer to a comment, hours.
+    pub page_comment_hours: u64,
+}
+
+/// The files of messages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaSettings {
+    /// The folder in which they are kept, sealed, unless there is a bucket.
+    pub folder: PathBuf,
+    /// The bucket in which they are kept; empty for the folder.
+    pub s3_bucket: String,
+    /// Where the bucket is reached; empty for the cloud's own address.
+    pub s3_endpoint: String,
+    /// The bucket's region.
+    pub s3_region: String,
+    /// The key's id for the bucket.
+    pub s3_access_key_id: String,
+    /// The key for the bucket.
+    pub s3_secret_access_key: Secret,
+    /// The largest file that is taken, bytes.
+    pub file_bytes_max: u64,
+    /// How many files are fetched at once.
+    pub fetch_concurrency: usize,
+    /// How often a file is tried.
+    pub fetch_attempts_max: u32,
+    /// How long a try may take, milliseconds.
+    pub fetch_timeout_ms: u64,
 }
 
 /// The model server.
@@ -334,6 +386,10 @@ impl Settings {
             (self.limits.pair_burst > 0, "limits.pair_burst", "must be at least 1"),
             (self.dispatch.concurrency > 0, "dispatch.concurrency", "must be at least 1"),
             (self.dispatch.attempts_max > 0, "dispatch.attempts_max", "must be at least 1"),
+            (self.windows.free_hours > 0, "windows.free_hours", "must be at least 1"),
+            (self.media.file_bytes_max > 0, "media.file_bytes_max", "must be at least 1"),
+            (self.media.fetch_concurrency > 0, "media.fetch_concurrency", "must be at least 1"),
+            (self.media.fetch_attempts_max > 0, "media.fetch_attempts_max", "must be at least 1"),
             (self.model.attempts_max > 0, "model.attempts_max", "must be at least 1"),
             (self.model.turns_max > 0, "model.turns_max", "must be at least 1"),
             (self.model.turns_per_tenant_max > 0, "model.turns_per_tenant_max", "must be at least 1"),

@@ -1,8 +1,8 @@
 //! The only way out of the process: one client with a closed list of destinations.
 //!
 //! What the process may call is decided once, from the settings, and checked for every address:
-//! the origin of the Graph API, the origin of the model server, and the model hosts that tenants
-//! may name. Everything is https, except that a server on this machine may be spoken to in plain
+//! the origins of the Graph API, the hosts of Meta's media, the origin of the model server, and the
+//! model hosts that tenants may name. Everything is https, except that a server on this machine may be spoken to in plain
 //! http. Nothing is redirected, no cookie is kept, and no proxy is taken from the environment.
 
 mod origin;
@@ -26,6 +26,11 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct EgressSettings {
     /// The Graph API; only its origin counts here.
     pub graph: Url,
+    /// The Graph API of Instagram Login; only its origin counts here.
+    pub instagram: Url,
+    /// The domains from which Meta hands media out, themselves and all below them, over https and
+    /// port 443. The Graph APIs' own origins may hand media out too.
+    pub media_domains: Vec<String>,
     /// The model server; only its origin counts here.
     pub model: Url,
     /// Further hosts on which a model may be called, over https and port 443.
@@ -42,6 +47,10 @@ pub struct EgressSettings {
 pub enum Destination {
     /// Meta's Graph API.
     Graph,
+    /// Meta's Graph API for accounts connected by Instagram Login.
+    Instagram,
+    /// A file that Meta hands out, at an address that came in a webhook or an answer.
+    Media,
     /// A model server.
     Model,
 }
@@ -51,6 +60,8 @@ impl Destination {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Graph => "graph",
+            Self::Instagram => "instagram",
+            Self::Media => "media",
             Self::Model => "model",
         }
     }
@@ -67,7 +78,7 @@ pub enum EgressError {
         /// What is wrong and what would do.
         reason: BadOrigin,
     },
-    /// A configured model host is not one.
+    /// A configured host is not one.
     #[error("`{host}` is not a host name: write it without scheme, port and path, like `api.openai.com`")]
     BadHost {
         /// As configured.
@@ -104,6 +115,8 @@ pub struct Egress {
     /// For a server on this machine; there is none unless the settings name one.
     local: Option<reqwest::Client>,
     graph: Origin,
+    instagram: Origin,
+    media_domains: Vec<String>,
     models: Vec<Origin>,
 }
 
@@ -118,11 +131,19 @@ impl Egress {
             let listed = Origin::https(host).ok_or_else(|| EgressError::BadHost { host: host.clone() })?;
             models.push(listed);
         }
-        let plain = graph.is_plain() || models.iter().any(Origin::is_plain);
+        let instagram = base(Destination::Instagram, &settings.instagram)?;
+        let mut media_domains = Vec::new();
+        for domain in &settings.media_domains {
+            let listed = Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
+            media_domains.push(listed.host());
+        }
+        let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
             secure: client(settings, true)?,
             local: if plain { Some(client(settings, false)?) } else { None },
             graph,
+            instagram,
+            media_domains,
             models,
         })
     }
@@ -132,12 +153,26 @@ impl Egress {
         let origin = Origin::of(url).map_err(|reason| EgressError::BadAddress { destination, reason })?;
         let listed = match destination {
             Destination::Graph => origin == self.graph,
+            Destination::Instagram => origin == self.instagram,
+            Destination::Media => self.hands_media_out(&origin),
             Destination::Model => self.models.contains(&origin),
         };
         let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
         client
             .filter(|_| listed)
             .ok_or_else(|| EgressError::NotListed { destination, origin: origin.to_string() })
+    }
+}
+
+impl Egress {
+    fn hands_media_out(&self, origin: &Origin) -> bool {
+        let below = |domain: &String| {
+            let host = origin.host();
+            let prefix = host.strip_suffix(domain.as_str());
+            origin.is_secure_default()
+                && prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        };
+        *origin == self.graph || *origin == self.instagram || self.media_domains.iter().any(below)
     }
 }
 
@@ -170,6 +205,8 @@ mod tests {
     fn settings(graph: &str, model: &str) -> EgressSettings {
         EgressSettings {
             graph: url(graph),
+            instagram: url("https://graph.instagram.com"),
+            media_domains: vec!["fbcdn.net".to_owned()],
             model: url(model),
             model_hosts: vec!["models.example".to_owned(), "API.OpenAI.com".to_owned()],
             connect_timeout_ms: 1_000,
@@ -188,6 +225,10 @@ mod tests {
         let allowed = [
             (Destination::Graph, "https://graph.facebook.com/v24.0/1/messages"),
             (Destination::Graph, "https://graph.facebook.com:443/"),
+            (Destination::Instagram, "https://graph.instagram.com/v24.0/1/messages"),
+            (Destination::Media, "https://scontent.xx.fbcdn.net/i.jpg?oh=1"),
+            (Destination::Media, "https://fbcdn.net/i.jpg"),
+            (Destination::Media, "https://graph.facebook.com/i.jpg"),
             (Destination::Model, "https://llm.example:8443/v1/chat/completions"),
             (Destination::Model, "https://models.example/v1"),
             (Destination::Model, "https://api.openai.com/v1"),
@@ -199,6 +240,16 @@ mod tests {
             (Destination::Graph, "https://graph.facebook.com:8443/"),
             (Destination::Graph, "https://graph.facebook.com.evil.example/"),
             (Destination::Graph, "https://models.example/"),
+            (Destination::Graph, "https://graph.instagram.com/"),
+            (Destination::Instagram, "https://graph.facebook.com/"),
+            (Destination::Media, "https://evilfbcdn.net/i.jpg"),
+            (Destination::Media, "https://fbcdn.net.evil.example/i.jpg"),
+            (Destination::Media, "https://scontent.fbcdn.net:8443/i.jpg"),
+            (Destination::Media, "http://scontent.fbcdn.net/i.jpg"),
+            (Destination::Media, "https://a@scontent.fbcdn.net/i.jpg"),
+            (Destination::Media, "https://169.254.169.254/latest"),
+            (Destination::Media, "http://127.0.0.1:1/i.jpg"),
+            (Destination::Media, "https://models.example/i.jpg"),
             (Destination::Model, "https://graph.facebook.com/"),
             (Destination::Model, "https://models.example:8443/"),
             (Destination::Model, "https://llm.example/"),

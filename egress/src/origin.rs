@@ -51,6 +51,16 @@ impl Origin {
         Some(Self { plain: false, host, port: 443 })
     }
 
+    /// Its host.
+    pub(crate) fn host(&self) -> String {
+        self.host.to_string()
+    }
+
+    /// Whether it is https on its ordinary port.
+    pub(crate) const fn is_secure_default(&self) -> bool {
+        !self.plain && self.port == 443
+    }
+
     /// Whether it is spoken to without TLS, on this machine.
     pub(crate) const fn is_plain(&self) -> bool {
         self.plain
