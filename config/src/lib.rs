@@ -7,7 +7,8 @@ mod settings;
 pub use secret::Secret;
 pub use settings::{
     ActorSettings, AssistantDefaults, Backend, DispatchSettings, LimitSettings, LiveSettings, LogFormat,
-    LogSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings, UnknownPolicy,
+    LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings,
+    UnknownPolicy, WindowSettings,
     VaultSettings,
 };
 
