@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::delivery::{Delivery, DeliveryProblem};
-use crate::id::{ChannelId, ContactId, ConversationId, MessageId, TurnId};
+use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId};
 use crate::message::Content;
 use crate::outbox::Draft;
 use crate::turn::TurnEnd;
@@ -265,6 +265,8 @@ pub struct Conversation {
     unreachable: Option<DeliveryProblem>,
     #[serde(default)]
     pending_media: BTreeSet<MessageId>,
+    #[serde(default)]
+    condemned_media: BTreeSet<MediaId>,
     waiting: BTreeSet<Waiting>,
     window_opened_at: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
@@ -293,6 +295,7 @@ impl Conversation {
             marketing_refused_until: None,
             unreachable: None,
             pending_media: BTreeSet::new(),
+            condemned_media: BTreeSet::new(),
             waiting: BTreeSet::new(),
             window_opened_at: None,
             quiet_until: None,
@@ -373,9 +376,26 @@ impl Conversation {
         }
     }
 
+    /// Files of messages that were taken back, and that are still in the content store.
+    pub const fn condemned_media(&self) -> &BTreeSet<MediaId> {
+        &self.condemned_media
+    }
+
+    /// Remembers that a file is to be destroyed, or that it is.
+    pub fn set_condemned_media(&mut self, media: MediaId, condemned: bool) {
+        if condemned {
+            self.condemned_media.insert(media);
+        } else {
+            self.condemned_media.remove(&media);
+        }
+    }
+
     /// Whether something is to be done without any further input: it must be loaded after a restart.
     pub fn is_busy(&self) -> bool {
-        self.turn.is_some() || self.quiet_until.is_some() || !self.pending_media.is_empty()
+        self.turn.is_some()
+            || self.quiet_until.is_some()
+            || !self.pending_media.is_empty()
+            || !self.condemned_media.is_empty()
     }
 
     /// Decides. The same inputs give the same state in any order and however often they are

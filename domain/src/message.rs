@@ -105,6 +105,15 @@ pub struct Message {
     /// How far it got; only for what goes out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// How often it was sent again after the channel had accepted it and then reported that it did
+    /// not arrive.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resent: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+const fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 impl Message {
@@ -131,6 +140,7 @@ impl Message {
             reactions: Vec::new(),
             provider_id: None,
             delivery: None,
+            resent: 0,
         }
     }
 
