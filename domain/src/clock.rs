@@ -16,6 +16,8 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
+    /// The end of time.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// A moment from milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {

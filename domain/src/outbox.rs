@@ -62,6 +62,10 @@ pub struct OutboxEntry {
     /// For the assistant's words: the epoch in which they were committed. They leave only while
     /// that is not below the conversation's floor. A person's words have none.
     pub epoch: Option<Epoch>,
+    /// Whether a person wrote it, who is not the assistant sent again by one: some channels let that
+    /// leave for longer.
+    #[serde(default)]
+    pub by_person: bool,
     /// After this moment only what a person wrote may leave, marked as such.
     pub free_until: Timestamp,
     /// After this moment it may not leave: the channel's answering window has closed.
@@ -72,13 +76,6 @@ pub struct OutboxEntry {
     pub state: OutboxState,
     /// When it was committed.
     pub queued_at: Timestamp,
-}
-
-impl OutboxEntry {
-    /// Whether a person wrote it.
-    pub const fn by_person(&self) -> bool {
-        self.epoch.is_none()
-    }
 }
 
 /// Where an outbox entry stands.
