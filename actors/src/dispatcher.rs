@@ -15,8 +15,9 @@ use iassistance_channels::SendError;
 use iassistance_channels::errors::ThrottleScope;
 use iassistance_config::{DispatchSettings, UnknownPolicy};
 use iassistance_domain::Timestamp;
-use iassistance_domain::delivery::DeliveryProblem;
-use iassistance_domain::id::{ChannelId, ContactId, MessageId};
+use iassistance_domain::channel::{Channel, Connection};
+use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
+use iassistance_domain::id::{ChannelId, ContactId, MessageId, MetaAppId, TenantId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{SendReport, StorageError, TenantStore};
@@ -24,23 +25,112 @@ use iassistance_storage::{SendReport, StorageError, TenantStore};
 use crate::conversation::ConversationKey;
 use crate::engine::{EngineParts, EngineSettings, Shared};
 use crate::kernel::{Limited, Limiter, Rate, RateError};
+use crate::shelf::Shelf;
 use crate::stage::Stage;
+use crate::watch;
 
 /// How many keys a limiter remembers; a key that is not remembered has a full burst.
 const LIMITER_KEYS_MAX: usize = 100_000;
 /// How long a lane waits before it tries the store again, milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
+/// How long a lane waits before it looks again whether its channel sends, milliseconds. It is also
+/// rung when the channel is mended.
+const HELD_MS: u64 = 60_000;
+/// What share of a number's rate is kept for people, percent: their words do not queue behind the
+/// assistant's.
+const KEPT_FOR_PEOPLE_PERCENT: u32 = 10;
+/// What Meta raises a number's rate to (Meta: Cloud API, "Throughput").
+const RAISED_SENDS_PER_S: u32 = 1_000;
+/// What a number sends that is also used on a phone (Meta: Cloud API, "Coexistence").
+const SHARED_SENDS_PER_S: u32 = 20;
 
 /// All lanes.
 pub(crate) struct Dispatcher {
     settings: DispatchSettings,
     lanes: DashMap<ConversationKey, Arc<Lane>>,
     sends: Semaphore,
-    numbers: Limiter<ChannelId>,
+    sends_of_people: Semaphore,
+    numbers: Numbers,
     pairs: Limiter<(ChannelId, ContactId)>,
-    paused: DashMap<ChannelId, Timestamp>,
+    paused: DashMap<Paused, Timestamp>,
     started_at: Timestamp,
     stopping: CancellationToken,
+}
+
+/// What waits when Meta says that it was called too often, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Paused {
+    /// Everything of a Meta app.
+    App(MetaAppId),
+    /// Everything of a business account, by Meta's id of it.
+    Account(String),
+    /// Everything of a channel.
+    Channel(ChannelId),
+}
+
+impl Paused {
+    /// What a channel's sends wait for.
+    fn of(channel: &Channel) -> impl Iterator<Item = Self> {
+        [ThrottleScope::App, ThrottleScope::Account, ThrottleScope::Number]
+            .into_iter()
+            .map(|scope| Self::at(scope, channel))
+    }
+
+    fn at(scope: ThrottleScope, channel: &Channel) -> Self {
+        match (scope, &channel.connection) {
+            (ThrottleScope::App, _) => Self::App(channel.meta_app),
+            (ThrottleScope::Account, Connection::CloudApi { account_id: Some(id), .. }) => {
+                Self::Account(id.clone())
+            }
+            _ => Self::Channel(channel.id),
+        }
+    }
+}
+
+/// What each number, page or account may send: the configured rate, or the one that Meta gave it.
+struct Numbers {
+    ordinary: Tier,
+    raised: Tier,
+    shared: Tier,
+}
+
+/// A rate for all, of which a part is kept for people.
+struct Tier {
+    all: Limiter<ChannelId>,
+    assistants: Limiter<ChannelId>,
+}
+
+impl Tier {
+    fn new(per_second: u32, parts: &EngineParts) -> Result<Self, RateError> {
+        let kept = per_second * KEPT_FOR_PEOPLE_PERCENT / 100;
+        let limiter = |per: u32| {
+            let rate = Rate { per, period_ms: 1_000, burst: per };
+            Limiter::new(rate, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))
+        };
+        Ok(Self { all: limiter(per_second)?, assistants: limiter((per_second - kept).max(1))? })
+    }
+}
+
+impl Numbers {
+    fn new(per_second: u32, parts: &EngineParts) -> Result<Self, RateError> {
+        Ok(Self {
+            ordinary: Tier::new(per_second, parts)?,
+            raised: Tier::new(RAISED_SENDS_PER_S.max(per_second), parts)?,
+            shared: Tier::new(SHARED_SENDS_PER_S.min(per_second), parts)?,
+        })
+    }
+
+    fn check(&self, channel: &Channel, by_person: bool) -> Result<(), Limited> {
+        let tier = match channel.health.sends_per_s {
+            Some(rate) if rate >= RAISED_SENDS_PER_S => &self.raised,
+            Some(rate) if rate <= SHARED_SENDS_PER_S => &self.shared,
+            _ => &self.ordinary,
+        };
+        if !by_person {
+            tier.assistants.check(&channel.id)?;
+        }
+        tier.all.check(&channel.id)
+    }
 }
 
 #[derive(Default)]
@@ -61,14 +151,13 @@ enum Next {
 impl Dispatcher {
     pub(crate) fn new(settings: &EngineSettings, parts: &EngineParts) -> Result<Self, RateError> {
         let limits = &settings.limits;
-        let per_second = limits.number_sends_per_s;
-        let numbers = Rate { per: per_second, period_ms: 1_000, burst: per_second };
         let pairs = Rate { per: 1, period_ms: limits.pair_interval_ms, burst: limits.pair_burst };
         Ok(Self {
             settings: settings.dispatch.clone(),
             lanes: DashMap::new(),
             sends: Semaphore::new(settings.dispatch.concurrency),
-            numbers: Limiter::new(numbers, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
+            sends_of_people: Semaphore::new(settings.dispatch.concurrency),
+            numbers: Numbers::new(limits.number_sends_per_s, parts)?,
             pairs: Limiter::new(pairs, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
             paused: DashMap::new(),
             started_at: parts.clock.now(),
@@ -106,6 +195,16 @@ impl Dispatcher {
         };
         lane.rung.store(true, Ordering::Release);
         lane.bell.notify_one();
+    }
+
+    /// Says to every lane of a tenant that there is news: a channel of it was mended.
+    pub(crate) fn ring_tenant(&self, tenant: TenantId) {
+        for lane in &self.lanes {
+            if lane.key().tenant == tenant {
+                lane.rung.store(true, Ordering::Release);
+                lane.bell.notify_one();
+            }
+        }
     }
 
     /// Resolves when no message of this conversation is being sent.
@@ -186,17 +285,36 @@ impl Dispatcher {
                 return self.give_up_waiting(shared, key, &*store, &head, now).await;
             }
         }
-        if let Err(limited) = self.may_send(&head, now) {
-            return Ok(Next::WaitUntil(limited.until.max(now.plus_millis(1))));
+        let Some(channel) = store.channel(head.channel).await? else {
+            let problem = DeliveryProblem {
+                class: ProblemClass::Auth,
+                code: 0,
+                title: "the channel is not connected any more: connect it and replay".to_owned(),
+            };
+            return self
+                .settle(shared, key, &*store, head.message, SendOutcome::Refused { problem })
+                .await;
+        };
+        // What may not leave any more is withdrawn by `begin_dispatch`, whatever holds the channel.
+        if now <= head.window_until {
+            let held = if channel.health.state.sends() {
+                self.may_send(&channel, &head, now)
+            } else {
+                Err(Limited { until: now.plus_millis(HELD_MS).min(head.window_until.plus_millis(1)) })
+            };
+            if let Err(limited) = held {
+                return Ok(Next::WaitUntil(limited.until.max(now.plus_millis(1))));
+            }
         }
-        let Ok(_permit) = self.sends.acquire().await else { return Ok(Next::Done) };
+        let sends = if head.by_person { &self.sends_of_people } else { &self.sends };
+        let Ok(_permit) = sends.acquire().await else { return Ok(Next::Done) };
         let _in_hand = lane.in_hand.lock().await;
         if self.stopping.is_cancelled() {
             return Ok(Next::Done);
         }
         match store.begin_dispatch(key.conversation).await? {
             Dispatch::Go(entry) => {
-                let outcome = self.send(shared, &*store, &entry).await;
+                let outcome = self.send(shared, key.tenant, &channel, &entry).await;
                 self.settle(shared, key, &*store, entry.message, outcome).await
             }
             Dispatch::Withdraw(message, reason) => {
@@ -206,12 +324,14 @@ impl Dispatcher {
         }
     }
 
-    fn may_send(&self, entry: &OutboxEntry, now: Timestamp) -> Result<(), Limited> {
-        if let Some(until) = self.paused.get(&entry.channel).map(|until| *until) {
-            if until > now {
-                return Err(Limited { until });
+    fn may_send(&self, channel: &Channel, entry: &OutboxEntry, now: Timestamp) -> Result<(), Limited> {
+        for paused in Paused::of(channel) {
+            if let Some(until) = self.paused.get(&paused).map(|until| *until) {
+                if until > now {
+                    return Err(Limited { until });
+                }
+                self.paused.remove_if(&paused, |_, until| *until <= now);
             }
-            self.paused.remove_if(&entry.channel, |_, until| *until <= now);
         }
         let limited = |limit: &'static str| {
             move |limited| {
@@ -220,39 +340,50 @@ impl Dispatcher {
             }
         };
         self.pairs.check(&(entry.channel, entry.contact)).map_err(limited("pair"))?;
-        self.numbers.check(&entry.channel).map_err(limited("number"))
+        self.numbers.check(channel, entry.by_person).map_err(limited("number"))
     }
 
-    async fn send(&self, shared: &Shared, store: &dyn TenantStore, entry: &OutboxEntry) -> SendOutcome {
-        let channel = match store.channel(entry.channel).await {
-            Ok(Some(channel)) => channel,
-            Ok(None) => {
-                let title = "the channel is not connected any more: connect it and replay".to_owned();
-                return SendOutcome::Refused { problem: DeliveryProblem { code: 0, title } };
+    fn pause(&self, shared: &Shared, scope: ThrottleScope, channel: &Channel, wait_ms: u64) {
+        let until = shared.parts.clock.now().plus_millis(wait_ms);
+        let mut pause = self.paused.entry(Paused::at(scope, channel)).or_insert(until);
+        *pause = (*pause).max(until);
+    }
+
+    async fn send(
+        &self,
+        shared: &Arc<Shared>,
+        tenant: TenantId,
+        channel: &Channel,
+        entry: &OutboxEntry,
+    ) -> SendOutcome {
+        let shelf = Shelf { content: &shared.parts.content, store: &shared.parts.store, tenant };
+        let now = shared.parts.clock.now();
+        let send = shared.parts.sender.send(channel, entry, now, &shelf);
+        let sent = Stage::Dispatch.observe(send).await;
+        if let Some(usage) = sent.usage() {
+            for (scope, wait_ms) in usage.pauses() {
+                self.pause(shared, scope, channel, wait_ms);
             }
-            Err(error) => {
-                return self.postponed(
-                    shared,
-                    entry,
-                    None,
-                    DeliveryProblem { code: 0, title: error.to_string() },
-                );
-            }
-        };
-        let sent = Stage::Dispatch.observe(shared.parts.sender.send(&channel, entry)).await;
-        let (outcome, name) = match sent {
+        }
+        let (outcome, name) = match sent.result {
             Ok(sent) => (SendOutcome::Sent { provider_id: sent.provider_id }, "sent"),
             Err(SendError::Retryable { after_ms, problem }) => {
                 (self.postponed(shared, entry, after_ms, problem), "postponed")
             }
             Err(SendError::Throttled { scope, wait_ms, problem }) => {
-                let until = shared.parts.clock.now().plus_millis(wait_ms);
                 if scope != ThrottleScope::Pair {
-                    self.paused.insert(entry.channel, until);
+                    self.pause(shared, scope, channel, wait_ms);
                 }
                 (self.postponed(shared, entry, Some(wait_ms), problem), "throttled")
             }
-            Err(SendError::Permanent { problem, .. }) => (SendOutcome::Refused { problem }, "refused"),
+            // Not this message is at fault: it waits until the channel is mended.
+            Err(SendError::Permanent { problem })
+                if matches!(problem.class, ProblemClass::Auth | ProblemClass::AccountBlock) =>
+            {
+                watch::trouble_now(shared, tenant, channel.id, &problem).await;
+                (SendOutcome::Postponed { not_before: now, uncounted: true, problem }, "held")
+            }
+            Err(SendError::Permanent { problem }) => (SendOutcome::Refused { problem }, "refused"),
             Err(SendError::Unknown { .. }) => (SendOutcome::Unknown, "unknown"),
         };
         metrics::counter!("iassistance_sends_total", "outcome" => name).increment(1);
@@ -274,7 +405,7 @@ impl Dispatcher {
         let pause_ms = self.settings.retry_ms.saturating_mul(doubled).min(self.settings.retry_max_ms);
         let jittered_ms = pause_ms / 2 + shared.parts.entropy.up_to(pause_ms / 2);
         let not_before = shared.parts.clock.now().plus_millis(after_ms.unwrap_or(0).max(jittered_ms));
-        SendOutcome::Postponed { not_before, problem }
+        SendOutcome::Postponed { not_before, uncounted: false, problem }
     }
 
     /// The channel never told what became of a send.
@@ -294,7 +425,7 @@ impl Dispatcher {
             }
             UnknownPolicy::Hold => {
                 let title = "no answer came and the channel never reported: look whether it arrived, then replay or leave it";
-                let problem = DeliveryProblem { code: 0, title: title.to_owned() };
+                let problem = DeliveryProblem { class: ProblemClass::Request, code: 0, title: title.to_owned() };
                 self.settle(shared, key, store, head.message, SendOutcome::Refused { problem }).await
             }
         }

@@ -3,18 +3,23 @@
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
+use tokio::sync::Semaphore;
 
 use iassistance_assistant::generate::{Generator, ModelServer};
 use iassistance_assistant::slots::Slots;
 use iassistance_channels::Sender;
 use iassistance_config::{
-    ActorSettings, AssistantDefaults, DispatchSettings, LimitSettings, LiveSettings, ModelSettings, Settings,
+    ActorSettings, AssistantDefaults, DispatchSettings, LimitSettings, LiveSettings, MediaSettings,
+    MetaSettings, ModelSettings, Settings, WindowSettings,
 };
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::conversation::TurnPolicy;
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::window::WindowPolicy;
 use iassistance_domain::{Clock, Entropy};
+use iassistance_storage::content::ContentStore;
 use iassistance_storage::{StorageError, Store, TenantStore};
 
 use crate::conversation::{ConversationActor, ConversationKey, Rest};
@@ -42,6 +47,12 @@ pub struct EngineSettings {
     pub assistant: AssistantDefaults,
     /// The websocket.
     pub live: LiveSettings,
+    /// Meta's side: how often channels are tested.
+    pub meta: MetaSettings,
+    /// How long channels let a business write.
+    pub windows: WindowSettings,
+    /// The files of messages.
+    pub media: MediaSettings,
 }
 
 impl From<&Settings> for EngineSettings {
@@ -53,6 +64,9 @@ impl From<&Settings> for EngineSettings {
             model: settings.model.clone(),
             assistant: settings.assistant.clone(),
             live: settings.live.clone(),
+            meta: settings.meta.clone(),
+            windows: settings.windows.clone(),
+            media: settings.media.clone(),
         }
     }
 }
@@ -67,6 +81,8 @@ pub struct EngineParts {
     pub entropy: Arc<dyn Entropy>,
     /// What is kept.
     pub store: Arc<dyn Store>,
+    /// The files of messages.
+    pub content: ContentStore,
     /// The way out to the channels.
     pub sender: Arc<dyn Sender>,
     /// The model.
@@ -97,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) slots: Slots,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) hub: Hub,
+    /// How many files are fetched at once.
+    pub(crate) fetches: Semaphore,
     pub(crate) turn_limiter: Limiter<ConversationKey>,
     pub(crate) step_limiter: Limiter<TenantId>,
     tenants: Registry<TenantId, TenantActor>,
@@ -106,6 +124,7 @@ pub(crate) struct Shared {
     own: Weak<Shared>,
 }
 
+const HOUR_MS: u64 = 60 * 60 * 1_000;
 /// How many keys a limiter remembers; a key that is not remembered has a full burst.
 const LIMITER_KEYS_MAX: usize = 100_000;
 
@@ -169,6 +188,7 @@ impl Engine {
                 parts,
                 tasks,
                 slots,
+                fetches: Semaphore::new(settings.media.fetch_concurrency),
                 dispatcher,
                 hub,
                 turn_limiter,
@@ -357,12 +377,28 @@ impl Shared {
         Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
     }
 
-    pub(crate) fn policy(settings: &AssistantSettings) -> TurnPolicy {
+    pub(crate) fn policy(&self, settings: &AssistantSettings, kind: ChannelKind) -> TurnPolicy {
         TurnPolicy {
             enabled: settings.enabled,
             quiet_ms: settings.quiet_ms,
             cap_ms: settings.cap_ms,
-            ..TurnPolicy::default()
+            window: self.window_policy(kind),
+        }
+    }
+
+    fn window_policy(&self, kind: ChannelKind) -> WindowPolicy {
+        let windows = &self.settings.windows;
+        let free_ms = windows.free_hours * HOUR_MS;
+        match kind {
+            ChannelKind::Whatsapp => {
+                WindowPolicy { free_ms, ad_ms: free_ms, human_ms: free_ms, comment_ms: 0 }
+            }
+            ChannelKind::Messenger | ChannelKind::Instagram => WindowPolicy {
+                free_ms,
+                ad_ms: windows.page_ad_hours * HOUR_MS,
+                human_ms: windows.page_human_hours * HOUR_MS,
+                comment_ms: windows.page_comment_hours * HOUR_MS,
+            },
         }
     }
 

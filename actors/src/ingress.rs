@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use iassistance_channels::Parsed;
-use iassistance_domain::channel::ChannelAddress;
+use iassistance_domain::channel::{ChannelAddress, Notice, Route};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
-use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
 
@@ -31,13 +31,16 @@ impl Engine {
         let mut routed: BTreeMap<(TenantId, ChannelId), Vec<InboundEvent>> = BTreeMap::new();
         for Parsed { address, event } in elements {
             // A signature speaks for the app's own channels: another app's number is unknown here.
-            match self.routed(meta_app, address.as_ref()) {
-                Some(channel) => routed.entry(channel).or_default().push(event),
-                None => {
-                    ingested.unrouted += 1;
-                    self.store().keep_unrouted(address, event).await?;
-                }
+            let routes = self.routed(meta_app, address.as_ref());
+            let Some((last, others)) = routes.split_last() else {
+                ingested.unrouted += 1;
+                self.store().keep_unrouted(address, event).await?;
+                continue;
+            };
+            for route in others {
+                routed.entry((route.tenant, route.channel)).or_default().push(event.clone());
             }
+            routed.entry((last.tenant, last.channel)).or_default().push(event);
         }
         for ((tenant, channel), events) in routed {
             let store = self.store().tenant(TenantCtx::routed(tenant)).await?;
@@ -46,6 +49,10 @@ impl Engine {
             ingested.new += new;
             ingested.duplicates += accepted.new.len() - new;
             self.ring(tenant, &accepted.conversations);
+            for notice in events.iter().filter_map(notice) {
+                // Also when it was accepted before: it may not have been taken to heart then.
+                self.heed(tenant, channel, notice).await?;
+            }
         }
         for (outcome, count) in
             [("new", ingested.new), ("duplicate", ingested.duplicates), ("unrouted", ingested.unrouted)]
@@ -56,8 +63,17 @@ impl Engine {
         Ok(ingested)
     }
 
-    fn routed(&self, meta_app: MetaAppId, address: Option<&ChannelAddress>) -> Option<(TenantId, ChannelId)> {
-        let route = self.store().route(address?)?;
-        (route.meta_app == meta_app).then_some((route.tenant, route.channel))
+    /// The channels that an address means: several where it is a whole business account's.
+    fn routed(&self, meta_app: MetaAppId, address: Option<&ChannelAddress>) -> Vec<Route> {
+        let mut routes = address.map(|address| self.store().routes(address)).unwrap_or_default();
+        routes.retain(|route| route.meta_app == meta_app);
+        routes
+    }
+}
+
+fn notice(event: &InboundEvent) -> Option<&Notice> {
+    match &event.kind {
+        InboundKind::Noticed(notice) => Some(notice),
+        _ => None,
     }
 }

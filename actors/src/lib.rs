@@ -12,9 +12,12 @@ pub mod engine;
 pub mod hub;
 pub mod ingress;
 pub mod kernel;
+mod media;
 pub mod recovery;
+mod shelf;
 pub mod stage;
 pub mod tenant;
 pub mod turn;
+pub mod watch;
 
 pub use engine::{Engine, EngineParts, EngineSettings};

@@ -26,6 +26,7 @@ impl Engine {
                 }
                 let Some(shared) = weak.upgrade() else { return };
                 shared.sweep(dedup_days).await;
+                Engine { shared }.look_after_channels().await;
             }
         });
         Ok(tenants.len())

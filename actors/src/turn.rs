@@ -12,7 +12,8 @@ use iassistance_assistant::prompt::{Prompt, PromptInput};
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::conversation::{RunningTurn, TurnOutcome};
 use iassistance_domain::id::{ChannelId, ContactId, MessageId};
-use iassistance_domain::message::{Content, Message};
+use iassistance_domain::content::Content;
+use iassistance_domain::message::Message;
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
@@ -153,11 +154,13 @@ impl Turn {
     /// becomes of it changes nothing, so it is not waited for.
     fn show_reading(&self, shared: &Shared, covers: &[Message]) {
         let Some(provider_id) = covers.last().and_then(|message| message.provider_id.clone()) else { return };
-        let (store, sender, channel) =
-            (Arc::clone(&self.store), Arc::clone(&shared.parts.sender), self.channel);
+        let (store, sender) = (Arc::clone(&self.store), Arc::clone(&shared.parts.sender));
+        let (channel, contact) = (self.channel, self.contact);
         shared.tasks.spawn("turn.reading", async move {
             if let Ok(Some(channel)) = store.channel(channel).await
-                && let Err(error) = sender.mark_read(&channel, &provider_id, true).await
+                && channel.health.state.sends()
+                && let Ok(Some(contact)) = store.contact(contact).await
+                && let Err(error) = sender.mark_read(&channel, &contact.identity, &provider_id, true).await
             {
                 tracing::debug!(%error, "a message could not be marked as read");
             }

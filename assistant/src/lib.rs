@@ -14,3 +14,4 @@ pub mod scripted;
 pub mod slots;
 pub mod tokens;
 mod transport;
+pub mod words;

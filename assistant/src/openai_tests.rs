@@ -65,6 +65,8 @@ fn generator(server: &ModelServer) -> (OpenAi, ManualClock) {
     let clock = ManualClock::at(Timestamp::from_secs(1_000));
     let egress = Egress::new(&EgressSettings {
         graph: Url::parse("https://graph.facebook.com").unwrap(),
+        instagram: Url::parse("https://graph.facebook.com").unwrap(),
+        media_domains: Vec::new(),
         model: server.base_url.clone(),
         model_hosts: Vec::new(),
         connect_timeout_ms: 10_000,

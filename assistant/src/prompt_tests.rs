@@ -1,4 +1,5 @@
 use iassistance_domain::Timestamp;
+use iassistance_domain::content::Content;
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::id::{ConversationId, MessageId, TurnId};
 use proptest::prelude::*;
@@ -23,15 +24,10 @@ fn settings(prompt_tokens_max: u32) -> AssistantSettings {
 }
 
 fn message(author: Author, text: &str) -> Message {
+    let (id, conversation) = (MessageId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]));
     Message {
-        id: MessageId::from_bytes([1; 16]),
-        conversation: ConversationId::from_bytes([2; 16]),
-        author,
-        content: Content::text(text),
-        sent_at: Timestamp::EPOCH,
-        recorded_at: Timestamp::EPOCH,
         provider_id: Some("wamid.secret".to_owned().into()),
-        delivery: None,
+        ..Message::new(id, conversation, author, Content::text(text), Timestamp::EPOCH)
     }
 }
 

@@ -8,8 +8,7 @@ pub use secret::Secret;
 pub use settings::{
     ActorSettings, AssistantDefaults, Backend, DispatchSettings, LimitSettings, LiveSettings, LogFormat,
     LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings,
-    UnknownPolicy, WindowSettings,
-    VaultSettings,
+    UnknownPolicy, VaultSettings, WindowSettings,
 };
 
 use std::path::{Path, PathBuf};

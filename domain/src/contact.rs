@@ -38,8 +38,7 @@ impl ContactIdentity {
 
     /// Its parts with the names under which they are told apart.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Pii<String>)> {
-        let parts =
-            [("wa_id", &self.wa_id), ("user_id", &self.user_id), ("scoped_id", &self.scoped_id)];
+        let parts = [("wa_id", &self.wa_id), ("user_id", &self.user_id), ("scoped_id", &self.scoped_id)];
         parts.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)))
     }
 

@@ -659,8 +659,8 @@ pub struct Referral {
 impl Referral {
     /// Whether an ad brought them, which opens a longer window on Messenger and Instagram.
     pub fn is_ad(&self) -> bool {
-        self.source.as_deref().is_some_and(|source| {
-            source.eq_ignore_ascii_case("ad") || source.eq_ignore_ascii_case("ads")
-        })
+        self.source
+            .as_deref()
+            .is_some_and(|source| source.eq_ignore_ascii_case("ad") || source.eq_ignore_ascii_case("ads"))
     }
 }

@@ -205,8 +205,12 @@ fn what_the_business_writes_elsewhere_takes_over() {
 fn while_another_app_has_the_thread_nothing_is_said_until_somebody_writes_to_us_again() {
     let mut conversation = conversation(policy(0, 0));
     conversation.apply(Input::ThreadLost, START);
-    let overheard =
-        Input::MessageReceived { message: message(1), sent_at: START, answer: false, opens: Opening::Ordinary };
+    let overheard = Input::MessageReceived {
+        message: message(1),
+        sent_at: START,
+        answer: false,
+        opens: Opening::Ordinary,
+    };
     assert!(conversation.apply(overheard, START).is_empty());
     let effects = conversation.apply(received(2), START);
     assert_eq!(started(&effects).unwrap().covers, [message(2)]);
@@ -237,10 +241,10 @@ fn windows_are_as_long_as_the_channel_the_act_and_the_writer_allow() {
     assert_eq!(messenger.window().until(false), START.plus_millis(7 * DAY_MS));
     let mut whatsapp = conversation(policy(0, 0));
     whatsapp.apply(Input::ContactActed { at: START, opens: Opening::Ordinary }, START);
-    assert_eq!(whatsapp.window(), Window {
-        free_until: START.plus_millis(DAY_MS),
-        human_until: START.plus_millis(DAY_MS),
-    });
+    assert_eq!(
+        whatsapp.window(),
+        Window { free_until: START.plus_millis(DAY_MS), human_until: START.plus_millis(DAY_MS) }
+    );
     whatsapp.apply(Input::ContactActed { at: START.plus_millis(5), opens: Opening::Nothing }, START);
     assert_eq!(whatsapp.window().free_until, START.plus_millis(DAY_MS), "what is old opens nothing");
 }

@@ -27,12 +27,9 @@ impl WindowPolicy {
     /// What Meta's documents say for a product.
     pub const fn of(kind: ChannelKind) -> Self {
         match kind {
-            ChannelKind::Whatsapp => Self {
-                free_ms: 24 * HOUR_MS,
-                ad_ms: 24 * HOUR_MS,
-                human_ms: 24 * HOUR_MS,
-                comment_ms: 0,
-            },
+            ChannelKind::Whatsapp => {
+                Self { free_ms: 24 * HOUR_MS, ad_ms: 24 * HOUR_MS, human_ms: 24 * HOUR_MS, comment_ms: 0 }
+            }
             ChannelKind::Messenger | ChannelKind::Instagram => Self {
                 free_ms: 24 * HOUR_MS,
                 ad_ms: 7 * 24 * HOUR_MS,

@@ -134,7 +134,8 @@ impl Egress {
         let instagram = base(Destination::Instagram, &settings.instagram)?;
         let mut media_domains = Vec::new();
         for domain in &settings.media_domains {
-            let listed = Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
+            let listed =
+                Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
             media_domains.push(listed.host());
         }
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);

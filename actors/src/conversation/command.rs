@@ -5,7 +5,12 @@ use actix::Message;
 use iassistance_domain::conversation::{Control, Epoch, Input};
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
 use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
-use iassistance_domain::message::Content;
+use iassistance_channels::check;
+use iassistance_domain::Timestamp;
+use iassistance_domain::channel::MessageTemplate;
+use iassistance_domain::content::Content;
+use iassistance_domain::message::Message as Stored;
+use iassistance_domain::outbox::{Draft, ReplyTo};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
 
@@ -33,6 +38,8 @@ pub enum Command {
         operator: String,
         /// What.
         content: Content,
+        /// The message that it answers, reacts to or, for a public comment, answers in private.
+        reply_to: Option<MessageId>,
     },
     /// Try again what was given up.
     Replay(DeadLetterId),
@@ -57,9 +64,22 @@ pub enum CommandError {
     NotFound(&'static str),
     /// The channel's answering window has closed.
     #[error(
-        "the contact's last message is too long ago: the channel lets no free text leave until they write again"
+        "the contact's last message is too long ago: the channel lets no free text leave until they write again{}",
+        offered(templates)
     )]
-    WindowClosed,
+    WindowClosed {
+        /// The templates that may be sent instead.
+        templates: Vec<MessageTemplate>,
+    },
+    /// The channel does not carry this content.
+    #[error("{0}")]
+    NotCarried(String),
+    /// The contact refuses advertising.
+    #[error("the contact refuses advertising: a template of another category may be sent")]
+    MarketingRefused,
+    /// Another app has the conversation.
+    #[error("another app has this conversation at Meta: wait until it gives it back, or take it there")]
+    OtherApp,
     /// It was tried again before.
     #[error("this dead letter was replayed before")]
     Replayed,
@@ -88,12 +108,13 @@ impl Core {
         match command {
             Command::TakeOver { operator } => step.decide(Input::TakenOver { operator }),
             Command::HandBack => step.decide(Input::HandedBack),
-            Command::Reply { operator, content } => {
-                if shared.parts.clock.now() > loaded.conversation.window_until() {
-                    return Err(CommandError::WindowClosed);
-                }
+            Command::Reply { operator, content, reply_to } => {
+                let draft = permitted(loaded, shared.parts.clock.now(), content, reply_to).await?;
                 step.speak_as(operator);
-                step.decide(Input::OperatorWrote { content });
+                step.decide(match &draft.content {
+                    Content::Reaction { .. } => Input::OperatorSigned { draft },
+                    _ => Input::OperatorWrote { draft },
+                });
             }
             Command::Replay(id) => replay(&shared, loaded, &mut step, id).await?,
         }
@@ -111,6 +132,85 @@ impl Core {
     }
 }
 
+/// The templates that an error offers, in words.
+fn offered(templates: &[MessageTemplate]) -> String {
+    if templates.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> =
+        templates.iter().map(|template| format!("{} ({})", template.name, template.language)).collect();
+    format!("; these templates may be sent: {}", names.join(", "))
+}
+
+/// What a person wants to say, if the channel, its window and the contact let it leave.
+async fn permitted(
+    loaded: &Loaded,
+    now: Timestamp,
+    content: Content,
+    reply_to: Option<MessageId>,
+) -> Result<Draft, CommandError> {
+    let conversation = &loaded.conversation;
+    if matches!(conversation.control(), Control::OtherApp { .. }) {
+        return Err(CommandError::OtherApp);
+    }
+    let answered = match reply_to {
+        Some(id) => {
+            let found = loaded.store.message(conversation.id, id).await?;
+            Some(found.ok_or(CommandError::NotFound("message"))?)
+        }
+        None => None,
+    };
+    let draft = pointed(content, answered.as_ref())?;
+    check(loaded.kind, &draft.content).map_err(|problem| CommandError::NotCarried(problem.title))?;
+    let templates = loaded.store.templates(conversation.channel).await?;
+    match (&draft.content, &draft.reply_to) {
+        (Content::Template(template), _) => {
+            let known = templates
+                .iter()
+                .find(|known| known.name == template.name && known.language == template.language);
+            let refused = conversation.marketing_refused_until().is_some_and(|until| now < until);
+            if refused && known.is_some_and(MessageTemplate::is_marketing) {
+                return Err(CommandError::MarketingRefused);
+            }
+        }
+        (_, Some(ReplyTo::Comment { .. })) => {
+            let written = answered.map_or(Timestamp::EPOCH, |comment| comment.sent_at);
+            if now > written.plus_millis(conversation.comment_ms()) {
+                return Err(CommandError::WindowClosed { templates: Vec::new() });
+            }
+        }
+        _ if now > conversation.window().human_until => {
+            let templates = templates.into_iter().filter(MessageTemplate::is_approved).collect();
+            return Err(CommandError::WindowClosed { templates });
+        }
+        _ => {}
+    }
+    Ok(draft)
+}
+
+/// The draft with what it points at as Meta knows it.
+fn pointed(content: Content, answered: Option<&Stored>) -> Result<Draft, CommandError> {
+    let Some(answered) = answered else {
+        return match content {
+            Content::Reaction { .. } => {
+                Err(CommandError::NotCarried("a reaction needs the message that it is put on".to_owned()))
+            }
+            content => Ok(content.into()),
+        };
+    };
+    let unknown = || CommandError::NotCarried("Meta's id of the message is not known yet: try again".to_owned());
+    let provider_id = || answered.provider_id.clone().ok_or_else(unknown);
+    Ok(match (content, &answered.content) {
+        (Content::Reaction { emoji, .. }, _) => Content::Reaction { target: provider_id()?, emoji }.into(),
+        (content, Content::Comment { id, .. }) => {
+            Draft { content, reply_to: Some(ReplyTo::Comment { id: id.clone() }) }
+        }
+        (content, _) => {
+            Draft { content, reply_to: Some(ReplyTo::Message { provider_id: provider_id()? }) }
+        }
+    })
+}
+
 async fn replay(
     shared: &Shared,
     loaded: &Loaded,
@@ -126,11 +226,13 @@ async fn replay(
     match letter.work {
         DeadWork::Conversation => step.tell(EventKind::ConversationReleased { dead_letter: letter.id }),
         DeadWork::Send { message } => {
-            if now > loaded.conversation.window_until() {
-                return Err(CommandError::WindowClosed);
-            }
             let lost = loaded.store.message(conversation, message).await?;
-            step.say_again(lost.ok_or(CommandError::NotFound("message"))?);
+            let lost = lost.ok_or(CommandError::NotFound("message"))?;
+            let is_template = matches!(lost.content, Content::Template(_));
+            if !is_template && now > loaded.conversation.window().free_until {
+                return Err(CommandError::WindowClosed { templates: Vec::new() });
+            }
+            step.say_again(lost);
         }
         DeadWork::Turn { turn } => {
             let record =
@@ -181,8 +283,9 @@ impl Engine {
         conversation: ConversationId,
         operator: String,
         content: Content,
+        reply_to: Option<MessageId>,
     ) -> Result<Done, CommandError> {
-        self.command(ctx, conversation, Command::Reply { operator, content }).await
+        self.command(ctx, conversation, Command::Reply { operator, content, reply_to }).await
     }
 
     /// Tries again what was given up; once.

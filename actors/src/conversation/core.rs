@@ -6,16 +6,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::conversation::{Conversation, Input};
 use iassistance_domain::id::TurnId;
 use iassistance_storage::{InboxEntry, Letter, StorageError, TenantStore};
 
 use super::step::Step;
-use super::{ConversationKey, FinishTurn, LoadedTurn, Snapshot};
+use super::{ConversationKey, FinishDestruction, FinishMedia, FinishTurn, LoadedTurn, Snapshot};
 use crate::engine::Shared;
 use crate::kernel::{Refused, TaskHandle};
+use crate::media::MediaWork;
 use crate::stage::Stage;
-use crate::turn;
+use crate::{turn, watch};
 
 /// How long until a step that failed is tried again, milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -27,6 +29,7 @@ pub(super) struct Core {
     shared: Weak<Shared>,
     loaded: Option<Loaded>,
     turn: Option<LiveTurn>,
+    media: MediaWork,
     timer: Option<Timer>,
     last_active: Timestamp,
 }
@@ -37,6 +40,10 @@ pub(super) struct Loaded {
     pub(super) conversation: Conversation,
     pub(super) revision: u64,
     pub(super) assistant: Arc<AssistantSettingsVersion>,
+    /// The product of its channel.
+    pub(super) kind: ChannelKind,
+    /// Meta's id of the app that the channel is connected through.
+    pub(super) app_id: Option<String>,
 }
 
 /// A turn under way. Dropping it ends the model's stream.
@@ -58,7 +65,7 @@ impl Drop for Timer {
 
 impl Core {
     pub(super) fn new(key: ConversationKey, shared: Weak<Shared>) -> Self {
-        Self { key, shared, loaded: None, turn: None, timer: None, last_active: Timestamp::default() }
+        Self { key, shared, loaded: None, turn: None, media: MediaWork::default(), timer: None, last_active: Timestamp::default() }
     }
 
     pub(super) fn key(&self) -> ConversationKey {
@@ -77,7 +84,7 @@ impl Core {
 
     /// Whether there is nothing to do, and was nothing for long enough.
     pub(super) fn may_rest(&self, at_once: bool) -> bool {
-        if self.turn.is_some() || self.timer.is_some() {
+        if self.turn.is_some() || self.timer.is_some() || self.media.is_under_way() {
             return false;
         }
         let Some(shared) = self.shared.upgrade() else { return true };
@@ -153,6 +160,7 @@ impl Core {
                 store: Arc::clone(&loaded.store),
                 contact: loaded.conversation.contact,
                 channel: loaded.conversation.channel,
+                kind: loaded.kind,
                 assistant: Arc::clone(&loaded.assistant),
             };
             turn::start(shared, self.key, with, running, cancel);
@@ -163,7 +171,43 @@ impl Core {
         if committed.dispatch {
             shared.dispatcher.ring(shared, self.key);
         }
+        for problem in committed.warnings {
+            watch::trouble(shared, self.key.tenant, loaded.conversation.channel, problem);
+        }
+        self.media.begin(shared, self.key, &loaded.store, &loaded.conversation);
         Ok(())
+    }
+
+    /// The files of a message were fetched, or could not be.
+    pub(super) async fn finish_media(&mut self, finished: FinishMedia) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        self.media.ended(finished.message);
+        let step = async {
+            self.load(&shared).await?;
+            let Some(loaded) = &self.loaded else { return Ok(()) };
+            let mut step = Step::new(&shared, self.key, loaded);
+            step.finish_media(finished).await?;
+            self.finish(&shared, step).await
+        };
+        if let Err(error) = step.await {
+            self.failed(&shared, &error);
+        }
+    }
+
+    /// A file was destroyed.
+    pub(super) async fn finish_destruction(&mut self, finished: FinishDestruction) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        self.media.destroyed(finished.0);
+        let step = async {
+            self.load(&shared).await?;
+            let Some(loaded) = &self.loaded else { return Ok(()) };
+            let mut step = Step::new(&shared, self.key, loaded);
+            step.absolve_media(finished.0);
+            self.finish(&shared, step).await
+        };
+        if let Err(error) = step.await {
+            self.failed(&shared, &error);
+        }
     }
 
     /// A turn came to its end.
@@ -196,7 +240,7 @@ impl Core {
         if let Some(loaded) = &mut self.loaded {
             let assistant = shared.assistant(tenant, &*loaded.store).await?;
             if assistant.version != loaded.assistant.version {
-                let policy = Shared::policy(&assistant.settings);
+                let policy = shared.policy(&assistant.settings, loaded.kind);
                 loaded.assistant = assistant;
                 // Takes effect with the next input; it decides nothing by itself that must be stored.
                 loaded.conversation.set_policy(policy);
@@ -208,9 +252,17 @@ impl Core {
             return Ok(());
         };
         let assistant = shared.assistant(tenant, &*store).await?;
-        conversation.set_policy(Shared::policy(&assistant.settings));
+        let (kind, app_id) = match store.channel(conversation.channel).await? {
+            Some(channel) => {
+                let app = shared.parts.store.meta_app(channel.meta_app).await?;
+                (channel.kind(), app.and_then(|app| app.app_id))
+            }
+            // Taken off: nothing is sent any more, and the history stays to be read.
+            None => (ChannelKind::Whatsapp, None),
+        };
+        conversation.set_policy(shared.policy(&assistant.settings, kind));
         let outbox = !store.outbox(self.key.conversation).await?.is_empty();
-        self.loaded = Some(Loaded { store, conversation, revision, assistant });
+        self.loaded = Some(Loaded { store, conversation, revision, assistant, kind, app_id });
         self.apply(shared, Vec::new(), vec![Input::Resumed]).await?;
         if outbox {
             shared.dispatcher.ring(shared, self.key);
@@ -231,6 +283,7 @@ impl Core {
     pub(super) fn forget(&mut self) {
         self.loaded = None;
         self.turn = None;
+        self.media = MediaWork::default();
     }
 
     fn failed(&mut self, shared: &Arc<Shared>, error: &StorageError) {

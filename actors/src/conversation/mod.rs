@@ -2,6 +2,7 @@
 
 mod command;
 mod core;
+mod letters;
 mod step;
 
 use std::sync::{Arc, Weak};
@@ -13,7 +14,11 @@ use serde::Serialize;
 
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::conversation::{Control, TurnOutcome};
-use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
+use iassistance_domain::channel::ChannelKind;
+use iassistance_domain::content::MediaSource;
+use iassistance_domain::id::{
+    ChannelId, ContactId, ConversationId, MediaId, MessageId, TenantId, TurnId,
+};
 use iassistance_domain::turn::Attempt;
 use iassistance_storage::TenantStore;
 
@@ -53,11 +58,27 @@ pub struct FinishTurn {
     pub history_messages: usize,
 }
 
+/// The files of a message were fetched, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FinishMedia {
+    /// Which message.
+    pub message: MessageId,
+    /// For each of its files that was at Meta: its place in the message, and where it is now.
+    pub files: Vec<(usize, MediaSource)>,
+}
+
+/// A file of a message that was taken back is destroyed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FinishDestruction(pub MediaId);
+
 /// What a turn needs of the conversation that begins it; it keeps the settings that it began with.
 pub(crate) struct LoadedTurn {
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) contact: ContactId,
     pub(crate) channel: ChannelId,
+    pub(crate) kind: ChannelKind,
     pub(crate) assistant: Arc<AssistantSettingsVersion>,
 }
 
@@ -142,6 +163,26 @@ impl Handler<Permitted<FinishTurn>> for ConversationActor {
     fn handle(&mut self, message: Permitted<FinishTurn>, _: &mut Context<Self>) -> Self::Result {
         let Permitted { message, permit } = message;
         let step = self.step(async move |core: &mut Core| core.finish_turn(message).await);
+        permit.exclusively(step.map(|_, _, _| ()))
+    }
+}
+
+impl Handler<Permitted<FinishMedia>> for ConversationActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<FinishMedia>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message, permit } = message;
+        let step = self.step(async move |core: &mut Core| core.finish_media(message).await);
+        permit.exclusively(step.map(|_, _, _| ()))
+    }
+}
+
+impl Handler<Permitted<FinishDestruction>> for ConversationActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<FinishDestruction>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message, permit } = message;
+        let step = self.step(async move |core: &mut Core| core.finish_destruction(message).await);
         permit.exclusively(step.map(|_, _, _| ()))
     }
 }

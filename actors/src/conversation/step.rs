@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iassistance_channels::pieces;
+use iassistance_domain::channel::ChannelKind;
+use iassistance_domain::content::{Content, Context, MediaSource};
 use iassistance_domain::conversation::{Control, Conversation, Effect, Epoch, Input, RunningTurn};
 use iassistance_domain::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
-use iassistance_domain::id::{DeadLetterId, MessageId, TurnId};
-use iassistance_domain::inbound::{InboundEvent, InboundKind};
-use iassistance_domain::message::{Author, Content, Message};
-use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
+use iassistance_domain::id::{ChannelId, ConversationId, DeadLetterId, MediaId, MessageId, TurnId};
+use iassistance_domain::message::{Author, Message};
+use iassistance_domain::outbox::{Draft, OutboxEntry, OutboxState, ReplyTo};
 use iassistance_domain::turn::{TurnEnd, TurnRecord};
 use iassistance_domain::{Pii, Timestamp};
-use iassistance_storage::{
-    ConversationCommit, InboxEntry, Letter, SendReport, StorageError, TenantStore, TurnCommit,
-};
+use iassistance_storage::{ConversationCommit, StorageError, TenantStore, TurnCommit};
 
 use super::core::Loaded;
-use super::{ConversationKey, FinishTurn};
+use super::{ConversationKey, FinishMedia, FinishTurn};
 use crate::engine::Shared;
+
+/// How long a template may wait to leave: Meta lets it wait as long itself, milliseconds.
+const TEMPLATE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// Gathers what a step writes. Nothing of it counts before [`Step::commit`].
 pub(super) struct Step {
@@ -28,9 +30,14 @@ pub(super) struct Step {
     store: Arc<dyn TenantStore>,
     now: Timestamp,
     before: Conversation,
+    kind: ChannelKind,
+    app_id: Option<String>,
     settings_version: u64,
     commit: ConversationCommit,
     operator: Option<String>,
+    messages: BTreeMap<MessageId, Message>,
+    again: Vec<(MessageId, Timestamp)>,
+    warnings: Vec<DeliveryProblem>,
     known: BTreeMap<MessageId, Delivery>,
     provider_ids: BTreeMap<MessageId, Pii<String>>,
     turns: BTreeMap<TurnId, TurnRecord>,
@@ -45,7 +52,7 @@ pub(super) struct Step {
 /// A message of ours that this step commits.
 struct Saying {
     id: MessageId,
-    content: Content,
+    draft: Draft,
     author: Author,
     turn: Option<(TurnId, Epoch)>,
 }
@@ -57,6 +64,7 @@ pub(super) struct Committed {
     pub(super) start: Option<RunningTurn>,
     pub(super) wake_at: Option<Timestamp>,
     pub(super) dispatch: bool,
+    pub(super) warnings: Vec<DeliveryProblem>,
 }
 
 impl Step {
@@ -67,9 +75,14 @@ impl Step {
             store: Arc::clone(&loaded.store),
             now: shared.parts.clock.now(),
             before: loaded.conversation.clone(),
+            kind: loaded.kind,
+            app_id: loaded.app_id.clone(),
             settings_version: loaded.assistant.version,
             commit: ConversationCommit::new(loaded.conversation.clone(), loaded.revision),
             operator: None,
+            messages: BTreeMap::new(),
+            again: Vec::new(),
+            warnings: Vec::new(),
             known: BTreeMap::new(),
             provider_ids: BTreeMap::new(),
             turns: BTreeMap::new(),
@@ -82,90 +95,115 @@ impl Step {
         }
     }
 
-    /// Takes a letter into account; it is acknowledged by this step's write.
-    pub(super) async fn read(&mut self, entry: InboxEntry) -> Result<(), StorageError> {
-        self.commit.acknowledge.push(entry.seq);
-        match entry.letter {
-            Letter::Inbound { message, event } => self.read_event(message, event, entry.accepted_at).await,
-            Letter::Dispatched(report) => self.read_report(report).await,
+    /// The conversation.
+    pub(super) const fn conversation(&self) -> ConversationId {
+        self.key.conversation
+    }
+
+    /// The channel.
+    pub(super) const fn channel(&self) -> ChannelId {
+        self.commit.conversation.channel
+    }
+
+    /// Meta's id of the app that the channel is connected through, where it is known.
+    pub(super) fn app_id(&self) -> Option<String> {
+        self.app_id.clone()
+    }
+
+    /// The moment of this step.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A letter is gone with this step's write.
+    pub(super) fn acknowledge(&mut self, seq: u64) {
+        self.commit.acknowledge.push(seq);
+    }
+
+    /// A message, as this step has left it.
+    pub(super) async fn message(&self, id: MessageId) -> Result<Option<Message>, StorageError> {
+        match self.messages.get(&id) {
+            Some(message) => Ok(Some(message.clone())),
+            None => self.store.message(self.key.conversation, id).await,
         }
     }
 
-    async fn read_event(
-        &mut self,
-        message: Option<MessageId>,
-        event: InboundEvent,
-        accepted_at: Timestamp,
-    ) -> Result<(), StorageError> {
-        let InboundEvent { occurred_at, kind, .. } = event;
-        match (kind, message) {
-            (InboundKind::MessageReceived { provider_id, content, .. }, Some(id)) => {
-                let message = Message {
-                    id,
-                    conversation: self.key.conversation,
-                    author: Author::Contact,
-                    content,
-                    sent_at: occurred_at,
-                    recorded_at: accepted_at,
-                    provider_id: Some(provider_id),
-                    delivery: None,
-                };
-                self.tell(EventKind::MessageReceived { message: message.clone() });
-                self.commit.messages.push(message);
-                self.decide(Input::MessageReceived { message: id, sent_at: occurred_at });
-            }
-            (InboundKind::StatusChanged { provider_id, message: Some(id), delivery, .. }, _) => {
-                self.provider_ids.insert(id, provider_id);
-                let known = self.report(id, delivery).await?;
-                // What the channel reports on has left: whatever was not known of it is settled.
-                if known.is_some_and(|known| known.status <= DeliveryStatus::Unknown) {
-                    self.commit.outbox_done.push(id);
-                    self.dispatch = true;
-                }
-            }
-            (InboundKind::Kept { kind, raw, .. }, _) => {
-                let channel = self.commit.conversation.channel;
-                self.tell(EventKind::WebhookKept { kind, channel, raw });
-            }
-            // A message without an id, or a status without one, is not put into an inbox.
-            _ => tracing::warn!(conversation = %self.key.conversation, "a letter of no use was acknowledged"),
-        }
-        Ok(())
+    /// Writes a message, new or changed.
+    pub(super) fn put_message(&mut self, message: Message) {
+        self.messages.insert(message.id, message);
     }
 
-    async fn read_report(&mut self, report: SendReport) -> Result<(), StorageError> {
-        let SendReport { message, at, outcome } = report;
-        let (status, problem) = match outcome {
-            SendOutcome::Sent { provider_id } => {
-                self.provider_ids.insert(message, provider_id);
-                (DeliveryStatus::Sent, None)
+    /// What went out until a moment, newest first.
+    pub(super) async fn outbound_before(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>, StorageError> {
+        self.store.outbound_before(self.key.conversation, until, limit).await
+    }
+
+    /// From now on the message is known by Meta's id.
+    pub(super) fn name_message(&mut self, message: MessageId, provider_id: Pii<String>) {
+        self.provider_ids.insert(message, provider_id);
+    }
+
+    /// A message has left, whatever was not known of it.
+    pub(super) fn leave_outbox(&mut self, message: MessageId) {
+        self.commit.outbox_done.push(message);
+        self.dispatch = true;
+    }
+
+    /// Remembers that a message has files to be fetched, or that it has none any more.
+    pub(super) fn set_pending_media(&mut self, message: MessageId, pending: bool) {
+        self.commit.conversation.set_pending_media(message, pending);
+    }
+
+    /// The files of a message that is taken back or changed are to be destroyed.
+    pub(super) fn condemn_media(&mut self, message: &Message) {
+        self.commit.conversation.set_pending_media(message.id, false);
+        for media in message.content.media() {
+            if let MediaSource::Stored { id, .. } = media.source {
+                self.commit.conversation.set_condemned_media(id, true);
             }
-            SendOutcome::Postponed { not_before, problem } => {
-                self.tell(EventKind::MessagePostponed { message, not_before, reason: problem.title });
-                return Ok(());
+        }
+    }
+
+    /// A file is destroyed.
+    pub(super) fn absolve_media(&mut self, media: MediaId) {
+        self.commit.conversation.set_condemned_media(media, false);
+    }
+
+    /// What this step already said of a message's content is not said.
+    pub(super) fn strip_events(&mut self, id: MessageId) {
+        for event in &mut self.commit.events {
+            if let Some(message) = event.message_mut()
+                && message.id == id
+            {
+                message.remove(self.now);
             }
-            SendOutcome::Refused { problem } => (DeliveryStatus::Failed, Some(problem)),
-            SendOutcome::Unknown => (DeliveryStatus::Unknown, None),
-            SendOutcome::Withdrawn { reason } => {
-                self.tell(EventKind::MessageWithdrawn { message, reason });
-                (DeliveryStatus::Withdrawn, None)
-            }
-        };
-        self.report(message, Delivery { status, at, problem }).await?;
-        Ok(())
+        }
+    }
+
+    /// The whole channel has this problem; it is looked into after the write.
+    pub(super) fn warn(&mut self, problem: DeliveryProblem) {
+        self.warnings.push(problem);
+    }
+
+    /// A message that was accepted and given up waits to leave again.
+    pub(super) fn resend(&mut self, message: Message, not_before: Timestamp) {
+        self.again.push((message.id, not_before));
+        self.put_message(message);
     }
 
     /// Takes a report on a message of ours into account; returns what was known of it before.
-    async fn report(
+    pub(super) async fn report(
         &mut self,
         message: MessageId,
         reported: Delivery,
     ) -> Result<Option<Delivery>, StorageError> {
         let known = match self.known.get(&message) {
             Some(known) => Some(known.clone()),
-            None => {
-                self.store.message(self.key.conversation, message).await?.and_then(|message| message.delivery)
-            }
+            None => self.message(message).await?.and_then(|message| message.delivery),
         };
         if let Some(known) = known.clone() {
             self.known.insert(message, known.clone());
@@ -192,7 +230,10 @@ impl Step {
     /// Says again, as a new message, what did not leave.
     pub(super) fn say_again(&mut self, lost: Message) {
         let id = MessageId::new(self.now, &*self.shared.parts.entropy);
-        self.says.push(Saying { id, content: lost.content, author: lost.author, turn: None });
+        let reply_to = lost.context.and_then(|context| context.reply_to);
+        let reply_to = reply_to.map(|provider_id| ReplyTo::Message { provider_id });
+        let draft = Draft { content: lost.content, reply_to };
+        self.says.push(Saying { id, draft, author: lost.author, turn: None });
     }
 
     /// The last message that this step commits.
@@ -213,7 +254,7 @@ impl Step {
                     self.turn_epoch = self.before.running_turn().map(|running| running.epoch);
                     self.end_turn(turn, end);
                 }
-                Effect::Send { content, turn } => self.say(content, turn),
+                Effect::Send { draft, turn } => self.say(draft, turn),
                 Effect::RecordDelivery { message, delivery } => self.record_delivery(message, delivery),
                 Effect::ChangeControl { control } => {
                     let epoch = self.commit.conversation.epoch();
@@ -268,21 +309,23 @@ impl Step {
         self.put_dead_letter(DeadLetter { id, conversation, work, reason, at: self.now, replayed_at: None });
     }
 
-    fn say(&mut self, content: Content, turn: Option<(TurnId, Epoch)>) {
+    fn say(&mut self, draft: Draft, turn: Option<(TurnId, Epoch)>) {
         let author = match (turn, &self.operator, self.commit.conversation.control()) {
             (Some((turn, _)), _, _) => Author::Assistant { turn },
             (None, Some(name), _) | (None, None, Control::Operator { name, .. }) => {
                 Author::Operator { name: name.clone() }
             }
-            (None, None, Control::Assistant) => Author::Operator { name: "operator".into() },
+            (None, None, _) => Author::Operator { name: "operator".into() },
         };
-        for content in pieces(content) {
+        let mut reply_to = draft.reply_to;
+        for content in pieces(self.kind, draft.content) {
             let place = self.says.len() as u64;
             let id = MessageId::in_order(self.now, place, &*self.shared.parts.entropy);
             if let Some(record) = turn.and_then(|(turn, _)| self.turns.get_mut(&turn)) {
                 record.sent.push(id);
             }
-            self.says.push(Saying { id, content, author: author.clone(), turn });
+            let draft = Draft { content, reply_to: reply_to.take() };
+            self.says.push(Saying { id, draft, author: author.clone(), turn });
         }
     }
 
@@ -319,6 +362,8 @@ impl Step {
     pub(super) async fn commit(mut self) -> Result<Committed, StorageError> {
         self.close_turns().await?;
         self.commit_sayings().await?;
+        self.tell_of_the_contact();
+        self.commit.messages.extend(std::mem::take(&mut self.messages).into_values());
         self.commit.turns = self.turns.into_values().collect();
         let (mut revision, conversation) = (self.commit.revision, self.commit.conversation.clone());
         let silent = self.commit.acknowledge.is_empty()
@@ -333,8 +378,8 @@ impl Step {
             };
             revision += 1;
         }
-        let Self { start, wake_at, dispatch, .. } = self;
-        Ok(Committed { conversation, revision, start, wake_at, dispatch })
+        let Self { start, wake_at, dispatch, warnings, .. } = self;
+        Ok(Committed { conversation, revision, start, wake_at, dispatch, warnings })
     }
 
     async fn close_turns(&mut self) -> Result<(), StorageError> {
@@ -352,41 +397,116 @@ impl Step {
         Ok(())
     }
 
+    /// What the step changed about reaching the contact is told.
+    fn tell_of_the_contact(&mut self) {
+        let after = &self.commit.conversation;
+        let refused = after.marketing_refused_until().is_some();
+        let marketing = (refused != self.before.marketing_refused_until().is_some())
+            .then_some(EventKind::ContactMarketingChanged { allowed: !refused });
+        let problem = after.unreachable().cloned();
+        let reachability = (problem.is_some() != self.before.unreachable().is_some())
+            .then_some(EventKind::ContactReachabilityChanged { problem });
+        self.commit.events.extend(marketing.into_iter().chain(reachability));
+    }
+
     async fn commit_sayings(&mut self) -> Result<(), StorageError> {
-        if self.says.is_empty() {
+        if self.says.is_empty() && self.again.is_empty() {
             return Ok(());
         }
-        let (contact_id, channel) = (self.commit.conversation.contact, self.commit.conversation.channel);
-        let contact = self.store.contact(contact_id).await?.ok_or(StorageError::NotFound("contact"))?;
-        let window_until = self.commit.conversation.window_until();
-        for Saying { id, content, author, turn } in std::mem::take(&mut self.says) {
-            let message = Message {
-                id,
-                conversation: self.key.conversation,
-                author,
-                content: content.clone(),
-                sent_at: self.now,
-                recorded_at: self.now,
-                provider_id: None,
+        for Saying { id, draft, author, turn } in std::mem::take(&mut self.says) {
+            let mut message = Message {
                 delivery: Some(Delivery::queued(self.now)),
+                ..Message::new(id, self.key.conversation, author, draft.content, self.now)
             };
+            if let Some(ReplyTo::Message { provider_id }) = &draft.reply_to {
+                let context = Context { reply_to: Some(provider_id.clone()), ..Context::default() };
+                message.context = context.if_any();
+            }
             self.tell(EventKind::MessageQueued { message: message.clone() });
-            self.commit.messages.push(message);
-            self.commit.outbox.push(OutboxEntry {
-                message: id,
-                conversation: self.key.conversation,
-                contact: contact_id,
-                channel,
-                to: contact.identity.clone(),
-                content,
-                epoch: turn.map(|(_, epoch)| epoch),
-                window_until,
-                attempts: 0,
-                state: OutboxState::Waiting { not_before: self.now },
-                queued_at: self.now,
-            });
+            let entry = self.entry(&message, draft.reply_to, self.now).await?;
+            self.commit.outbox.push(OutboxEntry { epoch: turn.map(|(_, epoch)| epoch), ..entry });
+            self.put_message(message);
+        }
+        for (id, not_before) in std::mem::take(&mut self.again) {
+            let Some(message) = self.message(id).await? else { continue };
+            let reply_to = message.context.as_ref().and_then(|context| context.reply_to.clone());
+            let reply_to = reply_to.map(|provider_id| ReplyTo::Message { provider_id });
+            let entry = self.entry(&message, reply_to, not_before).await?;
+            // What the assistant said then still counts only while it may say anything.
+            let epoch = matches!(message.author, Author::Assistant { .. })
+                .then(|| self.commit.conversation.floor());
+            self.commit.outbox.push(OutboxEntry { epoch, ..entry });
         }
         self.dispatch = true;
+        Ok(())
+    }
+
+    /// A message as work for the dispatcher.
+    async fn entry(
+        &self,
+        message: &Message,
+        reply_to: Option<ReplyTo>,
+        not_before: Timestamp,
+    ) -> Result<OutboxEntry, StorageError> {
+        let conversation = &self.commit.conversation;
+        let contact = self.store.contact(conversation.contact).await?;
+        let contact = contact.ok_or(StorageError::NotFound("contact"))?;
+        let by_person = matches!(message.author, Author::Operator { .. });
+        let window = conversation.window();
+        let (free_until, window_until) = match (&message.content, &reply_to) {
+            (Content::Template(_), _) => {
+                let until = self.now.plus_millis(TEMPLATE_MS);
+                (until, until)
+            }
+            (_, Some(ReplyTo::Comment { .. })) => {
+                let until = self.now.plus_millis(conversation.comment_ms());
+                (until, until)
+            }
+            _ => (window.free_until, window.until(by_person)),
+        };
+        Ok(OutboxEntry {
+            message: message.id,
+            conversation: self.key.conversation,
+            contact: conversation.contact,
+            channel: conversation.channel,
+            to: contact.identity,
+            content: message.content.clone(),
+            reply_to,
+            epoch: None,
+            by_person,
+            free_until,
+            window_until,
+            attempts: 0,
+            state: OutboxState::Waiting { not_before },
+            queued_at: self.now,
+        })
+    }
+
+    /// Takes the end of fetching a message's files into account.
+    pub(super) async fn finish_media(&mut self, finished: FinishMedia) -> Result<(), StorageError> {
+        let FinishMedia { message: id, files } = finished;
+        let Some(mut message) = self.message(id).await? else { return Ok(()) };
+        self.set_pending_media(id, false);
+        let mut changed = false;
+        for (index, source) in files {
+            let media = message.content.media_mut().get_mut(index);
+            match media.filter(|media| matches!(media.source, MediaSource::Meta { .. })) {
+                Some(media) => {
+                    media.source = source;
+                    changed = true;
+                }
+                // It was taken back, or changed, while its files were fetched.
+                None => {
+                    if let MediaSource::Stored { id, .. } = source {
+                        self.commit.conversation.set_condemned_media(id, true);
+                    }
+                }
+            }
+        }
+        if changed {
+            self.tell(EventKind::MediaSettled { message: message.clone() });
+            self.put_message(message);
+        }
         Ok(())
     }
 }

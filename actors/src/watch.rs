@@ -1,0 +1,295 @@
+//! The health of channels: what sends, webhooks and tests say about it, what it means for sending, and
+//! who is told.
+
+use std::sync::Arc;
+
+use iassistance_channels::ProbeReport;
+use iassistance_domain::Timestamp;
+use iassistance_domain::channel::{Channel, ChannelHealth, ChannelState, Connection, Notice};
+use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
+use iassistance_domain::event::EventKind;
+use iassistance_domain::id::{ChannelId, TenantId};
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::StorageError;
+
+use crate::engine::{Engine, Shared};
+
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Why a channel could not be tested or set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// There is no such channel.
+    #[error("there is no such channel")]
+    NotFound,
+    /// The Meta app through which it was connected is gone.
+    #[error("the channel's Meta app is not registered any more: register it, or connect the channel again")]
+    NoMetaApp,
+    /// Storage refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Looks into a problem that concerns a whole channel, when there is time.
+pub(crate) fn trouble(shared: &Arc<Shared>, tenant: TenantId, channel: ChannelId, problem: DeliveryProblem) {
+    let weak = Arc::downgrade(shared);
+    shared.tasks.spawn("channel.trouble", async move {
+        if let Some(shared) = weak.upgrade() {
+            trouble_now(&shared, tenant, channel, &problem).await;
+        }
+    });
+}
+
+/// A send was refused for what is wrong with the whole channel: nothing is sent until that is mended.
+pub(crate) async fn trouble_now(
+    shared: &Shared,
+    tenant: TenantId,
+    channel: ChannelId,
+    problem: &DeliveryProblem,
+) {
+    let state = match problem.class {
+        ProblemClass::Auth => ChannelState::Expired,
+        ProblemClass::AccountBlock => ChannelState::Blocked,
+        _ => return,
+    };
+    let reason = format!("{} (code {})", problem.title, problem.code);
+    let changed = shared.change_health(tenant, channel, |health, now| health.turned(state, Some(reason), now));
+    if let Err(error) = changed.await {
+        tracing::warn!(%tenant, %channel, %error, "a channel's trouble could not be written down");
+    }
+}
+
+impl Shared {
+    /// Changes a channel's health and tells of it. Says whether it was another.
+    async fn change_health(
+        &self,
+        tenant: TenantId,
+        id: ChannelId,
+        change: impl FnOnce(&ChannelHealth, Timestamp) -> ChannelHealth,
+    ) -> Result<bool, StorageError> {
+        let store = self.tenant_store(tenant).await?;
+        let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
+        let health = change(&channel.health, self.parts.clock.now());
+        if health == channel.health {
+            return Ok(false);
+        }
+        self.parts.store.set_channel_health(TenantCtx::platform(tenant), id, health.clone()).await?;
+        let (before, after) = (channel.health.state, health.state);
+        if before != after {
+            let reason = health.reason.as_deref().unwrap_or_default();
+            tracing::warn!(%tenant, channel = %id, before = before.name(), after = after.name(), reason, "a channel's health changed");
+            metrics::counter!("iassistance_channel_changes_total", "state" => after.name()).increment(1);
+        }
+        if before != after || health.reason != channel.health.reason {
+            store.append(None, vec![EventKind::ChannelHealthChanged { channel: id, health }]).await?;
+        }
+        if after.sends() && !before.sends() {
+            self.dispatcher.ring_tenant(tenant);
+            self.doorbell(tenant).ring_all();
+            self.wake_tenant(tenant);
+        }
+        Ok(true)
+    }
+}
+
+impl Engine {
+    /// Tests a channel with Meta: its token, its permissions, its subscription. Writes down what came
+    /// out, in words, and what it means for sending.
+    pub async fn probe(&self, ctx: TenantCtx, id: ChannelId) -> Result<ProbeReport, ProbeError> {
+        let shared = &self.shared;
+        let store = shared.parts.store.tenant(ctx).await?;
+        let channel = store.channel(id).await?.ok_or(ProbeError::NotFound)?;
+        let app = shared.parts.store.meta_app(channel.meta_app).await?.ok_or(ProbeError::NoMetaApp)?;
+        let report = shared.parts.sender.probe(&channel, &app).await;
+        self.learn(ctx, channel, &report).await?;
+        let now = shared.parts.clock.now();
+        shared
+            .change_health(ctx.tenant(), id, |health, _| ChannelHealth {
+                tested_at: Some(now),
+                token_expires_at: report.token_expires_at,
+                sends_per_s: report.sends_per_s.or(health.sends_per_s),
+                ..health.turned(report.state(), report.reason(), now)
+            })
+            .await?;
+        Ok(report)
+    }
+
+    /// Keeps what a test found out about a channel beside its health.
+    async fn learn(&self, ctx: TenantCtx, channel: Channel, report: &ProbeReport) -> Result<(), StorageError> {
+        let mut learned = channel.clone();
+        if let Connection::CloudApi { account_id, number } = &mut learned.connection {
+            *account_id = account_id.take().or_else(|| report.account_id.clone());
+            *number = report.number.clone().or_else(|| number.take());
+        }
+        learned.token_owner = report.token_owner.clone().or(learned.token_owner);
+        if learned != channel {
+            self.store().put_channel(learned).await?;
+        }
+        if report.state().sends() && matches!(channel.connection, Connection::CloudApi { .. }) {
+            self.refresh_templates(ctx, channel.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks Meta for a channel's templates and keeps them. What cannot be had leaves the old ones.
+    pub async fn refresh_templates(&self, ctx: TenantCtx, id: ChannelId) -> Result<(), StorageError> {
+        let store = self.store().tenant(ctx).await?;
+        let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
+        match self.shared.parts.sender.templates(&channel).await {
+            Ok(templates) => store.put_templates(id, templates).await,
+            Err(error) => {
+                tracing::info!(channel = %id, %error, "the channel's templates could not be had");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes to heart what Meta said about a channel. Repeating it changes nothing.
+    pub(crate) async fn heed(
+        &self,
+        tenant: TenantId,
+        id: ChannelId,
+        notice: &Notice,
+    ) -> Result<(), StorageError> {
+        let store = self.shared.tenant_store(tenant).await?;
+        let Some(channel) = store.channel(id).await? else { return Ok(()) };
+        match notice {
+            Notice::Template { name, language, what, value, .. } => {
+                let mut templates = store.templates(id).await?;
+                let ours = templates
+                    .iter_mut()
+                    .find(|template| template.name == *name && template.language == *language);
+                match (ours, what.as_str()) {
+                    (Some(template), "status") => template.status.clone_from(value),
+                    (Some(template), "category") => template.category.clone_from(value),
+                    _ => return Ok(()),
+                }
+                store.put_templates(id, templates).await
+            }
+            Notice::History { .. } => Ok(()),
+            notice => {
+                let changed = self.shared.change_health(tenant, id, |health, now| {
+                    heeded(health, &channel.connection, notice, now)
+                });
+                changed.await.map(drop)
+            }
+        }
+    }
+
+    /// Tests every channel whose last test is too old, and renews tokens that would end soon.
+    pub(crate) async fn look_after_channels(&self) {
+        let (meta, now) = (&self.shared.settings.meta, self.clock().now());
+        let tenants = match self.store().tenants().await {
+            Ok(tenants) if meta.channel_test_hours > 0 => tenants,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the channels could not be looked after; the next sweep tries again");
+                return;
+            }
+        };
+        for tenant in tenants {
+            let ctx = TenantCtx::platform(tenant.id);
+            let Ok(store) = self.store().tenant(ctx).await else { continue };
+            for channel in store.channels().await.unwrap_or_default() {
+                let since = channel.health.tested_at.map_or(u64::MAX, |at| now.millis_since(at));
+                if since < meta.channel_test_hours * HOUR_MS {
+                    continue;
+                }
+                self.renew(&channel).await;
+                if let Err(error) = self.probe(ctx, channel.id).await {
+                    tracing::warn!(tenant = %tenant.id, channel = %channel.id, %error, "a channel could not be tested");
+                }
+            }
+        }
+    }
+
+    /// Renews a token of Instagram Login that would end soon.
+    async fn renew(&self, channel: &Channel) {
+        let notice_ms = self.shared.settings.meta.token_notice_days * DAY_MS;
+        let ends = channel.health.token_expires_at;
+        let soon = ends.is_some_and(|ends| ends <= self.clock().now().plus_millis(notice_ms));
+        if !soon || !matches!(channel.connection, Connection::InstagramLogin { .. }) {
+            return;
+        }
+        match self.shared.parts.sender.refresh_token(channel).await {
+            Ok(renewed) => {
+                let health = ChannelHealth {
+                    token_expires_at: renewed.expires_in_ms.map(|ms| self.clock().now().plus_millis(ms)),
+                    ..channel.health.clone()
+                };
+                let renewed = Channel { access_token: renewed.access_token, health, ..channel.clone() };
+                if let Err(error) = self.store().put_channel(renewed).await {
+                    tracing::warn!(channel = %channel.id, %error, "a renewed token could not be kept");
+                }
+            }
+            Err(error) => tracing::warn!(channel = %channel.id, %error, "a token could not be renewed"),
+        }
+    }
+}
+
+/// How a channel is after a notice.
+fn heeded(
+    health: &ChannelHealth,
+    connection: &Connection,
+    notice: &Notice,
+    now: Timestamp,
+) -> ChannelHealth {
+    let turned = |state, reason: &str| health.turned(state, Some(reason.to_owned()), now);
+    let well = || match health.state {
+        // An ended token is not mended by what Meta says about quality.
+        ChannelState::Expired => health.clone(),
+        _ => health.turned(ChannelState::Live, None, now),
+    };
+    match notice {
+        Notice::Account { event } => match event.as_str() {
+            "DISABLED_UPDATE" | "ACCOUNT_DELETED" => {
+                turned(ChannelState::Blocked, "Meta disabled or deleted the business account: see WhatsApp Manager")
+            }
+            "PARTNER_REMOVED" | "PARTNER_APP_UNINSTALLED" => turned(
+                ChannelState::Expired,
+                "the business took the app's access away: connect the channel again",
+            ),
+            "ACCOUNT_RESTRICTION" | "ACCOUNT_VIOLATION" => turned(
+                ChannelState::Degraded,
+                "Meta restricts the business account for a breach of its policy: see WhatsApp Manager",
+            ),
+            "ACCOUNT_REINSTATED" | "VERIFIED_ACCOUNT" => well(),
+            _ => health.clone(),
+        },
+        Notice::Quality { event, number, .. } => {
+            let ours = match (connection, number) {
+                (Connection::CloudApi { number: Some(ours), .. }, Some(named)) => ours == named,
+                // Which of the account's numbers this channel is was not learned yet.
+                (_, Some(_)) => false,
+                (_, None) => true,
+            };
+            match event.as_str() {
+                _ if !ours => health.clone(),
+                "FLAGGED" => turned(
+                    ChannelState::Degraded,
+                    "many people block or report this number: send less and better, or Meta limits it",
+                ),
+                "UNFLAGGED" => well(),
+                "THROUGHPUT_UPGRADE" => ChannelHealth { sends_per_s: Some(1_000), ..health.clone() },
+                _ => health.clone(),
+            }
+        }
+        Notice::Policy { action, reason } => {
+            let because = reason.as_deref().unwrap_or("no reason is given");
+            match action.as_str() {
+                "block" => turned(
+                    ChannelState::Blocked,
+                    &format!("Meta blocks the page's messages ({because}): see its quality page"),
+                ),
+                "warning" => {
+                    turned(ChannelState::Degraded, &format!("Meta warns the page ({because})"))
+                }
+                "unblock" => well(),
+                _ => health.clone(),
+            }
+        }
+        Notice::Template { .. } | Notice::History { .. } => health.clone(),
+        _ => health.clone(),
+    }
+}
