@@ -246,6 +246,21 @@ impl Engine {
         self.shared.assistant(ctx.tenant(), &*store).await
     }
 
+    /// The way out to the channels.
+    pub fn sender(&self) -> &Arc<dyn Sender> {
+        &self.shared.parts.sender
+    }
+
+    /// How long a product's channels let a business write.
+    pub fn window_policy(&self, kind: ChannelKind) -> WindowPolicy {
+        self.shared.window_policy(kind)
+    }
+
+    /// The files of messages.
+    pub fn content(&self) -> &ContentStore {
+        &self.shared.parts.content
+    }
+
     /// Stores new settings; running turns keep theirs.
     pub async fn put_assistant(
         &self,

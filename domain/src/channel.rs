@@ -93,6 +93,7 @@ pub struct MetaApp {
 
 /// How a channel reaches Meta: which product, and the ids that belong to it beside its address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "via", rename_all = "snake_case")]
 pub enum Connection {
     /// `WhatsApp` Cloud API.
@@ -181,6 +182,7 @@ impl Channel {
 
 /// How a channel is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelState {
     /// It was entered and not tested yet.
@@ -215,6 +217,7 @@ impl ChannelState {
 
 /// How a channel is, since when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ChannelHealth {
     /// In one word.
     pub state: ChannelState,
@@ -350,6 +353,7 @@ pub enum Notice {
 
 /// A message template of a `WhatsApp` business account, as Meta last told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MessageTemplate {
     /// Its name.
     pub name: String,

@@ -10,6 +10,7 @@ use crate::{Pii, Timestamp};
 
 /// What a message says.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
@@ -266,6 +267,7 @@ const fn is_false(flag: &bool) -> bool {
 
 /// What kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MediaKind {
     /// A picture.
@@ -298,6 +300,7 @@ impl MediaKind {
 
 /// A file of a message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Media {
     /// What kind of file.
     pub kind: MediaKind,
@@ -316,6 +319,7 @@ pub struct Media {
 
 /// Where a file is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum MediaSource {
     /// At Meta: by its id, by an address that lives for some minutes, or by both. It is fetched.
@@ -348,6 +352,7 @@ pub enum MediaSource {
 
 /// A place.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Place {
     /// Degrees north, as it was written: no digit is lost.
     pub latitude: Pii<String>,
@@ -366,6 +371,7 @@ pub struct Place {
 
 /// A card with somebody's particulars.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ContactCard {
     /// The name as it is shown.
     pub name: Pii<String>,
@@ -397,6 +403,7 @@ pub struct ContactCard {
 
 /// A telephone number on a card.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CardPhone {
     /// The number.
     pub phone: Pii<String>,
@@ -410,6 +417,7 @@ pub struct CardPhone {
 
 /// What stands above and below an interactive text.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Frame {
     /// Above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -424,6 +432,7 @@ pub struct Frame {
 
 /// Something to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Choice {
     /// What comes back when it is chosen.
     pub id: String,
@@ -436,6 +445,7 @@ pub struct Choice {
 
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Section {
     /// What stands above it; needed where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -446,6 +456,7 @@ pub struct Section {
 
 /// A card with a picture and buttons.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Card {
     /// The first line.
     pub title: Pii<String>,
@@ -462,6 +473,7 @@ pub struct Card {
 
 /// A button of a card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "does", rename_all = "snake_case")]
 pub enum CardButton {
     /// Sends its value.
@@ -477,6 +489,7 @@ pub enum CardButton {
 
 /// A message in a form that Meta approved.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Template {
     /// Its name.
     pub name: String,
@@ -489,6 +502,7 @@ pub struct Template {
 
 /// What is put into one part of a template.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TemplateComponent {
     /// Which part.
     pub part: TemplatePart,
@@ -504,6 +518,7 @@ pub struct TemplateComponent {
 
 /// A part of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TemplatePart {
     /// Above.
@@ -516,6 +531,7 @@ pub enum TemplatePart {
 
 /// A value for a template.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TemplateParameter {
     /// A text.
@@ -564,6 +580,7 @@ pub enum TemplateParameter {
 
 /// What a person chose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionKind {
     /// A button of a message.
@@ -580,6 +597,7 @@ pub enum SelectionKind {
 
 /// A product in a cart.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OrderItem {
     /// The business's own id of it.
     pub id: Pii<String>,
@@ -595,6 +613,7 @@ pub struct OrderItem {
 
 /// What a message refers to.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Context {
     /// Meta's id of the message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -619,6 +638,7 @@ impl Context {
 
 /// How often a message was forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Forwarded {
     /// Some times.
@@ -629,6 +649,7 @@ pub enum Forwarded {
 
 /// What brought a person here.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Referral {
     /// Meta's word for it: `ad`, `post`, `ADS`, `SHORTLINK`, `IGME-SOURCE-LINK`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -340,8 +340,13 @@ impl Conversation {
     /// Until when the channel lets an answer leave; the beginning of time before the contact did
     /// anything.
     pub fn window(&self) -> Window {
+        self.window_by(&self.policy.window)
+    }
+
+    /// The same by another policy: what is read from a store has none of its own.
+    pub fn window_by(&self, policy: &WindowPolicy) -> Window {
         let after = |at: Option<Timestamp>, ms| at.map_or(Timestamp::EPOCH, |at| at.plus_millis(ms));
-        let WindowPolicy { free_ms, ad_ms, human_ms, .. } = self.policy.window;
+        let WindowPolicy { free_ms, ad_ms, human_ms, .. } = *policy;
         let free_until = after(self.acted_at, free_ms).max(after(self.ad_at, ad_ms));
         Window { free_until, human_until: free_until.max(after(self.acted_at, human_ms)) }
     }

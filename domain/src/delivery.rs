@@ -8,6 +8,7 @@ use crate::Timestamp;
 /// forward, so reports may arrive late, twice and in any order. A report that the message was
 /// delivered or read is stronger evidence than one that it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
     /// Committed to the outbox.
@@ -28,6 +29,7 @@ pub enum DeliveryStatus {
 
 /// What kind of trouble an error of a channel is, by what helps against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemClass {
     /// Meta's side is down for a moment: try again.
@@ -85,6 +87,7 @@ impl ProblemClass {
 
 /// Why the channel refused or gave up a message, without anything personal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeliveryProblem {
     /// What kind of trouble it is.
     #[serde(default)]
@@ -97,6 +100,7 @@ pub struct DeliveryProblem {
 
 /// What a message costs, as the channel says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pricing {
     /// Whether it is charged.
     pub billable: bool,
@@ -113,6 +117,7 @@ pub struct Pricing {
 
 /// How far a message got, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Delivery {
     /// The stage.
     pub status: DeliveryStatus,

@@ -19,6 +19,8 @@ pub mod key;
 pub mod message;
 pub mod outbox;
 pub mod pii;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod tenant;
 pub mod turn;
 pub mod window;

@@ -33,6 +33,7 @@ pub enum Author {
 
 /// Where the business writes besides this platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "where", rename_all = "snake_case")]
 pub enum Elsewhere {
     /// The owner's phone.
@@ -62,6 +63,7 @@ impl Elsewhere {
 
 /// A sign put on a message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Reaction {
     /// Whether the end user put it there, or the business.
     pub by_contact: bool,

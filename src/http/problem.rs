@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use iassistance_actors::conversation::CommandError;
+use iassistance_domain::channel::MessageTemplate;
 use iassistance_storage::StorageError;
 
 /// What went wrong, for people and programs.
@@ -24,6 +25,9 @@ pub struct Problem {
     /// What was wrong here, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// The templates that may be sent instead, where a window is closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    templates: Vec<MessageTemplate>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
@@ -42,6 +46,7 @@ impl Problem {
             status: status.as_u16(),
             code,
             detail: None,
+            templates: Vec::new(),
             retry_after_s: None,
             allow: None,
             uncertain: false,
@@ -207,9 +212,27 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::NotFound(_) => Self::not_found(),
-            CommandError::WindowClosed | CommandError::Replayed | CommandError::Quarantined => {
-                Self::conflict(error.to_string())
+            CommandError::WindowClosed { ref templates } => {
+                let detail = error.to_string();
+                let mut problem = Self::new(
+                    StatusCode::CONFLICT,
+                    "window_closed",
+                    "The channel's answering window is closed",
+                )
+                .detail(detail);
+                problem.templates.clone_from(templates);
+                problem
             }
+            CommandError::NotCarried(detail) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_carried",
+                "The channel does not carry this",
+            )
+            .detail(detail),
+            CommandError::MarketingRefused
+            | CommandError::OtherApp
+            | CommandError::Replayed
+            | CommandError::Quarantined => Self::conflict(error.to_string()),
             // A conversation that did not answer may have committed before it failed.
             CommandError::Busy => Self::unavailable(1, error.to_string()).uncertain(),
             CommandError::Stopping => Self::unavailable(1, error.to_string()),

@@ -8,7 +8,7 @@ use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::{App as WebApp, HttpServer, web};
 
-use super::{Problem, State, health, live, openapi, v1, webhook};
+use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
 
 /// A server that listens.
 pub struct Listening {
@@ -53,6 +53,7 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
             .wrap(from_fn(observe))
             .wrap(headers)
             .configure(webhook::configure)
+            .configure(deletion::configure)
             .configure(health::configure)
             .configure(openapi::configure)
             .configure(live::configure)

@@ -1,13 +1,16 @@
-//! Channels: a tenant's connected numbers. Their tokens go in and never come out.
+//! Channels: a tenant's connected numbers, pages and accounts. Their tokens go in and never come out.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::channel::{Channel, ChannelKind};
+use iassistance_actors::watch::ProbeError;
+use iassistance_channels::{Check, ProbeReport};
+use iassistance_domain::channel::{Channel, ChannelHealth, ChannelKind, Connection, MessageTemplate};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
 
 use super::input::{self, Body};
@@ -30,7 +33,7 @@ pub struct InChannel {
     channel: ChannelId,
 }
 
-/// A connected number, without its token.
+/// A connected number, page or account, without its token.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Channel)]
 pub struct ChannelView {
@@ -40,13 +43,17 @@ pub struct ChannelView {
     /// The Meta app whose webhooks carry its events.
     #[schema(value_type = String)]
     meta_app: MetaAppId,
-    /// The product: `whatsapp`.
+    /// The product: `whatsapp`, `messenger` or `instagram`.
     #[schema(value_type = String, example = "whatsapp")]
     kind: ChannelKind,
-    /// Meta's id of it; for `WhatsApp` the `phone_number_id`.
+    /// How it reaches Meta.
+    connection: Connection,
+    /// Meta's id of it: the `phone_number_id`, the Page id or the Instagram account's id.
     external_id: String,
     /// What people call it.
     name: String,
+    /// How it is, since when and why.
+    health: ChannelHealth,
     /// Whether there is a token for its sends.
     has_access_token: bool,
     /// When it was connected.
@@ -59,9 +66,11 @@ impl From<Channel> for ChannelView {
         Self {
             id: channel.id,
             meta_app: channel.meta_app,
-            kind: channel.kind,
+            kind: channel.kind(),
+            connection: channel.connection,
             external_id: channel.external_id,
             name: channel.name,
+            health: channel.health,
             has_access_token: !channel.access_token.is_empty(),
             created_at: channel.created_at,
         }
@@ -72,15 +81,16 @@ impl From<Channel> for ChannelView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChannel {
-    /// The product: `whatsapp`.
-    #[schema(value_type = String, example = "whatsapp")]
-    kind: ChannelKind,
-    /// Meta's id of it: for `WhatsApp` the `phone_number_id`, 1 to 32 digits.
+    /// How it reaches Meta: `{"via":"cloud_api","account_id":"…"}`, `{"via":"page"}`,
+    /// `{"via":"instagram_page","page_id":"…"}` or `{"via":"instagram_login"}`.
+    connection: Connection,
+    /// Meta's id of it: the `phone_number_id`, the Page id or the Instagram account's id; 1 to 32
+    /// digits.
     #[schema(example = "106540352242922")]
     external_id: String,
     /// What people call it, for instance the number as displayed; 1 to 120 characters.
     name: String,
-    /// The bearer token for its sends. Never shown again.
+    /// The bearer token for its calls. Never shown again.
     access_token: String,
     /// The Meta app through which it is connected.
     #[schema(value_type = String)]
@@ -93,17 +103,62 @@ pub struct NewChannel {
 pub struct ChannelChange {
     /// What people call it; 1 to 120 characters.
     name: Option<String>,
-    /// The bearer token for its sends.
+    /// The bearer token for its calls. The channel is tested with it at once.
     access_token: Option<String>,
+    /// The other ids that belong to it; of the same product as before.
+    connection: Option<Connection>,
 }
 
-fn external_id(text: String) -> Result<String, Problem> {
-    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if fits {
-        Ok(text)
-    } else {
-        Err(Problem::invalid("`external_id` must be the phone_number_id: 1 to 32 digits"))
+/// What a test with Meta found.
+#[derive(Serialize, ToSchema)]
+pub struct TestedChannel {
+    /// The channel, with its health by this test.
+    channel: ChannelView,
+    /// Each check.
+    checks: Vec<CheckView>,
+}
+
+/// One check of a channel.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChannelCheck)]
+pub struct CheckView {
+    /// What was looked at: `token`, `permissions`, `number`, `subscription`.
+    name: String,
+    /// Whether it is well; `null` where it could not be looked at.
+    ok: Option<bool>,
+    /// What was found and, where it is not well, what to do.
+    detail: String,
+}
+
+impl From<Check> for CheckView {
+    fn from(check: Check) -> Self {
+        Self { name: check.name.to_owned(), ok: check.ok, detail: check.detail }
     }
+}
+
+/// A message template of a channel.
+#[derive(Serialize, ToSchema)]
+pub struct Templates {
+    /// All that are known.
+    items: Vec<MessageTemplate>,
+}
+
+/// The ids in a connection are Meta's.
+fn connection(connection: Connection) -> Result<Connection, Problem> {
+    let digits = |field, id: Option<String>| id.map(|id| input::digits(field, id)).transpose();
+    Ok(match connection {
+        Connection::CloudApi { account_id, number } => Connection::CloudApi {
+            account_id: digits("account_id", account_id)?,
+            number: digits("number", number)?,
+        },
+        Connection::Page => Connection::Page,
+        Connection::InstagramPage { page_id } => {
+            Connection::InstagramPage { page_id: input::digits("page_id", page_id)? }
+        }
+        Connection::InstagramLogin { user_id } => {
+            Connection::InstagramLogin { user_id: digits("user_id", user_id)? }
+        }
+    })
 }
 
 async fn put(state: &State, store: &dyn TenantStore, channel: Channel) -> Result<ChannelView, Problem> {
@@ -112,6 +167,28 @@ async fn put(state: &State, store: &dyn TenantStore, channel: Channel) -> Result
     store.append(None, vec![EventKind::ChannelConnected { channel: id }]).await?;
     tracing::info!(tenant = %channel.tenant, channel = %id, "a channel was connected or changed");
     Ok(channel.into())
+}
+
+/// Tests a channel and shows what came out.
+async fn tested(
+    state: &State,
+    ctx: TenantCtx,
+    store: &dyn TenantStore,
+    id: ChannelId,
+) -> Result<TestedChannel, Problem> {
+    let ProbeReport { checks, .. } = state.app.engine.probe(ctx, id).await?;
+    let channel = store.channel(id).await?.ok_or_else(Problem::not_found)?;
+    Ok(TestedChannel { channel: channel.into(), checks: checks.into_iter().map(CheckView::from).collect() })
+}
+
+impl From<ProbeError> for Problem {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::NotFound => Self::not_found(),
+            ProbeError::NoMetaApp => Self::conflict(error.to_string()),
+            ProbeError::Storage(error) => error.into(),
+        }
+    }
 }
 
 /// Channels of a tenant
@@ -128,9 +205,12 @@ pub async fn list(
 }
 
 /// Connect a channel
+///
+/// It is tested with Meta at once: its token and permissions, the subscription to its webhooks, its
+/// state. What is not well is said in words, and the channel is kept all the same.
 #[utoipa::path(post, path = "/tenants/{tenant}/channels", tag = "channels", operation_id = "connect_channel",
     params(InTenant, super::IdempotencyKey), request_body = NewChannel,
-    responses((status = 201, body = ChannelView), Problems))]
+    responses((status = 201, body = TestedChannel), Problems))]
 pub async fn connect(
     state: web::Data<State>,
     allowed: Allowed<Manage>,
@@ -142,8 +222,9 @@ pub async fn connect(
     let store = state.app.store.tenant(ctx).await?;
     let Body { value: new, raw } = body;
     let name = input::name("name", &new.name)?;
-    let (external_id, access_token) =
-        (external_id(new.external_id)?, input::secret("access_token", new.access_token)?);
+    let external_id = input::digits("external_id", new.external_id)?;
+    let access_token = input::secret("access_token", new.access_token)?;
+    let connection = connection(new.connection)?;
     once.run(&state, &raw, async {
         if state.app.store.meta_app(new.meta_app).await?.is_none() {
             return Err(Problem::invalid("`meta_app` must be the id of a Meta app that is registered here"));
@@ -153,14 +234,18 @@ pub async fn connect(
             id: ChannelId::new(now, &**state.app.engine.entropy()),
             tenant: ctx.tenant(),
             meta_app: new.meta_app,
-            kind: new.kind,
+            connection,
             external_id,
             name,
             access_token,
+            token_owner: None,
+            health: ChannelHealth::connecting(now),
             created_at: now,
         };
-        let location = format!("/v1/tenants/{}/channels/{}", channel.tenant, channel.id);
-        Created::at(location, &put(&state, &*store, channel).await?)
+        let (id, location) =
+            (channel.id, format!("/v1/tenants/{}/channels/{}", channel.tenant, channel.id));
+        put(&state, &*store, channel).await?;
+        Created::at(location, &tested(&state, ctx, &*store, id).await?)
     })
     .await
 }
@@ -177,7 +262,7 @@ pub async fn show(
     Ok(web::Json(store.channel(path.channel).await?.ok_or_else(Problem::not_found)?.into()))
 }
 
-/// Change a channel's name or token
+/// Change a channel's name, token or ids
 #[utoipa::path(put, path = "/tenants/{tenant}/channels/{channel}", tag = "channels",
     operation_id = "change_channel", params(InChannel), request_body = ChannelChange,
     responses((status = 200, body = ChannelView), Problems))]
@@ -187,26 +272,100 @@ pub async fn change(
     path: web::Path<InChannel>,
     body: Body<ChannelChange>,
 ) -> Result<web::Json<ChannelView>, Problem> {
-    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
     let mut channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    let mut retest = false;
     if let Some(name) = body.value.name {
         channel.name = input::name("name", &name)?;
     }
     if let Some(token) = body.value.access_token {
         channel.access_token = input::secret("access_token", token)?;
+        channel.health = ChannelHealth::connecting(state.clock().now());
+        retest = true;
     }
-    Ok(web::Json(put(&state, &*store, channel).await?))
+    if let Some(new) = body.value.connection {
+        if new.kind() != channel.kind() {
+            return Err(Problem::invalid(
+                "`connection` must be of the same product: connect another channel for another",
+            ));
+        }
+        channel.connection = connection(new)?;
+        retest = true;
+    }
+    let shown = put(&state, &*store, channel).await?;
+    if retest {
+        return Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?.channel));
+    }
+    Ok(web::Json(shown))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_phone_number_id_is_digits() {
-        assert_eq!(external_id("106540352242922".to_owned()).ok().as_deref(), Some("106540352242922"));
-        for wrong in ["", "+49 170", "١٢٣", &"1".repeat(33)] {
-            assert!(external_id(wrong.to_owned()).is_err());
-        }
+/// Take a channel off
+///
+/// Nothing is sent or received on it any more and its token is forgotten; what was said on it stays.
+#[utoipa::path(delete, path = "/tenants/{tenant}/channels/{channel}", tag = "channels",
+    operation_id = "disconnect_channel", params(InChannel), responses((status = 204), Problems))]
+pub async fn disconnect(
+    state: web::Data<State>,
+    allowed: Allowed<Manage>,
+    path: web::Path<InChannel>,
+) -> Result<HttpResponse, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
+    if !state.app.store.remove_channel(ctx, path.channel).await? {
+        return Err(Problem::not_found());
     }
+    let reason = "it was taken off".to_owned();
+    store.append(None, vec![EventKind::ChannelDisconnected { channel: path.channel, reason }]).await?;
+    tracing::info!(tenant = %ctx.tenant(), channel = %path.channel, "a channel was taken off");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Test a channel with Meta
+///
+/// Token, permissions, subscription and state; each check says what it found and what to do.
+#[utoipa::path(post, path = "/tenants/{tenant}/channels/{channel}/test", tag = "channels",
+    operation_id = "test_channel", params(InChannel),
+    responses((status = 200, body = TestedChannel), Problems))]
+pub async fn test(
+    state: web::Data<State>,
+    allowed: Allowed<Manage>,
+    path: web::Path<InChannel>,
+) -> Result<web::Json<TestedChannel>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
+    Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?))
+}
+
+/// Subscribe the app to a channel's webhooks
+///
+/// Then the channel is tested again.
+#[utoipa::path(post, path = "/tenants/{tenant}/channels/{channel}/subscribe", tag = "channels",
+    operation_id = "subscribe_channel", params(InChannel),
+    responses((status = 200, body = TestedChannel), Problems))]
+pub async fn subscribe(
+    state: web::Data<State>,
+    allowed: Allowed<Manage>,
+    path: web::Path<InChannel>,
+) -> Result<web::Json<TestedChannel>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
+    let channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    if let Err(error) = state.app.engine.sender().subscribe(&channel).await {
+        return Err(Problem::conflict(format!("Meta did not subscribe the app: {}", error.problem().title)));
+    }
+    Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?))
+}
+
+/// Message templates of a channel, as Meta last told of them
+#[utoipa::path(get, path = "/tenants/{tenant}/channels/{channel}/templates", tag = "channels",
+    operation_id = "list_templates", params(InChannel), responses((status = 200, body = Templates), Problems))]
+pub async fn templates(
+    state: web::Data<State>,
+    allowed: Allowed<SetUp>,
+    path: web::Path<InChannel>,
+) -> Result<web::Json<Templates>, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    Ok(web::Json(Templates { items: store.templates(path.channel).await? }))
 }

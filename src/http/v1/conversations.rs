@@ -8,8 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_actors::conversation::{ConversationKey, Snapshot};
 use iassistance_domain::Timestamp;
+use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
+use iassistance_domain::delivery::DeliveryProblem;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::TenantCtx;
@@ -61,6 +63,11 @@ pub struct ContactView {
     wa_id: Option<String>,
     /// Their business-scoped user id.
     user_id: Option<String>,
+    /// Their id with the page (Messenger) or the account (Instagram).
+    scoped_id: Option<String>,
+    /// Others who proved to be the same person.
+    #[schema(value_type = Vec<String>)]
+    merged: Vec<ContactId>,
 }
 
 impl From<Contact> for ContactView {
@@ -70,6 +77,8 @@ impl From<Contact> for ContactView {
             profile_name: contact.profile_name.map(|name| name.into_inner(TenantView)),
             wa_id: contact.identity.wa_id.map(|id| id.into_inner(TenantView)),
             user_id: contact.identity.user_id.map(|id| id.into_inner(TenantView)),
+            scoped_id: contact.identity.scoped_id.map(|id| id.into_inner(TenantView)),
+            merged: contact.merged,
         }
     }
 }
@@ -99,9 +108,17 @@ pub struct ConversationView {
     /// When the contact last wrote.
     #[schema(value_type = Option<i64>)]
     last_inbound_at: Option<Timestamp>,
-    /// Until when the channel lets a reply leave; `null` before the first message.
+    /// Until when the channel lets a reply leave; `null` before the contact did anything.
     #[schema(value_type = Option<i64>)]
     window_until: Option<Timestamp>,
+    /// Until when it lets a person's reply leave, which may be longer.
+    #[schema(value_type = Option<i64>)]
+    human_window_until: Option<Timestamp>,
+    /// Until when the contact refuses advertising, if they do.
+    #[schema(value_type = Option<i64>)]
+    marketing_refused_until: Option<Timestamp>,
+    /// Why the contact cannot be reached, if so; whatever they do next changes that.
+    unreachable: Option<DeliveryProblem>,
 }
 
 /// What a conversation's actor shows of itself.
@@ -137,8 +154,14 @@ impl From<Snapshot> for ActorView {
     }
 }
 
-async fn view(store: &dyn TenantStore, conversation: &Conversation) -> Result<ConversationView, Problem> {
+async fn view(state: &State, store: &dyn TenantStore, conversation: &Conversation) -> Result<ConversationView, Problem> {
     let last_inbound_at = conversation.last_inbound_at();
+    let opened = |until: Timestamp| (until > Timestamp::EPOCH).then_some(until);
+    let kind = match store.channel(conversation.channel).await? {
+        Some(channel) => channel.kind(),
+        None => ChannelKind::Whatsapp,
+    };
+    let window = conversation.window_by(&state.app.engine.window_policy(kind));
     Ok(ConversationView {
         id: conversation.id,
         channel: conversation.channel,
@@ -148,7 +171,10 @@ async fn view(store: &dyn TenantStore, conversation: &Conversation) -> Result<Co
         epoch: conversation.epoch().0,
         running_turn: conversation.running_turn().map(|turn| turn.id),
         last_inbound_at,
-        window_until: last_inbound_at.map(|_| conversation.window_until()),
+        window_until: opened(window.free_until),
+        human_window_until: opened(window.human_until),
+        marketing_refused_until: conversation.marketing_refused_until(),
+        unreachable: conversation.unreachable().cloned(),
     })
 }
 
@@ -178,7 +204,7 @@ pub async fn list(
     let page = Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id);
     let mut items = Vec::with_capacity(page.items.len());
     for conversation in &page.items {
-        items.push(view(&*store, conversation).await?);
+        items.push(view(&state, &*store, conversation).await?);
     }
     Ok(web::Json(Page { items, next: page.next }))
 }
@@ -193,7 +219,7 @@ pub async fn show(
     path: web::Path<InConversation>,
 ) -> Result<web::Json<ConversationView>, Problem> {
     let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
-    Ok(web::Json(view(&*store, &conversation).await?))
+    Ok(web::Json(view(&state, &*store, &conversation).await?))
 }
 
 /// Messages of a conversation, newest first

@@ -100,6 +100,12 @@ pub fn name(field: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// An id of Meta's: 1 to 32 digits.
+pub fn digits(field: &str, text: String) -> Result<String, Problem> {
+    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { Ok(text) } else { Err(Problem::invalid(format!("`{field}` must have 1 to 32 digits"))) }
+}
+
 /// A secret as it stands in a header or a signature: visible ASCII, not empty.
 pub fn secret(field: &str, text: String) -> Result<StoredSecret, Problem> {
     let fits =
@@ -144,6 +150,14 @@ mod tests {
         assert!(refusal("{").contains("line 1, column 1"));
         let wrong = refusal(r#"{"count":"hush, expected x"}"#);
         assert!(wrong.contains("expected u32") && !wrong.contains("hush"));
+    }
+
+    #[test]
+    fn an_id_of_metas_is_digits() {
+        assert_eq!(digits("id", "106540352242922".to_owned()).ok().as_deref(), Some("106540352242922"));
+        for wrong in ["", "+49 170", "١٢٣", &"1".repeat(33)] {
+            assert!(digits("id", wrong.to_owned()).is_err());
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct MetaAppView {
     id: MetaAppId,
     /// What people call it.
     name: String,
+    /// Meta's id of it, where it was given.
+    app_id: Option<String>,
     /// How many secrets a webhook may be signed with.
     secrets: usize,
     /// Where Meta sends its webhooks: this server's public address and this path.
@@ -49,6 +51,7 @@ impl From<MetaApp> for MetaAppView {
         Self {
             id: app.id,
             name: app.name,
+            app_id: app.app_id,
             secrets: app.secrets.len(),
             webhook_path: format!("/webhooks/meta/{}", app.id),
             created_at: app.created_at,
@@ -62,6 +65,9 @@ impl From<MetaApp> for MetaAppView {
 pub struct NewMetaApp {
     /// What people call it; 1 to 120 characters.
     name: String,
+    /// Meta's id of it, 1 to 32 digits: with it tokens are checked to be this app's, and its own sends
+    /// and conversations are told from other apps'.
+    app_id: Option<String>,
     /// The app secrets that may have signed a webhook, newest first; 1 to 8. Never shown again.
     secrets: Vec<String>,
     /// What Meta repeats when it verifies the webhook's address. Never shown again.
@@ -74,6 +80,8 @@ pub struct NewMetaApp {
 pub struct MetaAppChange {
     /// What people call it; 1 to 120 characters.
     name: Option<String>,
+    /// Meta's id of it, 1 to 32 digits.
+    app_id: Option<String>,
     /// The app secrets, all of them, newest first; 1 to 8. To rotate one, put the new before the old,
     /// and leave the old out later.
     secrets: Option<Vec<String>>,
@@ -115,11 +123,12 @@ pub async fn create(
     let Body { value, raw } = body;
     let name = input::name("name", &value.name)?;
     let secrets = secrets(value.secrets)?;
+    let app_id = value.app_id.map(|id| input::digits("app_id", id)).transpose()?;
     let verify_token = input::secret("verify_token", value.verify_token)?;
     once.run(&state, &raw, async {
         let now = state.clock().now();
         let id = MetaAppId::new(now, &**state.app.engine.entropy());
-        let app = MetaApp { id, name, secrets, verify_token, created_at: now };
+        let app = MetaApp { id, name, app_id, secrets, verify_token, created_at: now };
         state.app.store.put_meta_app(app.clone()).await?;
         tracing::info!(meta_app = %id, "a Meta app was registered");
         Created::at(format!("/v1/meta-apps/{id}"), &MetaAppView::from(app))
@@ -153,6 +162,9 @@ pub async fn change(
     let change = body.value;
     if let Some(name) = change.name {
         app.name = input::name("name", &name)?;
+    }
+    if let Some(id) = change.app_id {
+        app.app_id = Some(input::digits("app_id", id)?);
     }
     if let Some(texts) = change.secrets {
         app.secrets = secrets(texts)?;

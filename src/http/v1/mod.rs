@@ -19,6 +19,7 @@ mod events;
 mod input;
 mod keys;
 mod live_tickets;
+mod media;
 mod meta_apps;
 mod operator;
 mod page;
@@ -55,13 +56,20 @@ routes! {
     "/meta-apps" => { get: meta_apps::list, post: meta_apps::create }
     "/meta-apps/{meta_app}" => { get: meta_apps::show, put: meta_apps::change }
     "/tenants/{tenant}/channels" => { get: channels::list, post: channels::connect }
-    "/tenants/{tenant}/channels/{channel}" => { get: channels::show, put: channels::change }
+    "/tenants/{tenant}/channels/{channel}" => {
+        get: channels::show, put: channels::change, delete: channels::disconnect
+    }
+    "/tenants/{tenant}/channels/{channel}/test" => { post: channels::test }
+    "/tenants/{tenant}/channels/{channel}/subscribe" => { post: channels::subscribe }
+    "/tenants/{tenant}/channels/{channel}/templates" => { get: channels::templates }
     "/tenants/{tenant}/assistant" => { get: assistant::show, put: assistant::change }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
     "/tenants/{tenant}/conversations/{conversation}/messages" => {
         get: conversations::messages, post: operator::reply
     }
+    "/tenants/{tenant}/conversations/{conversation}/messages/{message}/files/{place}" => { get: media::of_message }
+    "/tenants/{tenant}/media" => { post: media::upload }
     "/tenants/{tenant}/conversations/{conversation}/turns" => { get: conversations::turns }
     "/tenants/{tenant}/conversations/{conversation}/turns/{turn}" => { get: conversations::turn }
     "/tenants/{tenant}/conversations/{conversation}/snapshot" => { get: conversations::snapshot }

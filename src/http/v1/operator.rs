@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use iassistance_actors::conversation::Done;
+use iassistance_domain::content::Content;
 use iassistance_domain::id::MessageId;
-use iassistance_domain::message::Content;
 
 use super::conversations::InConversation;
 use super::input::{self, Body};
@@ -15,7 +15,8 @@ use crate::http::auth::{Allowed, Operate};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
-/// The longest text that `WhatsApp` carries, in characters (Meta: Cloud API, text messages).
+/// The longest text that is taken, in characters. One that is longer than its channel carries in a
+/// message leaves in several.
 const TEXT_CHARS_MAX: usize = 4_096;
 
 /// Who takes over.
@@ -34,9 +35,15 @@ pub struct NewReply {
     /// Who; it stands in the log. 1 to 120 characters.
     #[schema(example = "Ada")]
     operator: String,
-    /// What; 1 to 4,096 characters.
+    /// A plain text of 1 to 4,096 characters. Give this or `content`.
     #[schema(example = "Your parcel leaves today.")]
-    text: String,
+    text: Option<String>,
+    /// Any other form: media, buttons, a list, a template, a reaction. A channel that cannot carry it
+    /// refuses it and says why, or carries it in another form.
+    content: Option<Content>,
+    /// The message that it answers. A reaction needs it; a public comment is answered in private by it.
+    #[schema(value_type = Option<String>)]
+    reply_to: Option<MessageId>,
 }
 
 /// How the conversation stands now.
@@ -57,7 +64,15 @@ impl From<Done> for DoneView {
     }
 }
 
-fn text(text: String) -> Result<Content, Problem> {
+fn content(text: Option<String>, content: Option<Content>) -> Result<Content, Problem> {
+    match (text, content) {
+        (Some(text), None) => plain(text),
+        (None, Some(content)) => Ok(content),
+        _ => Err(Problem::invalid("give either `text` or `content`")),
+    }
+}
+
+fn plain(text: String) -> Result<Content, Problem> {
     if text.trim().is_empty() || text.chars().count() > TEXT_CHARS_MAX {
         return Err(Problem::invalid("`text` must have 1 to 4,096 characters, not all of them blank"));
     }
@@ -109,9 +124,10 @@ pub async fn reply(
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let Body { value, raw } = body;
-    let (operator, content) = (input::name("operator", &value.operator)?, text(value.text)?);
+    let NewReply { operator, text, content: form, reply_to } = value;
+    let (operator, content) = (input::name("operator", &operator)?, content(text, form)?);
     once.run(&state, &raw, async {
-        let done = state.app.engine.reply(ctx, path.conversation, operator, content).await?;
+        let done = state.app.engine.reply(ctx, path.conversation, operator, content, reply_to).await?;
         Created::at(None, &DoneView::from(done))
     })
     .await
@@ -123,10 +139,13 @@ mod tests {
 
     #[test]
     fn a_reply_says_something_and_fits_the_channel() {
-        assert!(text("ok".to_owned()).is_ok());
-        assert!(text("é".repeat(4_096)).is_ok());
+        assert!(content(Some("ok".to_owned()), None).is_ok());
+        assert!(content(Some("é".repeat(4_096)), None).is_ok());
+        assert!(content(None, Some(Content::Heart)).is_ok());
         for wrong in ["", " \n", &"é".repeat(4_097)] {
-            assert!(text(wrong.to_owned()).is_err());
+            assert!(content(Some(wrong.to_owned()), None).is_err());
         }
+        assert!(content(None, None).is_err());
+        assert!(content(Some("ok".to_owned()), Some(Content::Heart)).is_err());
     }
 }

@@ -5,10 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use iassistance_domain::Timestamp;
+use iassistance_domain::content::{Content, Context, Referral};
 use iassistance_domain::conversation::Control;
-use iassistance_domain::delivery::{Delivery, DeliveryStatus};
+use iassistance_domain::delivery::Delivery;
 use iassistance_domain::id::{ConversationId, MessageId, TurnId};
-use iassistance_domain::message::{Author, Content, Message};
+use iassistance_domain::message::{Author, Elsewhere, Message, Reaction};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::turn::{Attempt, TurnEnd, TurnRecord, Usage};
 
@@ -27,6 +28,12 @@ pub enum ControlView {
         #[schema(value_type = i64)]
         since: Timestamp,
     },
+    /// Another app, by Meta's routing.
+    OtherApp {
+        /// Since when.
+        #[schema(value_type = i64)]
+        since: Timestamp,
+    },
 }
 
 impl From<&Control> for ControlView {
@@ -34,6 +41,7 @@ impl From<&Control> for ControlView {
         match control {
             Control::Assistant => Self::Assistant,
             Control::Operator { name, since } => Self::Operator { name: name.clone(), since: *since },
+            Control::OtherApp { since } => Self::OtherApp { since: *since },
         }
     }
 }
@@ -56,45 +64,11 @@ pub enum AuthorView {
         /// Who.
         name: String,
     },
-}
-
-/// What a message says.
-#[derive(Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[schema(as = Content)]
-pub enum ContentView {
-    /// Plain text.
-    Text {
-        /// The text.
-        body: String,
+    /// The business, elsewhere: on its own phone, in Meta's inbox, through another app.
+    Business {
+        /// Where.
+        through: Elsewhere,
     },
-    /// A kind of content that this interface does not show yet.
-    Other,
-}
-
-/// How far a message that goes out got.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Delivery)]
-pub struct DeliveryView {
-    /// `queued`, `unknown`, `sent`, `withdrawn`, `failed`, `delivered` or `read`.
-    #[schema(value_type = String, example = "delivered")]
-    status: DeliveryStatus,
-    /// When it got there.
-    #[schema(value_type = i64)]
-    at: Timestamp,
-    /// What went wrong, if something did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<DeliveryProblemView>,
-}
-
-/// Why a message was refused or given up.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeliveryProblem)]
-pub struct DeliveryProblemView {
-    /// Meta's error code; 0 where there was none.
-    code: i64,
-    /// What it means and what to do.
-    title: String,
 }
 
 /// A message of a conversation.
@@ -110,19 +84,36 @@ pub struct MessageView {
     /// Who wrote it.
     author: AuthorView,
     /// What it says.
-    content: ContentView,
+    content: Content,
+    /// What it refers to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Box<Context>>,
+    /// What brought its writer here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referral: Option<Box<Referral>>,
     /// When it was written: by Meta's clock for what came in.
     #[schema(value_type = i64)]
     sent_at: Timestamp,
     /// When it was recorded here.
     #[schema(value_type = i64)]
     recorded_at: Timestamp,
+    /// When its writer last changed it.
+    #[schema(value_type = Option<i64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    /// When its writer took it back; nothing of it is kept.
+    #[schema(value_type = Option<i64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_at: Option<Timestamp>,
+    /// The signs on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<Reaction>,
     /// Meta's id of it, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_id: Option<String>,
     /// How far it got; only for what goes out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<DeliveryView>,
+    delivery: Option<Delivery>,
 }
 
 impl From<Message> for MessageView {
@@ -134,24 +125,19 @@ impl From<Message> for MessageView {
                 Author::Contact => AuthorView::Contact,
                 Author::Assistant { turn } => AuthorView::Assistant { turn },
                 Author::Operator { name } => AuthorView::Operator { name },
+                Author::Business { through } => AuthorView::Business { through },
             },
-            content: match message.content {
-                Content::Text { body } => ContentView::Text { body: body.into_inner(TenantView) },
-                _ => ContentView::Other,
-            },
+            content: message.content,
+            context: message.context,
+            referral: message.referral,
             sent_at: message.sent_at,
             recorded_at: message.recorded_at,
+            edited_at: message.edited_at,
+            removed_at: message.removed_at,
+            reactions: message.reactions,
             provider_id: message.provider_id.map(|id| id.into_inner(TenantView)),
-            delivery: message.delivery.map(DeliveryView::from),
+            delivery: message.delivery,
         }
-    }
-}
-
-impl From<Delivery> for DeliveryView {
-    fn from(delivery: Delivery) -> Self {
-        let problem =
-            delivery.problem.map(|problem| DeliveryProblemView { code: problem.code, title: problem.title });
-        Self { status: delivery.status, at: delivery.at, problem }
     }
 }
 

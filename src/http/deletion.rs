@@ -1,0 +1,151 @@
+//! What Meta asks of a platform about the people who signed in to its app: delete what is stored about
+//! somebody, and take note that somebody took the app's rights back.
+//!
+//! Meta: "Data Deletion Request Callback": a form with a `signed_request`, answered by an address at
+//! which the request's progress is told in plain words, and by a code. The person is named by an
+//! app-scoped id: mostly whoever connected a channel, never an end user who chats.
+
+use actix_web::http::header::ContentType;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use iassistance_channels::signed_request;
+use iassistance_domain::channel::{ChannelHealth, ChannelState, MetaApp, StoredSecret};
+use iassistance_domain::deletion::{Deletion, DeletionState};
+use iassistance_domain::event::EventKind;
+use iassistance_domain::id::{DeletionId, MetaAppId};
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::StorageError;
+
+use super::{Problem, State};
+
+/// Largest form that Meta sends, bytes.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+/// Adds the callbacks and the page.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/webhooks/meta/{meta_app}/data-deletion")
+                .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
+                .route(web::post().to(request_deletion)),
+        )
+        .service(
+            web::resource("/webhooks/meta/{meta_app}/deauthorize")
+                .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
+                .route(web::post().to(deauthorize)),
+        )
+        .service(web::resource("/deletions/{code}").route(web::get().to(progress)));
+}
+
+/// What Meta posts.
+#[derive(Deserialize)]
+struct SignedForm {
+    signed_request: String,
+}
+
+/// What Meta wants to hear.
+#[derive(Serialize)]
+struct Confirmed {
+    url: String,
+    confirmation_code: String,
+}
+
+async fn verified(
+    state: &State,
+    path: &str,
+    form: Result<web::Form<SignedForm>, actix_web::Error>,
+) -> Result<(MetaApp, StoredSecret), Problem> {
+    let id: MetaAppId = path.parse().map_err(|_| Problem::not_found())?;
+    let app = state.app.store.meta_app(id).await?.ok_or_else(Problem::not_found)?;
+    let form = form.map_err(|_| Problem::bad_request("expected a form with a `signed_request`"))?;
+    let signed = signed_request::verify(&app.secrets, &form.signed_request).map_err(|reason| {
+        tracing::warn!(meta_app = %app.id, %reason, "a signed request was rejected");
+        Problem::unauthorized()
+    })?;
+    Ok((app, signed.user_id))
+}
+
+async fn request_deletion(
+    state: web::Data<State>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    form: Result<web::Form<SignedForm>, actix_web::Error>,
+) -> Result<web::Json<Confirmed>, Problem> {
+    let (app, person) = verified(&state, &path, form).await?;
+    let now = state.clock().now();
+    let id = DeletionId::new(now, &**state.app.engine.entropy());
+    let begun = Deletion { id, meta_app: app.id, requested_at: now, state: DeletionState::Begun };
+    state.app.store.put_deletion(begun.clone()).await?;
+    let channels = revoke(&state, &app, &person, Some(id)).await?;
+    let at = state.clock().now();
+    state.app.store.put_deletion(Deletion { state: DeletionState::Done { at, channels }, ..begun }).await?;
+    tracing::info!(meta_app = %app.id, deletion = %id, channels, "a request to delete was carried out");
+    let info = request.connection_info();
+    let url = format!("{}://{}/deletions/{id}", info.scheme(), info.host());
+    Ok(web::Json(Confirmed { url, confirmation_code: id.to_string() }))
+}
+
+async fn deauthorize(
+    state: web::Data<State>,
+    path: web::Path<String>,
+    form: Result<web::Form<SignedForm>, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let (app, person) = verified(&state, &path, form).await?;
+    let channels = revoke(&state, &app, &person, None).await?;
+    tracing::info!(meta_app = %app.id, channels, "somebody took the app's rights back");
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Forgets the tokens that are a person's, and who it was; their channels send nothing any more.
+/// Returns how many there were.
+async fn revoke(
+    state: &State,
+    app: &MetaApp,
+    person: &StoredSecret,
+    deletion: Option<DeletionId>,
+) -> Result<u32, StorageError> {
+    let mut revoked = 0;
+    for mut channel in state.app.store.channels_of_app(app.id).await? {
+        if channel.token_owner.as_ref() != Some(person) {
+            continue;
+        }
+        let (id, tenant) = (channel.id, channel.tenant);
+        let reason = "whoever connected it took the app's rights back at Meta: connect it with a new token";
+        let health = channel.health.turned(ChannelState::Expired, Some(reason.to_owned()), state.clock().now());
+        channel.health = ChannelHealth { token_expires_at: None, ..health };
+        channel.access_token = StoredSecret::new("");
+        channel.token_owner = None;
+        let health = channel.health.clone();
+        state.app.store.put_channel(channel).await?;
+        let changed = EventKind::ChannelHealthChanged { channel: id, health };
+        let requested = deletion.map(|deletion| EventKind::DeletionRequested { deletion });
+        let events = std::iter::once(changed).chain(requested).collect();
+        state.app.store.tenant(TenantCtx::platform(tenant)).await?.append(None, events).await?;
+        revoked += 1;
+    }
+    Ok(revoked)
+}
+
+/// The page that Meta shows to the person.
+async fn progress(state: web::Data<State>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let id: DeletionId = path.parse().map_err(|_| Problem::not_found())?;
+    let deletion = state.app.store.deletion(id).await?.ok_or_else(Problem::not_found)?;
+    let found = match deletion.state {
+        DeletionState::Begun => "Your request was received and is being carried out.",
+        DeletionState::Done { channels: 0, .. } => {
+            "Your request was carried out. Nothing was stored under your sign-in."
+        }
+        DeletionState::Done { .. } => {
+            "Your request was carried out. The access that your sign-in had given to this service, and the note \
+             that it was yours, are deleted. Messages that businesses exchanged with their customers belong to \
+             those businesses: ask the business that you wrote with to delete yours."
+        }
+    };
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Deletion request</title>\
+         <h1>Deletion request</h1><p>{found}</p><p>Confirmation code: {id}</p></html>"
+    );
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page))
+}
