@@ -7,7 +7,7 @@ use serde_json::json;
 
 use iassistance_actors::engine::default_assistant;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
@@ -34,6 +34,9 @@ pub enum MetaAppCommand {
     Create {
         /// What people call it.
         name: String,
+        /// Meta's id of it.
+        #[arg(long)]
+        app_id: Option<String>,
     },
     /// Lists the Meta apps.
     List,
@@ -41,7 +44,8 @@ pub enum MetaAppCommand {
 
 #[derive(Subcommand)]
 pub enum ChannelCommand {
-    /// Connects a WhatsApp number. Its access token is read from `IASSISTANCE_ACCESS_TOKEN`.
+    /// Connects a number, a page or an account: give one of `--phone-number-id`, `--page-id` and
+    /// `--instagram-id`. Its access token is read from `IASSISTANCE_ACCESS_TOKEN`. Test it then.
     Connect {
         /// Whose.
         #[arg(long)]
@@ -49,12 +53,34 @@ pub enum ChannelCommand {
         /// The Meta app that carries its webhooks.
         #[arg(long)]
         meta_app: MetaAppId,
-        /// Meta's `phone_number_id`.
-        #[arg(long)]
-        phone_number_id: String,
+        /// WhatsApp: Meta's `phone_number_id`.
+        #[arg(long, group = "address")]
+        phone_number_id: Option<String>,
+        /// WhatsApp: the id of the business account, for its templates and what Meta says about it.
+        #[arg(long, requires = "phone_number_id")]
+        account_id: Option<String>,
+        /// Messenger: the Page's id.
+        #[arg(long, group = "address")]
+        page_id: Option<String>,
+        /// Instagram: the professional account's id.
+        #[arg(long, group = "address")]
+        instagram_id: Option<String>,
+        /// Instagram through a Page: that Page's id. Without it the account is connected by
+        /// Instagram Login.
+        #[arg(long, requires = "instagram_id")]
+        through_page: Option<String>,
         /// What people call it.
         #[arg(long)]
         name: String,
+    },
+    /// Tests a channel with Meta: its token, its permissions, its subscription; prints each check with
+    /// what to do. Fails when the channel cannot send. The server must not be running on this store.
+    Test {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+        /// Which.
+        channel: ChannelId,
     },
     /// Lists a tenant's channels.
     List {
@@ -108,6 +134,15 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
     Scope::from_name(text).ok_or_else(|| "one of read, operate, manage, platform".to_owned())
 }
 
+/// An id of Meta's.
+fn digits(flag: &str, id: String) -> Result<String, Failure> {
+    if !id.is_empty() && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(id)
+    } else {
+        Err(format!("{flag} takes an id of Meta's: 1 to 32 digits; a telephone number or a name is none").into())
+    }
+}
+
 /// A secret from the environment, where other users of the machine do not see it.
 fn secret(name: &str) -> Result<StoredSecret, Failure> {
     let sources = iassistance_config::Sources::of_process(None, Vec::new());
@@ -143,11 +178,12 @@ pub async fn meta_app(vaulted: &Vaulted, command: MetaAppCommand, output: &Outpu
         )
     };
     match command {
-        MetaAppCommand::Create { name } => {
+        MetaAppCommand::Create { name, app_id } => {
             let now = vaulted.clock.now();
             let app = MetaApp {
                 id: MetaAppId::new(now, &*vaulted.entropy),
                 name,
+                app_id: app_id.map(|id| digits("--app-id", id)).transpose()?,
                 secrets: vec![secret("IASSISTANCE_APP_SECRET")?],
                 verify_token: secret("IASSISTANCE_VERIFY_TOKEN")?,
                 created_at: now,
@@ -166,15 +202,42 @@ pub async fn meta_app(vaulted: &Vaulted, command: MetaAppCommand, output: &Outpu
 
 pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output) -> Result<(), Failure> {
     let shown = |channel: &Channel| {
-        let Channel { id, kind, external_id, name, .. } = channel;
-        let text = format!("{id}  {}  {external_id}  {name}", kind.name());
-        (text, json!({ "id": id, "kind": kind, "external_id": external_id, "name": name }))
+        let Channel { id, external_id, name, health, .. } = channel;
+        let (kind, state) = (channel.kind().name(), health.state.name());
+        let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!("  {reason}"));
+        let text = format!("{id}  {kind}  {external_id}  {name}  {state}{reason}");
+        (text, json!({ "id": id, "kind": kind, "external_id": external_id, "name": name, "health": health }))
     };
     match command {
-        ChannelCommand::Connect { tenant, meta_app, phone_number_id, name } => {
-            if !phone_number_id.bytes().all(|byte| byte.is_ascii_digit()) || phone_number_id.is_empty() {
-                return Err("a phone number id consists of digits; it is not the phone number".into());
-            }
+        ChannelCommand::Connect {
+            tenant,
+            meta_app,
+            phone_number_id,
+            account_id,
+            page_id,
+            instagram_id,
+            through_page,
+            name,
+        } => {
+            let (external_id, connection) = match (phone_number_id, page_id, instagram_id) {
+                (Some(id), ..) => {
+                    let account_id = account_id.map(|id| digits("--account-id", id)).transpose()?;
+                    (digits("--phone-number-id", id)?, Connection::CloudApi { account_id, number: None })
+                }
+                (_, Some(id), _) => (digits("--page-id", id)?, Connection::Page),
+                (.., Some(id)) => {
+                    let connection = match through_page {
+                        Some(page_id) => {
+                            Connection::InstagramPage { page_id: digits("--through-page", page_id)? }
+                        }
+                        None => Connection::InstagramLogin { user_id: None },
+                    };
+                    (digits("--instagram-id", id)?, connection)
+                }
+                (None, None, None) => {
+                    return Err("give one of --phone-number-id, --page-id and --instagram-id".into());
+                }
+            };
             if vaulted.store.meta_app(meta_app).await?.is_none() {
                 return Err(format!("there is no Meta app {meta_app}: create it first").into());
             }
@@ -183,16 +246,20 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
                 id: ChannelId::new(now, &*vaulted.entropy),
                 tenant,
                 meta_app,
-                kind: ChannelKind::Whatsapp,
-                external_id: phone_number_id,
+                connection,
+                external_id,
                 name,
                 access_token: secret("IASSISTANCE_ACCESS_TOKEN")?,
+                token_owner: None,
+                health: ChannelHealth::connecting(now),
                 created_at: now,
             };
             vaulted.store.put_channel(channel.clone()).await?;
             let (text, value) = shown(&channel);
             output.answer(&text, &value)
         }
+        // It calls Meta, which needs more than the store.
+        ChannelCommand::Test { .. } => Ok(()),
         ChannelCommand::List { tenant } => {
             let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
             let (lines, values): (Vec<_>, Vec<_>) = store.channels().await?.iter().map(shown).unzip();

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod channel;
 mod doctor;
 mod live;
 mod output;
@@ -8,12 +9,14 @@ mod root_key;
 mod sandbox;
 mod serve;
 mod simulator;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use iassistance_actors::kernel::SystemClock;
 use iassistance_config::{DEFAULTS, Settings, Sources};
 
 use self::output::Output;
@@ -54,7 +57,7 @@ enum Command {
     /// Meta apps: create, list.
     #[command(subcommand)]
     MetaApp(admin::MetaAppCommand),
-    /// Channels: connect, list.
+    /// Channels: connect, test, list.
     #[command(subcommand)]
     Channel(admin::ChannelCommand),
     /// The assistant's settings: show, set.
@@ -70,6 +73,9 @@ enum Command {
     /// The root key: rotate.
     #[command(subcommand)]
     RootKey(root_key::RootKeyCommand),
+    /// Webhooks: explain.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Print the OpenAPI document.
     Openapi,
     /// Print every setting with its default and what it means.
@@ -94,14 +100,15 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let sources = Sources::of_process(arguments.config, arguments.set);
-    match arguments.command {
+    let command = match arguments.command {
         Command::Openapi => return output::raw(&http::openapi::document().to_pretty_json()?),
         Command::Config => return output::raw(DEFAULTS),
-        _ => {}
-    }
+        Command::Webhook(command) => return webhook::run(command, &SystemClock),
+        command => command,
+    };
     let settings = sources.settings()?;
     telemetry::init(&settings.log)?;
-    match arguments.command {
+    match command {
         Command::Serve => serve::run(settings, &sources, output),
         Command::Sandbox(arguments) => sandbox::run(settings, &sources, arguments, output),
         Command::Simulator(arguments) => simulator::run(arguments, output),
@@ -117,6 +124,9 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::MetaApp(command) => {
             on_store(settings, &sources, output, async |v| admin::meta_app(v, command, output).await)
         }
+        Command::Channel(admin::ChannelCommand::Test { tenant, channel }) => {
+            channel::test(settings, &sources, tenant, channel, output)
+        }
         Command::Channel(command) => {
             on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await)
         }
@@ -126,7 +136,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Key(command) => {
             on_store(settings, &sources, output, async |v| admin::key(v, command, output).await)
         }
-        Command::Openapi | Command::Config => Ok(()),
+        Command::Openapi | Command::Config | Command::Webhook(_) => Ok(()),
     }
 }
 
