@@ -8,10 +8,11 @@ use iassistance_actors::kernel::{StillRunning, SystemClock};
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::generate::Generator;
 use iassistance_assistant::openai::{ModelTimeouts, OpenAi};
-use iassistance_channels::{GraphSender, Sender};
+use iassistance_channels::{GraphSender, GraphSettings, Sender};
 use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError, EgressSettings};
+use iassistance_storage::content::{ContentError, ContentStore};
 use iassistance_storage::{Limits, MemoryStore, SledOptions, SledStore, StorageError, Store};
 use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
 
@@ -27,6 +28,9 @@ pub enum AppError {
     /// The store could not be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The files of messages cannot be kept.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// The way out could not be made.
     #[error(transparent)]
     Egress(#[from] EgressError),
@@ -78,6 +82,8 @@ pub struct Vaulted {
     pub keyring: Arc<Keyring>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The files of messages.
+    pub content: ContentStore,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -132,7 +138,8 @@ impl Vaulted {
             Some(wrap) => wrap(store),
             None => store,
         };
-        Ok(Self { settings: Arc::new(settings), keyring, store, clock, entropy, root_key_created })
+        let content = if memory { ContentStore::memory(&settings.media) } else { ContentStore::open(&settings.media)? };
+        Ok(Self { settings: Arc::new(settings), keyring, store, content, clock, entropy, root_key_created })
     }
 }
 
@@ -140,22 +147,8 @@ impl App {
     /// Puts everything together and takes up what was unfinished. Needs an actix system on this
     /// thread.
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
-        let Vaulted { settings, keyring, store, clock, entropy, .. } = vaulted;
-        let egress = Egress::new(&EgressSettings {
-            graph: settings.meta.graph_base_url.clone(),
-            model: settings.model.base_url.clone(),
-            model_hosts: settings.model.hosts.clone(),
-            connect_timeout_ms: CONNECT_MS,
-            // Above the deadlines of those who call, which say more precisely what took too long.
-            read_timeout_ms: settings.model.attempt_ms.max(settings.meta.send_timeout_ms),
-        })?;
-        let meta = &settings.meta;
-        let sender: Arc<dyn Sender> = Arc::new(GraphSender::new(
-            egress.clone(),
-            meta.graph_base_url.clone(),
-            meta.graph_version.clone(),
-            meta.send_timeout_ms,
-        ));
+        let Vaulted { settings, keyring, store, content, clock, entropy, .. } = vaulted;
+        let (egress, sender) = way_out(settings)?;
         let generator = parts.generator.unwrap_or_else(|| {
             let timeouts = ModelTimeouts {
                 first_token_ms: settings.model.first_token_ms,
@@ -167,6 +160,7 @@ impl App {
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
             store: Arc::clone(store),
+            content: content.clone(),
             sender,
             generator,
         };
@@ -188,6 +182,33 @@ impl App {
         self.store.close().await;
         stopped
     }
+}
+
+/// The way out of the process, and the channels at its end.
+pub fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
+    let (meta, media) = (&settings.meta, &settings.media);
+    let egress = Egress::new(&EgressSettings {
+        graph: meta.graph_base_url.clone(),
+        instagram: meta.instagram_base_url.clone(),
+        media_domains: meta.media_domains.clone(),
+        model: settings.model.base_url.clone(),
+        model_hosts: settings.model.hosts.clone(),
+        connect_timeout_ms: CONNECT_MS,
+        // Above the deadlines of those who call, which say more precisely what took too long.
+        read_timeout_ms: settings.model.attempt_ms.max(meta.send_timeout_ms).max(media.fetch_timeout_ms),
+    })?;
+    let sender = GraphSender::new(
+        egress.clone(),
+        GraphSettings {
+            graph: meta.graph_base_url.clone(),
+            instagram: meta.instagram_base_url.clone(),
+            version: meta.graph_version.clone(),
+            timeout_ms: meta.send_timeout_ms,
+            media_timeout_ms: media.fetch_timeout_ms,
+            file_bytes_max: media.file_bytes_max,
+        },
+    );
+    Ok((egress, Arc::new(sender)))
 }
 
 fn create_folder(path: &Path) -> Result<(), AppError> {

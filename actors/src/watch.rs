@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use iassistance_channels::ProbeReport;
+use iassistance_channels::{ProbeReport, Sender};
 use iassistance_domain::Timestamp;
-use iassistance_domain::channel::{Channel, ChannelHealth, ChannelState, Connection, Notice};
+use iassistance_domain::channel::{
+    Channel, ChannelHealth, ChannelKind, ChannelState, Connection, Notice,
+};
 use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::StorageError;
+use iassistance_storage::{StorageError, Store};
 
 use crate::engine::{Engine, Shared};
 
@@ -54,95 +56,154 @@ pub(crate) async fn trouble_now(
         _ => return,
     };
     let reason = format!("{} (code {})", problem.title, problem.code);
-    let changed = shared.change_health(tenant, channel, |health, now| health.turned(state, Some(reason), now));
-    if let Err(error) = changed.await {
+    let (watcher, ctx) = (shared.watcher(), TenantCtx::platform(tenant));
+    let now = watcher.now;
+    let change = watcher.change_health(ctx, channel, |health| health.turned(state, Some(reason), now));
+    if let Err(error) = change.await {
         tracing::warn!(%tenant, %channel, %error, "a channel's trouble could not be written down");
     }
 }
 
-impl Shared {
-    /// Changes a channel's health and tells of it. Says whether it was another.
-    async fn change_health(
-        &self,
-        tenant: TenantId,
-        id: ChannelId,
-        change: impl FnOnce(&ChannelHealth, Timestamp) -> ChannelHealth,
-    ) -> Result<bool, StorageError> {
-        let store = self.tenant_store(tenant).await?;
-        let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
-        let health = change(&channel.health, self.parts.clock.now());
-        if health == channel.health {
-            return Ok(false);
-        }
-        self.parts.store.set_channel_health(TenantCtx::platform(tenant), id, health.clone()).await?;
-        let (before, after) = (channel.health.state, health.state);
-        if before != after {
-            let reason = health.reason.as_deref().unwrap_or_default();
-            tracing::warn!(%tenant, channel = %id, before = before.name(), after = after.name(), reason, "a channel's health changed");
-            metrics::counter!("iassistance_channel_changes_total", "state" => after.name()).increment(1);
-        }
-        if before != after || health.reason != channel.health.reason {
-            store.append(None, vec![EventKind::ChannelHealthChanged { channel: id, health }]).await?;
-        }
-        if after.sends() && !before.sends() {
-            self.dispatcher.ring_tenant(tenant);
-            self.doorbell(tenant).ring_all();
-            self.wake_tenant(tenant);
-        }
-        Ok(true)
-    }
+/// What testing and judging channels needs; a command has it without a running engine.
+pub struct Watcher<'a> {
+    /// Where channels are kept.
+    pub store: &'a dyn Store,
+    /// The way out to Meta.
+    pub sender: &'a dyn Sender,
+    /// The time.
+    pub now: Timestamp,
+    /// How long before its end a token is told of, milliseconds.
+    pub token_notice_ms: u64,
 }
 
-impl Engine {
+/// A channel's state before and after a change.
+type Change = Option<(ChannelState, ChannelState)>;
+
+impl Watcher<'_> {
     /// Tests a channel with Meta: its token, its permissions, its subscription. Writes down what came
     /// out, in words, and what it means for sending.
-    pub async fn probe(&self, ctx: TenantCtx, id: ChannelId) -> Result<ProbeReport, ProbeError> {
-        let shared = &self.shared;
-        let store = shared.parts.store.tenant(ctx).await?;
+    pub async fn test(&self, ctx: TenantCtx, id: ChannelId) -> Result<ProbeReport, ProbeError> {
+        self.test_and_compare(ctx, id).await.map(|(report, _)| report)
+    }
+
+    async fn test_and_compare(
+        &self,
+        ctx: TenantCtx,
+        id: ChannelId,
+    ) -> Result<(ProbeReport, Change), ProbeError> {
+        let store = self.store.tenant(ctx).await?;
         let channel = store.channel(id).await?.ok_or(ProbeError::NotFound)?;
-        let app = shared.parts.store.meta_app(channel.meta_app).await?.ok_or(ProbeError::NoMetaApp)?;
-        let report = shared.parts.sender.probe(&channel, &app).await;
-        self.learn(ctx, channel, &report).await?;
-        let now = shared.parts.clock.now();
-        shared
-            .change_health(ctx.tenant(), id, |health, _| ChannelHealth {
-                tested_at: Some(now),
-                token_expires_at: report.token_expires_at,
-                sends_per_s: report.sends_per_s.or(health.sends_per_s),
-                ..health.turned(report.state(), report.reason(), now)
-            })
-            .await?;
-        Ok(report)
+        let app = self.store.meta_app(channel.meta_app).await?.ok_or(ProbeError::NoMetaApp)?;
+        let report = self.sender.probe(&channel, &app).await;
+        self.learn(&channel, &report).await?;
+        if report.state().sends() && channel.kind() == ChannelKind::Whatsapp {
+            self.refresh_templates(ctx, id).await?;
+        }
+        let change = self.change_health(ctx, id, |health| self.tested(health, &report)).await?;
+        Ok((report, change))
+    }
+
+    /// A channel's health by a test.
+    fn tested(&self, health: &ChannelHealth, report: &ProbeReport) -> ChannelHealth {
+        let ends_soon = report
+            .token_expires_at
+            .filter(|ends| *ends <= self.now.plus_millis(self.token_notice_ms))
+            .map(|ends| ends.millis_since(self.now) / DAY_MS);
+        let (state, reason) = match (report.state(), report.reason(), ends_soon) {
+            (ChannelState::Live, None, Some(days)) => {
+                let reason = format!("its token ends in {days} days: connect it with a new one before");
+                (ChannelState::Degraded, Some(reason))
+            }
+            (state, reason, _) => (state, reason),
+        };
+        ChannelHealth {
+            tested_at: Some(self.now),
+            token_expires_at: report.token_expires_at,
+            sends_per_s: report.sends_per_s.or(health.sends_per_s),
+            ..health.turned(state, reason, self.now)
+        }
     }
 
     /// Keeps what a test found out about a channel beside its health.
-    async fn learn(&self, ctx: TenantCtx, channel: Channel, report: &ProbeReport) -> Result<(), StorageError> {
+    async fn learn(&self, channel: &Channel, report: &ProbeReport) -> Result<(), StorageError> {
         let mut learned = channel.clone();
         if let Connection::CloudApi { account_id, number } = &mut learned.connection {
             *account_id = account_id.take().or_else(|| report.account_id.clone());
             *number = report.number.clone().or_else(|| number.take());
         }
         learned.token_owner = report.token_owner.clone().or(learned.token_owner);
-        if learned != channel {
-            self.store().put_channel(learned).await?;
-        }
-        if report.state().sends() && matches!(channel.connection, Connection::CloudApi { .. }) {
-            self.refresh_templates(ctx, channel.id).await?;
+        if learned != *channel {
+            self.store.put_channel(learned).await?;
         }
         Ok(())
     }
 
     /// Asks Meta for a channel's templates and keeps them. What cannot be had leaves the old ones.
-    pub async fn refresh_templates(&self, ctx: TenantCtx, id: ChannelId) -> Result<(), StorageError> {
-        let store = self.store().tenant(ctx).await?;
+    async fn refresh_templates(&self, ctx: TenantCtx, id: ChannelId) -> Result<(), StorageError> {
+        let store = self.store.tenant(ctx).await?;
         let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
-        match self.shared.parts.sender.templates(&channel).await {
+        match self.sender.templates(&channel).await {
             Ok(templates) => store.put_templates(id, templates).await,
             Err(error) => {
                 tracing::info!(channel = %id, %error, "the channel's templates could not be had");
                 Ok(())
             }
         }
+    }
+
+    /// Changes a channel's health and tells of it; says what it was and is, if it changed.
+    async fn change_health(
+        &self,
+        ctx: TenantCtx,
+        id: ChannelId,
+        change: impl FnOnce(&ChannelHealth) -> ChannelHealth,
+    ) -> Result<Change, StorageError> {
+        let store = self.store.tenant(ctx).await?;
+        let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
+        let health = change(&channel.health);
+        if health == channel.health {
+            return Ok(None);
+        }
+        self.store.set_channel_health(ctx, id, health.clone()).await?;
+        let (before, after) = (channel.health.state, health.state);
+        if before != after {
+            let (tenant, reason) = (ctx.tenant(), health.reason.as_deref().unwrap_or_default());
+            tracing::warn!(%tenant, channel = %id, before = before.name(), after = after.name(), reason, "a channel's health changed");
+            metrics::counter!("iassistance_channel_changes_total", "state" => after.name()).increment(1);
+        }
+        if before != after || health.reason != channel.health.reason {
+            store.append(None, vec![EventKind::ChannelHealthChanged { channel: id, health }]).await?;
+        }
+        Ok(Some((before, after)))
+    }
+}
+
+impl Shared {
+    fn watcher(&self) -> Watcher<'_> {
+        Watcher {
+            store: &*self.parts.store,
+            sender: &*self.parts.sender,
+            now: self.parts.clock.now(),
+            token_notice_ms: self.settings.meta.token_notice_days * DAY_MS,
+        }
+    }
+
+    /// What waited for a channel goes on when it sends again.
+    fn follow(&self, tenant: TenantId, change: Change) {
+        if change.is_some_and(|(before, after)| after.sends() && !before.sends()) {
+            self.dispatcher.ring_tenant(tenant);
+            self.doorbell(tenant).ring_all();
+            self.wake_tenant(tenant);
+        }
+    }
+}
+
+impl Engine {
+    /// Tests a channel with Meta, as [`Watcher::test`] does; what waited for it goes on when it is well.
+    pub async fn probe(&self, ctx: TenantCtx, id: ChannelId) -> Result<ProbeReport, ProbeError> {
+        let (report, change) = self.shared.watcher().test_and_compare(ctx, id).await?;
+        self.shared.follow(ctx.tenant(), change);
+        Ok(report)
     }
 
     /// Takes to heart what Meta said about a channel. Repeating it changes nothing.
@@ -169,10 +230,13 @@ impl Engine {
             }
             Notice::History { .. } => Ok(()),
             notice => {
-                let changed = self.shared.change_health(tenant, id, |health, now| {
+                let (watcher, ctx) = (self.shared.watcher(), TenantCtx::platform(tenant));
+                let now = watcher.now;
+                let change = watcher.change_health(ctx, id, |health| {
                     heeded(health, &channel.connection, notice, now)
                 });
-                changed.await.map(drop)
+                self.shared.follow(tenant, change.await?);
+                Ok(())
             }
         }
     }

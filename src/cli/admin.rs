@@ -6,6 +6,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use iassistance_actors::engine::default_assistant;
+use iassistance_actors::watch::Watcher;
+use iassistance_channels::Check;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
@@ -13,8 +15,10 @@ use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 
 use super::{Failure, Output};
-use crate::app::Vaulted;
+use crate::app::{Vaulted, way_out};
 use crate::http::auth;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 #[derive(Subcommand)]
 pub enum TenantCommand {
@@ -258,8 +262,29 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
             let (text, value) = shown(&channel);
             output.answer(&text, &value)
         }
-        // It calls Meta, which needs more than the store.
-        ChannelCommand::Test { .. } => Ok(()),
+        ChannelCommand::Test { tenant, channel } => {
+            let (_, sender) = way_out(&vaulted.settings)?;
+            let watcher = Watcher {
+                store: &*vaulted.store,
+                sender: &*sender,
+                now: vaulted.clock.now(),
+                token_notice_ms: vaulted.settings.meta.token_notice_days * DAY_MS,
+            };
+            let report = watcher.test(TenantCtx::platform(tenant), channel).await?;
+            let line = |check: &Check| {
+                let mark = check.ok.map_or("??", |ok| if ok { "ok" } else { "no" });
+                format!("{mark}  {}  {}", check.name, check.detail)
+            };
+            let lines: Vec<_> = report.checks.iter().map(line).collect();
+            let checks: Vec<_> = report
+                .checks
+                .iter()
+                .map(|check| json!({ "name": check.name, "ok": check.ok, "detail": check.detail }))
+                .collect();
+            let state = report.state();
+            output.answer(&lines.join("\n"), &json!({ "state": state, "checks": checks }))?;
+            if state.sends() { Ok(()) } else { Err(report.reason().unwrap_or_default().into()) }
+        }
         ChannelCommand::List { tenant } => {
             let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
             let (lines, values): (Vec<_>, Vec<_>) = store.channels().await?.iter().map(shown).unzip();

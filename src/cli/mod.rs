@@ -1,7 +1,6 @@
 //! The command line.
 
 mod admin;
-mod channel;
 mod doctor;
 mod live;
 mod output;
@@ -123,9 +122,6 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         }
         Command::MetaApp(command) => {
             on_store(settings, &sources, output, async |v| admin::meta_app(v, command, output).await)
-        }
-        Command::Channel(admin::ChannelCommand::Test { tenant, channel }) => {
-            channel::test(settings, &sources, tenant, channel, output)
         }
         Command::Channel(command) => {
             on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await)
