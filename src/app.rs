@@ -84,6 +84,10 @@ pub struct Vaulted {
     pub store: Arc<dyn Store>,
     /// The files of messages.
     pub content: ContentStore,
+    /// The way out.
+    pub egress: Egress,
+    /// The channels at its end.
+    pub sender: Arc<dyn Sender>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -138,8 +142,14 @@ impl Vaulted {
             Some(wrap) => wrap(store),
             None => store,
         };
-        let content = if memory { ContentStore::memory(&settings.media) } else { ContentStore::open(&settings.media)? };
-        Ok(Self { settings: Arc::new(settings), keyring, store, content, clock, entropy, root_key_created })
+        let (egress, sender) = way_out(&settings)?;
+        let content = if memory {
+            ContentStore::memory(settings.media.file_bytes_max, Arc::clone(&store))
+        } else {
+            ContentStore::open(&settings.media, &egress, Arc::clone(&store))?
+        };
+        let settings = Arc::new(settings);
+        Ok(Self { settings, keyring, store, content, egress, sender, clock, entropy, root_key_created })
     }
 }
 
@@ -147,8 +157,7 @@ impl App {
     /// Puts everything together and takes up what was unfinished. Needs an actix system on this
     /// thread.
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
-        let Vaulted { settings, keyring, store, content, clock, entropy, .. } = vaulted;
-        let (egress, sender) = way_out(settings)?;
+        let Vaulted { settings, keyring, store, content, egress, sender, clock, entropy, .. } = vaulted;
         let generator = parts.generator.unwrap_or_else(|| {
             let timeouts = ModelTimeouts {
                 first_token_ms: settings.model.first_token_ms,
@@ -161,7 +170,7 @@ impl App {
             entropy: Arc::clone(entropy),
             store: Arc::clone(store),
             content: content.clone(),
-            sender,
+            sender: Arc::clone(sender),
             generator,
         };
         let engine = Engine::start(EngineSettings::from(&**settings), parts)?;
@@ -172,7 +181,7 @@ impl App {
             keyring: Arc::clone(keyring),
             store: Arc::clone(store),
             engine,
-            egress,
+            egress: egress.clone(),
         })
     }
 
@@ -185,7 +194,7 @@ impl App {
 }
 
 /// The way out of the process, and the channels at its end.
-pub fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
+fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
     let (meta, media) = (&settings.meta, &settings.media);
     let egress = Egress::new(&EgressSettings {
         graph: meta.graph_base_url.clone(),

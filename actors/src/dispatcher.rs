@@ -356,7 +356,7 @@ impl Dispatcher {
         channel: &Channel,
         entry: &OutboxEntry,
     ) -> SendOutcome {
-        let shelf = Shelf { content: &shared.parts.content, store: &shared.parts.store, tenant };
+        let shelf = Shelf { content: &shared.parts.content, tenant };
         let now = shared.parts.clock.now();
         let send = shared.parts.sender.send(channel, entry, now, &shelf);
         let sent = Stage::Dispatch.observe(send).await;

@@ -13,7 +13,7 @@ use iassistance_domain::content::{Media, MediaSource};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, MediaId, MessageId};
 use iassistance_domain::pii::Deliver;
-use iassistance_storage::content::{ContentError, Owner};
+use iassistance_storage::content::{ContentError, ContentOwner};
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishDestruction, FinishMedia};
@@ -211,9 +211,9 @@ impl Fetch {
         let Fetched { mime, bytes } = shared.parts.sender.fetch(&channel, media).await?;
         let id = MediaId::new(shared.parts.clock.now(), &*shared.parts.entropy);
         let filename = media.filename.as_ref().map(|name| name.reveal(Deliver).as_str());
-        let owner = Owner::Contact(self.contact);
-        let stored =
-            shared.parts.content.put(&*self.store, owner, id, &mime, filename, bytes).await?;
+        let owner = ContentOwner::Contact(self.contact);
+        let content = &shared.parts.content;
+        let stored = content.put_bytes(self.key.tenant, owner, id, &mime, filename, bytes).await?;
         Ok((id, stored.bytes))
     }
 }

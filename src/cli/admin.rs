@@ -15,7 +15,7 @@ use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 
 use super::{Failure, Output};
-use crate::app::{Vaulted, way_out};
+use crate::app::Vaulted;
 use crate::http::auth;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -263,10 +263,9 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
             output.answer(&text, &value)
         }
         ChannelCommand::Test { tenant, channel } => {
-            let (_, sender) = way_out(&vaulted.settings)?;
             let watcher = Watcher {
                 store: &*vaulted.store,
-                sender: &*sender,
+                sender: &*vaulted.sender,
                 now: vaulted.clock.now(),
                 token_notice_ms: vaulted.settings.meta.token_notice_days * DAY_MS,
             };

@@ -4,13 +4,16 @@ use actix_web::http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::content::MediaSource;
 use iassistance_domain::id::{ConversationId, MediaId, MessageId, TenantId};
-use iassistance_storage::content::{ContentError, Owner};
+use iassistance_domain::pii::TenantView;
+use iassistance_storage::content::{ContentError, ContentOwner};
 
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -21,6 +24,14 @@ use crate::http::{Problem, State};
 const NAME_CHARS_MAX: usize = 240;
 /// The longest type of a file, bytes.
 const MIME_BYTES_MAX: usize = 127;
+
+/// How many pieces of an upload wait to be stored.
+const PIECES_MAX: usize = 4;
+
+/// A body that ended before its time.
+#[derive(Debug, thiserror::Error)]
+#[error("the body broke off")]
+struct BrokeOff;
 
 /// Which file of which message.
 #[derive(Deserialize, IntoParams)]
@@ -88,15 +99,15 @@ pub async fn of_message(
             return Err(Problem::not_found().detail("the file is not here: it was sent by a public address"));
         }
     };
-    let file = state.app.engine.content().get(&*store, id).await?.ok_or_else(Problem::not_found)?;
+    let file = state.app.engine.content().get(ctx.tenant(), id).await?.ok_or_else(Problem::not_found)?;
     let mime = HeaderValue::from_str(&file.mime)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, mime))
         .insert_header((CONTENT_LENGTH, file.bytes_len))
         .insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .insert_header((CONTENT_DISPOSITION, disposition(file.filename.as_deref())))
-        .streaming(file.stream().map(|part| part.map_err(Problem::from))))
+        .insert_header((CONTENT_DISPOSITION, disposition(file.filename.as_ref().map(|name| name.reveal(TenantView).as_str()))))
+        .streaming(file.stream.map(|part| part.map_err(Problem::from))))
 }
 
 /// `attachment`, with the name in UTF-8 (RFC 6266, RFC 8187).
@@ -129,13 +140,28 @@ pub async fn upload(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
     let mime = mime(&request)?;
     let filename = query.into_inner().filename.map(filename).transpose()?;
     let engine = &state.app.engine;
     let id = MediaId::new(state.clock().now(), &**engine.entropy());
-    let stored =
-        engine.content().put_stream(&*store, Owner::Tenant, id, &mime, filename.as_deref(), payload).await?;
+    // The body belongs to this thread and the store does not: what comes in is passed on piece by
+    // piece, and no faster than it is stored.
+    let (pieces, passed_on) = mpsc::channel(PIECES_MAX);
+    let pump = async move {
+        let mut payload = payload;
+        while let Some(piece) = payload.next().await {
+            if pieces.send(piece.map_err(|_| BrokeOff)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let passed_on = stream::unfold(passed_on, async |mut passed_on| {
+        passed_on.recv().await.map(|piece: Result<Bytes, BrokeOff>| (piece, passed_on))
+    });
+    let content = engine.content();
+    let put = content.put(ctx.tenant(), ContentOwner::Tenant, id, &mime, filename.as_deref(), passed_on);
+    let ((), stored) = futures::join!(pump, put);
+    let stored = stored?;
     Ok(HttpResponse::Created().json(UploadView { id, bytes: stored.bytes, mime }))
 }
 
@@ -165,8 +191,9 @@ impl From<ContentError> for Problem {
             ContentError::TooLarge { bytes_max } => {
                 Self::too_large(usize::try_from(bytes_max).unwrap_or(usize::MAX))
             }
-            ContentError::NotFound { .. } => Self::not_found(),
-            ContentError::Incoming => Self::bad_request("the file broke off: send it again"),
+            ContentError::KeyGone { .. } => Self::not_found(),
+            ContentError::LabelTooLong { .. } => Self::invalid(error.to_string()),
+            ContentError::Source(_) => Self::bad_request("the file broke off: send it again"),
             error => {
                 tracing::error!(%error, "the content store failed");
                 Self::unavailable(30, "the file cannot be stored or read just now")
