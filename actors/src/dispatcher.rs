@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use iassistance_channels::SendError;
 use iassistance_channels::errors::ThrottleScope;
+use iassistance_channels::usage::Pause;
 use iassistance_config::{DispatchSettings, UnknownPolicy};
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::{Channel, Connection};
@@ -359,13 +360,11 @@ impl Dispatcher {
         let shelf = Shelf { content: &shared.parts.content, tenant };
         let now = shared.parts.clock.now();
         let send = shared.parts.sender.send(channel, entry, now, &shelf);
-        let sent = Stage::Dispatch.observe(send).await;
-        if let Some(usage) = sent.usage() {
-            for (scope, wait_ms) in usage.pauses() {
-                self.pause(shared, scope, channel, wait_ms);
-            }
+        let attempt = Stage::Dispatch.observe(send).await;
+        if let Some(Pause { scope, wait_ms }) = attempt.usage.pause() {
+            self.pause(shared, scope, channel, wait_ms);
         }
-        let (outcome, name) = match sent.result {
+        let (outcome, name) = match attempt.outcome {
             Ok(sent) => (SendOutcome::Sent { provider_id: sent.provider_id }, "sent"),
             Err(SendError::Retryable { after_ms, problem }) => {
                 (self.postponed(shared, entry, after_ms, problem), "postponed")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use iassistance_channels::{FetchError, Fetched};
+use iassistance_channels::send::{FetchError, Fetched};
 use iassistance_domain::channel::Channel;
 use iassistance_domain::content::{Media, MediaSource};
 use iassistance_domain::conversation::Conversation;
@@ -129,7 +129,10 @@ impl From<StorageError> for Failed {
 
 impl From<FetchError> for Failed {
     fn from(error: FetchError) -> Self {
-        if error.may_pass() { Self::ForNow(error.to_string()) } else { Self::ForGood(error.to_string()) }
+        match error {
+            FetchError::Retryable { reason, .. } => Self::ForNow(reason),
+            FetchError::Gone { reason } | FetchError::Refused { reason } => Self::ForGood(reason),
+        }
     }
 }
 
@@ -208,9 +211,9 @@ impl Fetch {
             .channel(self.channel)
             .await?
             .ok_or_else(|| Failed::ForGood("the channel is not connected any more".to_owned()))?;
-        let Fetched { mime, bytes } = shared.parts.sender.fetch(&channel, media).await?;
+        let Fetched { mime, bytes, filename } = shared.parts.sender.fetch(&channel, media).await?;
         let id = MediaId::new(shared.parts.clock.now(), &*shared.parts.entropy);
-        let filename = media.filename.as_ref().map(|name| name.reveal(Deliver).as_str());
+        let filename = filename.as_ref().map(|name| name.reveal(Deliver).as_str());
         let owner = ContentOwner::Contact(self.contact);
         let content = &shared.parts.content;
         let stored = content.put_bytes(self.key.tenant, owner, id, &mime, filename, bytes).await?;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use iassistance_channels::{ProbeReport, Sender};
+use iassistance_channels::Sender;
+use iassistance_channels::send::ProbeReport;
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::{
     Channel, ChannelHealth, ChannelKind, ChannelState, Connection, Notice,
@@ -96,7 +97,8 @@ impl Watcher<'_> {
         let app = self.store.meta_app(channel.meta_app).await?.ok_or(ProbeError::NoMetaApp)?;
         let report = self.sender.probe(&channel, &app).await;
         self.learn(&channel, &report).await?;
-        if report.state().sends() && channel.kind() == ChannelKind::Whatsapp {
+        let sends = report.state.is_some_and(ChannelState::sends);
+        if sends && channel.kind() == ChannelKind::Whatsapp {
             self.refresh_templates(ctx, id).await?;
         }
         let change = self.change_health(ctx, id, |health| self.tested(health, &report)).await?;
@@ -109,7 +111,8 @@ impl Watcher<'_> {
             .token_expires_at
             .filter(|ends| *ends <= self.now.plus_millis(self.token_notice_ms))
             .map(|ends| ends.millis_since(self.now) / DAY_MS);
-        let (state, reason) = match (report.state(), report.reason(), ends_soon) {
+        let Some(state) = report.state else { return health.clone() };
+        let (state, reason) = match (state, report.reason(), ends_soon) {
             (ChannelState::Live, None, Some(days)) => {
                 let reason = format!("its token ends in {days} days: connect it with a new one before");
                 (ChannelState::Degraded, Some(reason))
@@ -131,6 +134,9 @@ impl Watcher<'_> {
             *account_id = account_id.take().or_else(|| report.account_id.clone());
             *number = report.number.clone().or_else(|| number.take());
         }
+        if let Connection::InstagramLogin { user_id } = &mut learned.connection {
+            *user_id = report.user_id.clone().or_else(|| user_id.take());
+        }
         learned.token_owner = report.token_owner.clone().or(learned.token_owner);
         if learned != *channel {
             self.store.put_channel(learned).await?;
@@ -144,8 +150,8 @@ impl Watcher<'_> {
         let channel = store.channel(id).await?.ok_or(StorageError::NotFound("channel"))?;
         match self.sender.templates(&channel).await {
             Ok(templates) => store.put_templates(id, templates).await,
-            Err(error) => {
-                tracing::info!(channel = %id, %error, "the channel's templates could not be had");
+            Err(problem) => {
+                tracing::info!(channel = %id, code = problem.code, reason = problem.title, "the channel's templates could not be had");
                 Ok(())
             }
         }
@@ -277,17 +283,17 @@ impl Engine {
             return;
         }
         match self.shared.parts.sender.refresh_token(channel).await {
-            Ok(renewed) => {
-                let health = ChannelHealth {
-                    token_expires_at: renewed.expires_in_ms.map(|ms| self.clock().now().plus_millis(ms)),
-                    ..channel.health.clone()
-                };
-                let renewed = Channel { access_token: renewed.access_token, health, ..channel.clone() };
+            Ok(fresh) => {
+                let ends = self.clock().now().plus_millis(fresh.lives_ms);
+                let health = ChannelHealth { token_expires_at: Some(ends), ..channel.health.clone() };
+                let renewed = Channel { access_token: fresh.token, health, ..channel.clone() };
                 if let Err(error) = self.store().put_channel(renewed).await {
                     tracing::warn!(channel = %channel.id, %error, "a renewed token could not be kept");
                 }
             }
-            Err(error) => tracing::warn!(channel = %channel.id, %error, "a token could not be renewed"),
+            Err(problem) => {
+                tracing::warn!(channel = %channel.id, code = problem.code, reason = problem.title, "a token could not be renewed");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use iassistance_actors::engine::default_assistant;
 use iassistance_actors::watch::Watcher;
-use iassistance_channels::Check;
+use iassistance_channels::send::Check;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
@@ -271,7 +271,7 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
             };
             let report = watcher.test(TenantCtx::platform(tenant), channel).await?;
             let line = |check: &Check| {
-                let mark = check.ok.map_or("??", |ok| if ok { "ok" } else { "no" });
+                let mark = if check.ok { "ok" } else { "no" };
                 format!("{mark}  {}  {}", check.name, check.detail)
             };
             let lines: Vec<_> = report.checks.iter().map(line).collect();
@@ -280,9 +280,12 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
                 .iter()
                 .map(|check| json!({ "name": check.name, "ok": check.ok, "detail": check.detail }))
                 .collect();
-            let state = report.state();
-            output.answer(&lines.join("\n"), &json!({ "state": state, "checks": checks }))?;
-            if state.sends() { Ok(()) } else { Err(report.reason().unwrap_or_default().into()) }
+            output.answer(&lines.join("\n"), &json!({ "state": report.state, "checks": checks }))?;
+            match report.state {
+                Some(state) if state.sends() => Ok(()),
+                Some(_) => Err(report.reason().unwrap_or_default().into()),
+                None => Err("Meta could not be asked: the channel stays as it was".into()),
+            }
         }
         ChannelCommand::List { tenant } => {
             let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;

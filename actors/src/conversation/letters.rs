@@ -1,7 +1,7 @@
 //! What a letter means for a conversation: the messages that it changes and what it tells the state
 //! machine.
 
-use iassistance_channels::errors::{AfterStatus, after_status};
+use iassistance_channels::errors::{AfterStatus, ThrottleScope, after_status};
 use iassistance_domain::content::{Content, MediaSource};
 use iassistance_domain::conversation::Input;
 use iassistance_domain::delivery::{Delivery, DeliveryProblem, DeliveryStatus, ProblemClass};
@@ -20,6 +20,11 @@ use super::step::Step;
 const SEEN_MAX: usize = 100;
 /// How long a contact is spared advertising that Meta chose not to deliver, milliseconds.
 const SPARED_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How often a message leaves again at most, and after how long; each time twice as long, milliseconds.
+const AGAIN_MAX: u8 = 4;
+const AGAIN_MS: u64 = 5_000;
+const PAIR_MS: u64 = 6_000;
+const THROTTLED_MS: u64 = 60_000;
 /// Meta: Cloud API, error 131049: one of the few that are about advertising and pass.
 const NOT_DELIVERED_BY_CHOICE: i64 = 131_049;
 
@@ -300,7 +305,13 @@ impl Step {
     /// Sends a message again that the channel accepted and then gave up, where that is known to be
     /// harmless and may help. Says whether it did.
     async fn send_again(&mut self, id: MessageId, problem: &DeliveryProblem) -> Result<bool, StorageError> {
-        let AfterStatus::Again { after_ms, times_max } = after_status(problem) else { return Ok(false) };
+        let (after_ms, times_max) = match after_status(problem) {
+            AfterStatus::Again => (AGAIN_MS, AGAIN_MAX),
+            AfterStatus::Once => (AGAIN_MS, 1),
+            AfterStatus::Wait(ThrottleScope::Pair) => (PAIR_MS, AGAIN_MAX),
+            AfterStatus::Wait(_) => (THROTTLED_MS, AGAIN_MAX),
+            AfterStatus::Stay => return Ok(false),
+        };
         let Some(message) = self.message(id).await? else { return Ok(false) };
         let arrived = |known: &Delivery| known.status != DeliveryStatus::Sent;
         if message.resent >= times_max || message.delivery.as_ref().is_none_or(arrived) {

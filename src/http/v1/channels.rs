@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 use iassistance_actors::watch::ProbeError;
-use iassistance_channels::{Check, ProbeReport};
+use iassistance_channels::send::{Check, ProbeReport};
 use iassistance_domain::channel::{Channel, ChannelHealth, ChannelKind, Connection, MessageTemplate};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
@@ -124,8 +124,8 @@ pub struct TestedChannel {
 pub struct CheckView {
     /// What was looked at: `token`, `permissions`, `number`, `subscription`.
     name: String,
-    /// Whether it is well; `null` where it could not be looked at.
-    ok: Option<bool>,
+    /// Whether nothing is wrong with it.
+    ok: bool,
     /// What was found and, where it is not well, what to do.
     detail: String,
 }
@@ -351,8 +351,8 @@ pub async fn subscribe(
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
     let channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
-    if let Err(error) = state.app.engine.sender().subscribe(&channel).await {
-        return Err(Problem::conflict(format!("Meta did not subscribe the app: {}", error.problem().title)));
+    if let Err(problem) = state.app.engine.sender().subscribe(&channel).await {
+        return Err(Problem::conflict(format!("Meta did not subscribe the app: {}", problem.title)));
     }
     Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?))
 }
