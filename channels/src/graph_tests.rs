@@ -50,6 +50,8 @@ fn sender(base: &str, timeout_ms: u64) -> GraphSender {
     let graph = Url::parse(base).unwrap();
     let settings = EgressSettings {
         graph: graph.clone(),
+        instagram: graph.clone(),
+        media_domains: Vec::new(),
         model: graph.clone(),
         model_hosts: Vec::new(),
         connect_timeout_ms: 5_000,

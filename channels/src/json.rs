@@ -1,26 +1,266 @@
 //! Reading JSON that may be anything.
 //!
-//! A webhook holds many elements of many tenants, and one that is odd must cost itself alone. So
-//! lists are split into raw elements first, an object is read member by member, and whatever has
-//! another type than expected reads as absent. Text is decoded last, from its own raw element: a
-//! lone surrogate, which makes JSON that no parser turns into text, spoils one value.
+//! A webhook holds many elements of many tenants, and one that is odd must cost itself alone. So the
+//! whole is first checked to be JSON, and then walked through once: a [`Cursor`] stands at a value,
+//! members are read by name, what is wanted is remembered as it is written, and whatever has
+//! another type than expected reads as absent. Text is decoded last: a lone surrogate, which makes
+//! JSON that no parser turns into text, spoils one value. Nothing here recurses with the input.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::memchr2;
 use serde_json::value::RawValue;
+
+/// How many elements of one list are read; what follows is passed over.
+pub(crate) const ELEMENTS_MAX: usize = 10_000;
+
+/// A value somewhere in a text, and everything after it. The text was checked to be JSON, so commas
+/// and colons say nothing that the brackets do not; on any other text it would find nonsense, and
+/// come to its end all the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the only value of `json`, if that is one.
+    pub(crate) fn over(json: &'a str) -> Option<Self> {
+        serde_json::from_str::<&RawValue>(json).ok().map(|raw| Self { text: raw.get(), at: 0 })
+    }
+
+    /// Goes to the next value or closing bracket and says how it begins; 0 at the end.
+    fn peek(&mut self) -> u8 {
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at) {
+                Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b':') => self.at += 1,
+                Some(byte) => return *byte,
+                None => return 0,
+            }
+        }
+    }
+
+    /// Passes over a value and hands it out as it is written.
+    pub(crate) fn value(&mut self) -> Scalar<'a> {
+        match self.peek() {
+            b'"' => self.since(self.at, Self::pass_string),
+            b'{' | b'[' => self.since(self.at, Self::pass_nested),
+            _ => self.since(self.at, Self::pass_bare),
+        }
+    }
+
+    /// What a step passes over, as it is written.
+    fn since(&mut self, start: usize, step: impl FnOnce(&mut Self)) -> Scalar<'a> {
+        step(self);
+        Scalar(self.text.get(start..self.at).unwrap_or_default())
+    }
+
+    fn pass_string(&mut self) {
+        let bytes = self.text.as_bytes();
+        self.at += 1;
+        while let Some(found) = memchr2(b'"', b'\\', bytes.get(self.at..).unwrap_or_default()) {
+            self.at += found;
+            if bytes.get(self.at) == Some(&b'"') {
+                self.at += 1;
+                return;
+            }
+            self.at += 2;
+        }
+        self.at = bytes.len();
+    }
+
+    fn pass_nested(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut depth = 0_usize;
+        while let Some(byte) = bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.pass_string();
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    fn pass_bare(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+        self.at += rest.iter().position(ends).unwrap_or(rest.len());
+    }
+
+    /// Reads an object: `take` gets the name of each member and the place of its value, and what it
+    /// leaves there is passed over. Says whether it was one; what is no object is passed over whole.
+    pub(crate) fn members(&mut self, mut take: impl FnMut(&str, &mut Self)) -> bool {
+        self.members_while(|name, cursor| {
+            take(name, cursor);
+            true
+        })
+    }
+
+    /// The member `name` of the object here, without moving. Looks no further than it must.
+    pub(crate) fn find(mut self, name: &str) -> Scalar<'a> {
+        let mut found = Scalar::default();
+        self.members_while(|member, cursor| {
+            if member == name {
+                found = cursor.value();
+            }
+            member != name
+        });
+        found
+    }
+
+    fn members_while(&mut self, mut take: impl FnMut(&str, &mut Self) -> bool) -> bool {
+        if self.peek() != b'{' {
+            self.value();
+            return false;
+        }
+        self.at += 1;
+        while self.peek() == b'"' {
+            let name = self.since(self.at, Self::pass_string).text();
+            self.peek();
+            let start = self.at;
+            // A name that is no text is one that nobody asks for.
+            if name.is_some_and(|name| !take(&name, self)) {
+                return true;
+            }
+            if self.at == start {
+                self.value();
+            }
+        }
+        self.at += 1;
+        true
+    }
+
+    /// Reads a list: `take` gets the place of each element, and what it leaves is passed over. Says
+    /// whether it was one; what is no list is passed over whole.
+    pub(crate) fn elements(&mut self, mut take: impl FnMut(&mut Self)) -> bool {
+        if self.peek() != b'[' {
+            self.value();
+            return false;
+        }
+        self.at += 1;
+        while !matches!(self.peek(), b']' | b'}' | 0) {
+            let start = self.at;
+            take(self);
+            if self.at == start {
+                self.value();
+            }
+        }
+        self.at += 1;
+        true
+    }
+
+    /// Reads the value here, and hands it out as it is written besides.
+    pub(crate) fn with_raw<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> (Scalar<'a>, R) {
+        self.peek();
+        let start = self.at;
+        let result = read(self);
+        (self.since(start, |_| ()), result)
+    }
+}
+
+/// What is read from one value.
+pub(crate) trait Read<'a>: Default {
+    /// Reads the value at `cursor`, and moves behind it.
+    fn read(cursor: &mut Cursor<'a>) -> Self;
+}
 
 /// An object whose members are read by name. Later duplicates of a name win.
 pub(crate) trait Shape<'a>: Default {
-    /// Takes the member `name`, whose value is next in `map`, or leaves it to [`skip`].
-    fn member<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    /// Takes the member `name`, whose value is at `cursor`, or leaves it.
+    fn member(&mut self, name: &str, cursor: &mut Cursor<'a>);
 }
 
-/// Passes over a member that is not wanted; does not recurse, however deep it nests.
-pub(crate) fn skip<'a, A: MapAccess<'a>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(drop)
+/// One value as it is written, whatever it is; empty where there is none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Scalar<'a>(&'a str);
+
+impl<'a> Scalar<'a> {
+    /// As it is written.
+    pub(crate) const fn get(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether there is a value that is not `null`.
+    pub(crate) fn is_some(self) -> bool {
+        !self.0.is_empty() && self.0 != "null"
+    }
+
+    /// Whether it is written so, or as a string of it: flags come both ways.
+    pub(crate) fn is(self, word: &str) -> bool {
+        !self.0.is_empty() && self.0.trim_matches('"') == word
+    }
+
+    /// Its text, for an id or a text: a string as it reads, a number as it is written (so no digit
+    /// of a large one is lost). Nothing for anything else and for what is no text.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        match self.0.as_bytes().first()? {
+            b'"' => unquote(self.0),
+            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(self.0)),
+            _ => None,
+        }
+    }
+
+    /// Its text, unless there is nothing to see in it.
+    pub(crate) fn id(self) -> Option<Cow<'a, str>> {
+        self.text().filter(|text| !text.trim().is_empty())
+    }
+
+    /// The same, for keeping.
+    pub(crate) fn owned(self) -> Option<String> {
+        self.id().map(Cow::into_owned)
+    }
+
+    /// A whole number, or a string of one.
+    pub(crate) fn integer(self) -> Option<i64> {
+        self.text()?.trim().parse().ok()
+    }
+
+    /// A number as it is written, or a string of one.
+    pub(crate) fn number(self) -> Option<String> {
+        let text = self.text()?;
+        let text = text.trim();
+        text.parse::<f64>().is_ok_and(f64::is_finite).then(|| text.to_owned())
+    }
+
+    /// Its beginning, for reading it.
+    pub(crate) const fn cursor(self) -> Cursor<'a> {
+        Cursor { text: self.0, at: 0 }
+    }
+
+    /// The object that it is, if it is one.
+    pub(crate) fn object<T: Shape<'a>>(self) -> Option<T> {
+        Object::read(&mut self.cursor()).0
+    }
+
+    /// The list that it is, if it is one.
+    pub(crate) fn list<T: Read<'a>>(self) -> List<'a, T> {
+        List::read(&mut self.cursor())
+    }
+
+    /// The member of this name, if it is an object that has it.
+    pub(crate) fn member(self, name: &str) -> Self {
+        self.cursor().find(name)
+    }
+}
+
+impl<'a> Read<'a> for Scalar<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        cursor.value()
+    }
+}
+
+/// The object in `json`, if it is one and nothing else.
+pub(crate) fn object<'a, T: Shape<'a>>(json: &'a str) -> Option<T> {
+    Object::read(&mut Cursor::over(json)?).0
 }
 
 /// An object, or nothing when it is anything else.
@@ -32,203 +272,96 @@ impl<T> Default for Object<T> {
     }
 }
 
-/// The raw elements of a list, or nothing when it is anything else.
-#[derive(Default)]
-pub(crate) struct List<'a>(pub(crate) Option<Vec<&'a RawValue>>);
+impl<'a, T: Shape<'a>> Read<'a> for Object<T> {
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        let mut object = T::default();
+        Self(cursor.members(|name, cursor| object.member(name, cursor)).then_some(object))
+    }
+}
 
-impl<'a> List<'a> {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a RawValue> + '_ {
-        self.0.iter().flatten().copied()
+/// An object of a list, with how it is written: what cannot be used is kept so.
+#[derive(Default)]
+pub(crate) struct Element<'a, T> {
+    pub(crate) raw: Scalar<'a>,
+    pub(crate) object: Option<T>,
+}
+
+impl<'a, T: Shape<'a>> Read<'a> for Element<'a, T> {
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        let (raw, Object(object)) = cursor.with_raw(Object::read);
+        Self { raw, object }
+    }
+}
+
+/// The elements of a list; none when it is anything else.
+pub(crate) struct List<'a, T = Scalar<'a>> {
+    elements: Vec<T>,
+    /// Whether it had more than [`ELEMENTS_MAX`].
+    pub(crate) cut: bool,
+    raw: Scalar<'a>,
+}
+
+impl<T> Default for List<'_, T> {
+    fn default() -> Self {
+        Self { elements: Vec::new(), cut: false, raw: Scalar::default() }
+    }
+}
+
+impl<T> List<'_, T> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.elements.iter()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, Vec::len)
+        self.elements.len()
+    }
+
+    /// Whether there is something that is neither a list nor `null`.
+    pub(crate) fn is_other(&self) -> bool {
+        self.raw.is_some() && !self.raw.get().starts_with('[')
     }
 }
 
-/// The objects of a list, read at one go, or nothing when it is anything else.
-pub(crate) struct Objects<T>(pub(crate) Option<Vec<Object<T>>>);
-
-impl<T> Default for Objects<T> {
-    fn default() -> Self {
-        Self(None)
+impl<'a, T: Read<'a>> Read<'a> for List<'a, T> {
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        let mut list = Self::default();
+        let (raw, _) = cursor.with_raw(|cursor| {
+            cursor.elements(|cursor| {
+                if list.elements.len() < ELEMENTS_MAX {
+                    list.elements.push(T::read(cursor));
+                } else {
+                    list.cut = true;
+                }
+            })
+        });
+        list.raw = raw;
+        list
     }
-}
-
-/// One value, whatever it is.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Scalar<'a>(Option<&'a RawValue>);
-
-impl<'a> Scalar<'a> {
-    /// Whether there is a value that is not `null`.
-    pub(crate) fn is_some(self) -> bool {
-        self.0.is_some_and(|raw| raw.get() != "null")
-    }
-
-    /// Whether it is written so, or as a string of it: flags come both ways.
-    pub(crate) fn is(self, word: &str) -> bool {
-        self.0.is_some_and(|raw| raw.get().trim_matches('"') == word)
-    }
-
-    /// Its text, for an id or a text: a string as it reads, a number as it is written (so no digit
-    /// of a large one is lost). Nothing for anything else and for what is no text.
-    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
-        let raw = self.0?.get();
-        match raw.as_bytes().first()? {
-            b'"' => unquote(raw),
-            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
-            _ => None,
-        }
-    }
-
-    /// Its text, unless there is nothing to see in it.
-    pub(crate) fn id(self) -> Option<Cow<'a, str>> {
-        self.text().filter(|text| !text.trim().is_empty())
-    }
-
-    /// A whole number, or a string of one.
-    pub(crate) fn integer(self) -> Option<i64> {
-        self.text()?.trim().parse().ok()
-    }
-
-    /// The object that it is, if it is one.
-    pub(crate) fn object<T: Shape<'a>>(self) -> Option<T> {
-        self.0.and_then(|raw| object(raw.get()))
-    }
-}
-
-/// The object in `json`, if it is one and nothing else.
-pub(crate) fn object<'a, T: Shape<'a>>(json: &'a str) -> Option<T> {
-    serde_json::from_str::<Object<T>>(json).ok().and_then(|object| object.0)
 }
 
 /// A raw JSON string, decoded; borrowed when nothing in it is escaped.
 fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
         serde_json::from_str(raw).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Self(Some(raw)))
-    }
-}
-
-impl<'de, T: Shape<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(PhantomData)).map(Self)
-    }
-}
-
-impl<'de, T: Shape<'de>> Deserialize<'de> for Objects<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(PhantomData)).map(Self)
-    }
-}
-
-/// What both visitors answer to a value that is neither list nor object.
-macro_rules! otherwise_nothing {
-    ($value:ty) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("any JSON value")
-        }
-
-        fn visit_bool<Error>(self, _: bool) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-
-        fn visit_i64<Error>(self, _: i64) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-
-        fn visit_u64<Error>(self, _: u64) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-
-        fn visit_f64<Error>(self, _: f64) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-
-        fn visit_str<Error>(self, _: &str) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-
-        fn visit_unit<Error>(self) -> Result<$value, Error> {
-            Ok(Default::default())
-        }
-    };
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Shape<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    otherwise_nothing!(Object<T>);
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Object<T>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<T>, A::Error> {
-        let mut object = T::default();
-        // A key is read raw too: one that is no text is a name that nobody asks for.
-        while let Some(key) = map.next_key::<&RawValue>()? {
-            match unquote(key.get()) {
-                Some(name) => object.member(&name, &mut map)?,
-                None => skip(&mut map)?,
-            }
-        }
-        Ok(Object(Some(object)))
-    }
-}
-
-struct ListVisitor<E>(PhantomData<E>);
-
-impl<'de, E: Deserialize<'de>> Visitor<'de> for ListVisitor<E> {
-    type Value = Option<Vec<E>>;
-
-    otherwise_nothing!(Option<Vec<E>>);
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<Vec<E>>, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = list.next_element()? {
-            elements.push(element);
-        }
-        Ok(Some(elements))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Vec<E>>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-}
-
 /// Declares a [`Shape`] whose members have the names of its fields, or the name that is given.
 macro_rules! shape {
-    ($(#[$doc:meta])* struct $name:ident<'a> { $($field:ident $(as $member:literal)?: $type:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident<'a> { $($(#[$field_doc:meta])* $field:ident $(as $member:literal)?: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Default)]
-        struct $name<'a> { $($field: $type),* }
+        $vis struct $name<'a> { $($(#[$field_doc])* $vis $field: $type),* }
 
         impl<'a> $crate::json::Shape<'a> for $name<'a> {
-            fn member<A: serde::de::MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+            fn member(&mut self, name: &str, cursor: &mut $crate::json::Cursor<'a>) {
                 match name {
-                    $($crate::json::member_name!($field $($member)?) => self.$field = map.next_value()?,)*
-                    _ => $crate::json::skip(map)?,
+                    $($crate::json::member_name!($field $($member)?) => self.$field = $crate::json::Read::read(cursor),)*
+                    _ => {}
                 }
-                Ok(())
             }
         }
     };
@@ -243,3 +376,103 @@ macro_rules! member_name {
     };
 }
 pub(crate) use {member_name, shape};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Walks through everything that can be walked through, and builds what serde_json builds.
+    fn rebuild(cursor: &mut Cursor<'_>) -> Value {
+        let mut members = serde_json::Map::new();
+        let mut elements = Vec::new();
+        match cursor.peek() {
+            b'{' => {
+                let mut last = Value::Null;
+                cursor.members(|name, cursor| {
+                    last = rebuild(cursor);
+                    members.insert(name.to_owned(), last.clone());
+                });
+                Value::Object(members)
+            }
+            b'[' => {
+                cursor.elements(|cursor| elements.push(rebuild(cursor)));
+                Value::Array(elements)
+            }
+            _ => serde_json::from_str(cursor.value().get()).unwrap(),
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let text = "[a-z\"\\\\{}\\[\\],: é😀\n]{0,6}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::vec((text, inner), 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_reads_what_is_written(value in json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let text = text.unwrap();
+            let mut cursor = Cursor::over(&text).unwrap();
+            prop_assert_eq!(rebuild(&mut cursor), value);
+            prop_assert_eq!(cursor.peek(), 0);
+            let mut whole = Cursor::over(&text).unwrap();
+            prop_assert_eq!(whole.value().get(), text);
+        }
+
+        #[test]
+        fn on_any_text_it_comes_to_an_end(text in "[\\[\\]{}\",:0-9a-z\\\\ é]{0,40}") {
+            let mut cursor = Cursor { text: &text, at: 0 };
+            cursor.elements(|cursor| { cursor.members(|_, _| ()); });
+            let mut cursor = Cursor { text: &text, at: 0 };
+            cursor.members(|_, cursor| { cursor.elements(|_| ()); });
+            prop_assert!(Scalar(&text).member("a").get().len() <= text.len());
+        }
+    }
+
+    shape! {
+        struct Sample<'a> { a: Scalar<'a>, list as "b": List<'a>, of: List<'a, Element<'a, Inner<'a>>> }
+    }
+
+    shape! {
+        struct Inner<'a> { x: Scalar<'a> }
+    }
+
+    #[test]
+    fn what_has_another_type_reads_as_absent() {
+        let sample: Sample<'_> = object(r#"{"a":7,"a":8,"b":{"c":[]},"of":[1,{"x":"y"},null]}"#).unwrap();
+        assert_eq!(sample.a.integer(), Some(8));
+        assert!(sample.list.len() == 0 && sample.list.is_other());
+        let read: Vec<_> =
+            sample.of.iter().map(|element| (element.raw.get(), element.object.is_some())).collect();
+        assert_eq!(read, [("1", false), (r#"{"x":"y"}"#, true), ("null", false)]);
+        let inner = sample.of.iter().find_map(|element| element.object.as_ref()).unwrap();
+        assert_eq!(inner.x.text().as_deref(), Some("y"));
+        for odd in ["[]", "7", "\"a\"", "null", "{} {}", "{", ""] {
+            assert!(object::<Sample<'_>>(odd).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let list = format!("[{}]", vec!["0"; ELEMENTS_MAX + 1].join(","));
+        let list: List<'_> = Cursor::over(&list).unwrap().value().list();
+        assert!(list.len() == ELEMENTS_MAX && list.cut);
+    }
+}

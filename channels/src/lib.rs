@@ -8,6 +8,7 @@ pub mod errors;
 mod graph;
 mod json;
 mod moment;
+mod page;
 pub mod parse;
 mod pieces;
 pub mod send;

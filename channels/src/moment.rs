@@ -14,15 +14,24 @@ const EARLIEST: Timestamp = Timestamp::from_secs(1_230_768_000);
 /// string or a number. A message is never dropped for its clock: what is missing, cannot be read,
 /// or lies before 2009 or after `now` becomes `now`.
 pub(crate) fn moment(said: Scalar<'_>, now: Timestamp) -> Timestamp {
-    let text = said.text().unwrap_or_default();
+    past(said, now).unwrap_or(now)
+}
+
+/// The same, or nothing where Meta says nothing usable.
+pub(crate) fn past(said: Scalar<'_>, now: Timestamp) -> Option<Timestamp> {
+    any(said).filter(|moment| (EARLIEST..=now).contains(moment))
+}
+
+/// A moment that may well lie in the future.
+pub(crate) fn any(said: Scalar<'_>) -> Option<Timestamp> {
+    let text = said.text()?;
     let text = text.trim();
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    let moment = match whole.parse::<i64>() {
+    match whole.parse::<i64>() {
         Ok(number) if number >= MILLIS_FROM => Some(Timestamp::from_millis(number)),
         Ok(number) => Some(Timestamp::from_secs(number)),
         Err(_) => rfc3339(text),
-    };
-    moment.filter(|moment| (EARLIEST..=now).contains(moment)).unwrap_or(now)
+    }
 }
 
 /// `2026-09-21T14:13:20Z`, with a fraction of a second and another offset if need be.
@@ -77,11 +86,12 @@ const fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Cursor;
 
     const NOW: Timestamp = Timestamp::from_secs(1_790_000_100);
 
     fn read(json: &str) -> Timestamp {
-        moment(serde_json::from_str(json).unwrap(), NOW)
+        moment(Cursor::over(json).unwrap().value(), NOW)
     }
 
     #[test]
@@ -130,5 +140,12 @@ mod tests {
             assert_eq!(read(json), NOW, "{json}");
         }
         assert_eq!(moment(Scalar::default(), NOW), NOW);
+    }
+
+    #[test]
+    fn some_moments_may_lie_ahead() {
+        let said = Cursor::over("1790600000").unwrap().value();
+        assert_eq!(any(said), Some(Timestamp::from_secs(1_790_600_000)));
+        assert_eq!(past(said, NOW), None);
     }
 }

@@ -6,20 +6,19 @@
 
 use std::borrow::Cow;
 
-use iassistance_domain::channel::ChannelAddress;
+use iassistance_domain::channel::{ChannelAddress, ChannelKind};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::{Pii, Timestamp};
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::json::{List, Scalar, object, shape};
+use crate::json::{Cursor, ELEMENTS_MAX, List, Scalar};
 use crate::signature::Verified;
-use crate::whatsapp;
+use crate::{page, whatsapp};
 
 /// How many events are read from one body, ten times what Meta sends. If there are more, the body
 /// is kept whole besides.
-pub const EVENTS_MAX: usize = 10_000;
+pub const EVENTS_MAX: usize = ELEMENTS_MAX;
 
 /// The longest kind of a kept element, bytes.
 const KIND_MAX: usize = 64;
@@ -27,20 +26,10 @@ const KIND_MAX: usize = 64;
 /// One thing that a webhook says, and where it belongs.
 #[derive(Clone)]
 pub struct Parsed {
-    /// The number or page that it came to; nothing for what concerns a whole account.
+    /// The number, page or business account that it came to, where that is said.
     pub address: Option<ChannelAddress>,
     /// What it says.
     pub event: InboundEvent,
-}
-
-shape! {
-    /// Meta: `{object, entry}`.
-    struct Envelope<'a> { object: Scalar<'a>, entry: List<'a> }
-}
-
-shape! {
-    /// What an entry of a Page or an Instagram account holds.
-    struct PageEntry<'a> { messaging: List<'a>, standby: List<'a>, changes: List<'a> }
 }
 
 /// Reads a webhook. `now` is the moment of arrival; it stands in where Meta names no usable one.
@@ -49,47 +38,40 @@ pub fn parse(verified: Verified, now: Timestamp) -> Vec<Parsed> {
     let body = verified.into_body();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
     let text = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
-    let mut reading = Reading { now, events: Vec::new(), overflowed: false };
-    if text.trim_start().starts_with('[') {
-        envelopes(&mut reading, &text);
-    } else if !whatsapp::parse::regular(&mut reading, &text) {
-        envelope(&mut reading, &text);
+    let mut reading = Reading::new(now);
+    match Cursor::over(&text) {
+        // Instagram's documentation prints the envelope inside a list.
+        Some(mut cursor) if text.trim_start().starts_with('[') => {
+            cursor.elements(|cursor| envelope(&mut reading, cursor));
+        }
+        Some(mut cursor) => envelope(&mut reading, &mut cursor),
+        None => reading.keep(None, "unreadable", None, &text),
     }
     reading.finish(&text)
 }
 
-/// Instagram's documentation prints the envelope inside a list.
-fn envelopes(reading: &mut Reading, json: &str) {
-    match serde_json::from_str(json) {
-        Ok(List(Some(list))) => list.into_iter().for_each(|raw| envelope(reading, raw.get())),
-        _ => reading.keep(None, "unreadable", None, json),
+fn envelope(reading: &mut Reading, cursor: &mut Cursor<'_>) {
+    let object = cursor.find("object").id();
+    let (raw, is_one) = cursor.with_raw(|cursor| {
+        let mut is_one = false;
+        cursor.members(|name, cursor| {
+            if name == "entry" {
+                is_one |= cursor.elements(|cursor| entry(reading, object.as_deref(), cursor));
+            }
+        });
+        is_one
+    });
+    if !is_one {
+        reading.keep(None, "unreadable", None, raw.get());
     }
 }
 
-fn envelope(reading: &mut Reading, json: &str) {
-    let Some(Envelope { object: name, entry: List(Some(entries)) }) = object(json) else {
-        return reading.keep(None, "unreadable", None, json);
-    };
-    let name = name.id();
-    for entry in entries {
-        match name.as_deref() {
-            Some(whatsapp::OBJECT) | None => whatsapp::parse::entry(reading, entry),
-            Some(other) => other_product(reading, other, entry),
-        }
-    }
-}
-
-/// An entry of a product that is not spoken here yet: each of its elements is kept.
-fn other_product(reading: &mut Reading, product: &str, raw: &RawValue) {
-    let entry: PageEntry<'_> = object(raw.get()).unwrap_or_default();
-    let parts = [("messaging", &entry.messaging), ("standby", &entry.standby), ("changes", &entry.changes)];
-    if parts.iter().all(|(_, list)| list.len() == 0) {
-        return reading.keep(None, &format!("{product}.entry"), None, raw.get());
-    }
-    for (part, list) in parts {
-        for element in list.iter() {
-            reading.keep(None, &format!("{product}.{part}"), None, element.get());
-        }
+fn entry(reading: &mut Reading, object: Option<&str>, cursor: &mut Cursor<'_>) {
+    match object {
+        Some(whatsapp::OBJECT) | None => whatsapp::parse::entry(reading, cursor),
+        Some(page::PAGE) => page::parse::entry(reading, ChannelKind::Messenger, cursor),
+        Some(page::INSTAGRAM) => page::parse::entry(reading, ChannelKind::Instagram, cursor),
+        Some(other) => reading.keep(None, &format!("{other}.entry"), None, cursor.value().get()),
     }
 }
 
@@ -102,6 +84,19 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    const fn new(now: Timestamp) -> Self {
+        Self { now, events: Vec::new(), overflowed: false }
+    }
+
+    /// The elements of a list. If it had too many, the body will be kept whole besides.
+    pub(crate) fn each<'l, 'a, T>(
+        &mut self,
+        list: &'l List<'a, T>,
+    ) -> impl Iterator<Item = &'l T> + use<'l, 'a, T> {
+        self.overflowed |= list.cut;
+        list.iter()
+    }
+
     /// Takes an event, as far as there is room.
     pub(crate) fn push(
         &mut self,
@@ -118,15 +113,6 @@ impl Reading {
         self.events.push(Parsed { address: address.cloned(), event });
     }
 
-    /// All events; where there was no room for some, the last one is the whole body.
-    fn finish(mut self, body: &str) -> Vec<Parsed> {
-        if self.overflowed {
-            self.events.pop();
-            self.keep(None, "overflow", None, body);
-        }
-        self.events
-    }
-
     /// Keeps an element as it came; it is the same again when its bytes are.
     pub(crate) fn keep(
         &mut self,
@@ -136,8 +122,17 @@ impl Reading {
         raw: &str,
     ) {
         let kind = dotted(kind);
-        let dedup = format!("k:{kind}:{}", hex::encode(Sha256::digest(raw.as_bytes())));
+        let dedup = hashed(&format!("k:{kind}"), &[raw]);
         self.push(address, dedup, self.now, kept(kind, contact, raw));
+    }
+
+    /// All events; where there was no room for some, the last one is the whole body.
+    fn finish(mut self, body: &str) -> Vec<Parsed> {
+        if self.overflowed {
+            self.events.truncate(EVENTS_MAX - 1);
+            self.keep(None, "overflow", None, body);
+        }
+        self.events
     }
 }
 
@@ -155,6 +150,29 @@ pub(crate) fn dotted(kind: &str) -> String {
     kind.chars().take(KIND_MAX).map(plain).collect()
 }
 
+/// A key of these two.
+pub(crate) fn joined(kind: &str, id: &str) -> String {
+    let mut key = String::with_capacity(kind.len() + id.len());
+    key.push_str(kind);
+    key.push_str(id);
+    key
+}
+
+/// A key of `kind` and the hash of these parts, for what Meta gives no id.
+pub(crate) fn hashed(kind: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    format!("{kind}:{}", hex::encode(hash.finalize()))
+}
+
+/// What Meta says, as something personal; nothing where there is nothing to see in it.
+pub(crate) fn pii(said: Scalar<'_>) -> Option<Pii<String>> {
+    said.owned().map(Pii::new)
+}
+
 #[cfg(test)]
-#[path = "parse_tests.rs"]
+#[path = "parse_tests/mod.rs"]
 mod tests;
