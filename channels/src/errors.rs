@@ -9,7 +9,12 @@
 mod table;
 
 use iassistance_domain::channel::ChannelKind;
-use iassistance_domain::delivery::DeliveryProblem;
+use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
+
+/// `WhatsApp`: something went wrong and Meta does not say what.
+const SOMETHING_WENT_WRONG: i64 = 131_000;
+/// `WhatsApp`: Meta could not take the media.
+pub(crate) const MEDIA_UPLOAD: i64 = 131_053;
 
 /// Whose codes they are: the same number may mean different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,39 +32,6 @@ impl From<ChannelKind> for Product {
             _ => Self::PageMessaging,
         }
     }
-}
-
-/// What kind of trouble an error is, by what helps against it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorClass {
-    /// Meta's side is down for a moment: try again.
-    Transient,
-    /// May be a moment's trouble or a bad request: try again a few times only.
-    TransientBounded,
-    /// The Meta app calls too often: all its calls wait.
-    ThrottleApp,
-    /// The business account calls too often: all its calls wait.
-    ThrottleAccount,
-    /// The number or page sends too fast.
-    ThrottleSender,
-    /// Too many messages to this one contact.
-    ThrottlePair,
-    /// The token or a permission is missing or over: no send works until a person mends it.
-    Auth,
-    /// The time for free answers is over; only the contact, or a template, opens it again.
-    Window,
-    /// This contact cannot be reached.
-    Recipient,
-    /// Another app has the conversation.
-    ThreadControl,
-    /// The account, number or page is blocked or not set up: a person must act.
-    AccountBlock,
-    /// The contact opted out.
-    OptOut,
-    /// Meta chose not to deliver this one.
-    Drop,
-    /// The request itself is wrong: repeating it changes nothing.
-    Request,
 }
 
 /// How much waits when a limit was hit, from wide to narrow.
@@ -88,54 +60,54 @@ pub enum Action {
     GiveUp,
 }
 
-impl ErrorClass {
-    /// What to do about it.
-    pub const fn action(self) -> Action {
-        match self {
-            Self::Transient => Action::Retry,
-            Self::TransientBounded => Action::RetryFew,
-            Self::ThrottleApp => Action::Wait(ThrottleScope::App),
-            Self::ThrottleAccount => Action::Wait(ThrottleScope::Account),
-            Self::ThrottleSender => Action::Wait(ThrottleScope::Number),
-            Self::ThrottlePair => Action::Wait(ThrottleScope::Pair),
-            Self::Auth
-            | Self::Window
-            | Self::Recipient
-            | Self::ThreadControl
-            | Self::AccountBlock
-            | Self::OptOut
-            | Self::Drop
-            | Self::Request => Action::GiveUp,
-        }
+/// What to do about an error of this class.
+pub const fn action(class: ProblemClass) -> Action {
+    match class {
+        ProblemClass::Transient => Action::Retry,
+        ProblemClass::TransientBounded => Action::RetryFew,
+        ProblemClass::ThrottleApp => Action::Wait(ThrottleScope::App),
+        ProblemClass::ThrottleAccount => Action::Wait(ThrottleScope::Account),
+        ProblemClass::ThrottleSender => Action::Wait(ThrottleScope::Number),
+        ProblemClass::ThrottlePair => Action::Wait(ThrottleScope::Pair),
+        ProblemClass::Auth
+        | ProblemClass::Window
+        | ProblemClass::Recipient
+        | ProblemClass::ThreadControl
+        | ProblemClass::AccountBlock
+        | ProblemClass::OptOut
+        | ProblemClass::Drop
+        | ProblemClass::Request => Action::GiveUp,
     }
+}
 
-    /// Its name in metrics and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::TransientBounded => "transient_bounded",
-            Self::ThrottleApp => "throttle_app",
-            Self::ThrottleAccount => "throttle_account",
-            Self::ThrottleSender => "throttle_sender",
-            Self::ThrottlePair => "throttle_pair",
-            Self::Auth => "auth",
-            Self::Window => "window",
-            Self::Recipient => "recipient",
-            Self::ThreadControl => "thread_control",
-            Self::AccountBlock => "account_block",
-            Self::OptOut => "opt_out",
-            Self::Drop => "drop",
-            Self::Request => "request",
-        }
+/// What to do about a message that was accepted and then reported as failed. Such a report says that
+/// it was not delivered, so sending it again cannot make two of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterStatus {
+    /// Send it again, waiting longer each time.
+    Again,
+    /// Send it again once: this report is the first of its kind for it.
+    Once,
+    /// Let this much wait, then send it again.
+    Wait(ThrottleScope),
+    /// It stays failed.
+    Stay,
+}
+
+/// What to do after a failed status with this problem.
+pub const fn after_status(problem: &DeliveryProblem) -> AfterStatus {
+    match (action(problem.class), problem.code) {
+        (Action::Retry, _) => AfterStatus::Again,
+        (Action::RetryFew, SOMETHING_WENT_WRONG | MEDIA_UPLOAD) => AfterStatus::Once,
+        (Action::Wait(scope), _) => AfterStatus::Wait(scope),
+        (Action::RetryFew | Action::GiveUp, _) => AfterStatus::Stay,
     }
 }
 
 /// An error in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classified {
-    /// What kind of trouble it is.
-    pub class: ErrorClass,
-    /// What can be shown: what it means and what to do.
+    /// What kind of trouble it is, and what can be shown: what it means and what to do.
     pub problem: DeliveryProblem,
     /// How long Meta says that it takes, milliseconds, where the code implies a time.
     pub wait_ms: Option<u64>,
@@ -153,39 +125,62 @@ pub fn classify(product: Product, code: i64, subcode: Option<i64>, http_status: 
     let known = subcode.and_then(|subcode| find(Some(subcode))).or_else(|| find(None));
     let (class, title) = match known {
         Some(row) => (row.class, row.title),
-        None if (200..300).contains(&code) => (ErrorClass::Auth, table::PERMISSION),
+        None if (200..300).contains(&code) => (ProblemClass::Auth, table::PERMISSION),
         None if http_status.is_none_or(|status| status >= 500) => {
-            (ErrorClass::TransientBounded, table::UNKNOWN_PASSING)
+            (ProblemClass::TransientBounded, table::UNKNOWN_PASSING)
         }
-        None => (ErrorClass::Request, table::UNKNOWN_REFUSAL),
+        None => (ProblemClass::Request, table::UNKNOWN_REFUSAL),
     };
     Classified {
-        class,
-        problem: DeliveryProblem { code, title: title.to_owned() },
+        problem: DeliveryProblem { class, code, title: title.to_owned() },
         wait_ms: known.and_then(|row| row.wait_s).map(|seconds| seconds * 1_000),
     }
+}
+
+impl Classified {
+    /// With Meta's details taken into account where they decide: media that Meta could not fetch are
+    /// tried once more if the server that holds them was at fault for the moment (HTTP 429 or 5xx).
+    #[must_use]
+    pub fn with_details(mut self, details: Option<&str>) -> Self {
+        if self.problem.code == MEDIA_UPLOAD && details.is_some_and(blames_link_host) {
+            self.problem.class = ProblemClass::TransientBounded;
+            table::LINK_HOST.clone_into(&mut self.problem.title);
+        }
+        self
+    }
+}
+
+/// Whether `details` name a passing HTTP status, as in "failed with http code 503".
+fn blames_link_host(details: &str) -> bool {
+    let mut after_code = false;
+    details.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).any(|word| {
+        let passing = word.parse().is_ok_and(|status: u16| status == 429 || (500..600).contains(&status));
+        let named = after_code && passing;
+        after_code = ["code", "status", "http"].iter().any(|name| word.eq_ignore_ascii_case(name));
+        named
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn class_named(name: &str) -> ErrorClass {
+    fn class_named(name: &str) -> ProblemClass {
         match name {
-            "TRANSIENT" => ErrorClass::Transient,
-            "TRANSIENT_BOUNDED" => ErrorClass::TransientBounded,
-            "THROTTLE_APP" => ErrorClass::ThrottleApp,
-            "THROTTLE_WABA" => ErrorClass::ThrottleAccount,
-            "THROTTLE_SENDER" => ErrorClass::ThrottleSender,
-            "THROTTLE_PAIR" => ErrorClass::ThrottlePair,
-            "AUTH" => ErrorClass::Auth,
-            "WINDOW" => ErrorClass::Window,
-            "PERMANENT_RECIPIENT" => ErrorClass::Recipient,
-            "THREAD_CONTROL" => ErrorClass::ThreadControl,
-            "ACCOUNT_BLOCK" => ErrorClass::AccountBlock,
-            "OPTOUT" => ErrorClass::OptOut,
-            "DROP" => ErrorClass::Drop,
-            "PERMANENT_REQUEST" => ErrorClass::Request,
+            "TRANSIENT" => ProblemClass::Transient,
+            "TRANSIENT_BOUNDED" => ProblemClass::TransientBounded,
+            "THROTTLE_APP" => ProblemClass::ThrottleApp,
+            "THROTTLE_WABA" => ProblemClass::ThrottleAccount,
+            "THROTTLE_SENDER" => ProblemClass::ThrottleSender,
+            "THROTTLE_PAIR" => ProblemClass::ThrottlePair,
+            "AUTH" => ProblemClass::Auth,
+            "WINDOW" => ProblemClass::Window,
+            "PERMANENT_RECIPIENT" => ProblemClass::Recipient,
+            "THREAD_CONTROL" => ProblemClass::ThreadControl,
+            "ACCOUNT_BLOCK" => ProblemClass::AccountBlock,
+            "OPTOUT" => ProblemClass::OptOut,
+            "DROP" => ProblemClass::Drop,
+            "PERMANENT_REQUEST" => ProblemClass::Request,
             other => panic!("the matrix has a class that is not known here: {other}"),
         }
     }
@@ -202,7 +197,7 @@ mod tests {
             let subcode = (!cells[2].is_empty()).then(|| cells[2].parse().unwrap());
             let status = cells[3].parse().ok();
             let said = classify(product, code, subcode, status);
-            assert_eq!(said.class, class_named(cells[6]), "{line}");
+            assert_eq!(said.problem.class, class_named(cells[6]), "{line}");
             assert_eq!(said, classify(product, code, subcode, None), "the HTTP status decided: {line}");
             assert!(
                 ![table::UNKNOWN_PASSING, table::UNKNOWN_REFUSAL].contains(&&*said.problem.title),
@@ -216,16 +211,44 @@ mod tests {
     #[test]
     fn an_unknown_subcode_falls_back_to_its_code() {
         let said = classify(Product::PageMessaging, 10, Some(7), Some(400));
-        assert_eq!(said.class, ErrorClass::Auth);
+        assert_eq!(said.problem.class, ProblemClass::Auth);
     }
 
     #[test]
     fn unknown_codes_go_by_the_status() {
-        let class = |code, status| classify(Product::Whatsapp, code, None, status).class;
-        assert_eq!(class(987_654, Some(400)), ErrorClass::Request);
-        assert_eq!(class(987_654, Some(200)), ErrorClass::Request);
-        assert_eq!(class(987_654, Some(500)), ErrorClass::TransientBounded);
-        assert_eq!(class(987_654, None), ErrorClass::TransientBounded);
-        assert_eq!(class(299, Some(403)), ErrorClass::Auth);
+        let class = |code, status| classify(Product::Whatsapp, code, None, status).problem.class;
+        assert_eq!(class(987_654, Some(400)), ProblemClass::Request);
+        assert_eq!(class(987_654, Some(200)), ProblemClass::Request);
+        assert_eq!(class(987_654, Some(500)), ProblemClass::TransientBounded);
+        assert_eq!(class(987_654, None), ProblemClass::TransientBounded);
+        assert_eq!(class(299, Some(403)), ProblemClass::Auth);
+    }
+
+    #[test]
+    fn media_are_tried_once_more_only_when_their_server_was_at_fault() {
+        let class = |code, details| {
+            classify(Product::Whatsapp, code, None, Some(400)).with_details(Some(details)).problem.class
+        };
+        let fetched = |status| format!("Downloading media from weblink failed with http code {status}, status message");
+        assert_eq!(class(131_053, &fetched(503)), ProblemClass::TransientBounded);
+        assert_eq!(class(131_053, &fetched(429)), ProblemClass::TransientBounded);
+        assert_eq!(class(131_053, &fetched(404)), ProblemClass::Request);
+        assert_eq!(class(131_053, "the file has 503 pages"), ProblemClass::Request);
+        assert_eq!(class(131_008, &fetched(503)), ProblemClass::Request);
+    }
+
+    #[test]
+    fn a_failed_status_says_whether_to_send_again() {
+        let after = |code| after_status(&classify(Product::Whatsapp, code, None, None).problem);
+        assert_eq!(after(131_016), AfterStatus::Again);
+        assert_eq!(after(131_000), AfterStatus::Once);
+        assert_eq!(after(130_429), AfterStatus::Wait(ThrottleScope::Number));
+        assert_eq!(after(131_056), AfterStatus::Wait(ThrottleScope::Pair));
+        assert_eq!(after(80_007), AfterStatus::Wait(ThrottleScope::Account));
+        for code in [1, 190, 131_026, 131_047, 131_049, 131_050, 131_053, 987_654] {
+            assert_eq!(after(code), AfterStatus::Stay, "{code}");
+        }
+        let at_fault = classify(Product::Whatsapp, 131_053, None, None).with_details(Some("http code 500"));
+        assert_eq!(after_status(&at_fault.problem), AfterStatus::Once);
     }
 }

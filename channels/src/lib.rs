@@ -5,18 +5,23 @@
 //! products share is here; each has a module of its own.
 
 pub mod errors;
+mod forms;
 mod graph;
 mod json;
+pub mod limits;
 mod moment;
 mod page;
 pub mod parse;
 mod pieces;
+mod render;
 pub mod send;
 pub mod signature;
+pub mod usage;
 pub mod verification;
 mod whatsapp;
 
-pub use graph::GraphSender;
+pub use graph::{GraphSender, GraphSettings};
 pub use parse::{Parsed, parse};
-pub use pieces::{TEXT_CHARS_MAX, pieces};
-pub use send::{SendError, Sender, Sent};
+pub use pieces::pieces;
+pub use render::check;
+pub use send::{Attempt, MediaShelf, SendError, Sender, Sent};

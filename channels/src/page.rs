@@ -1,6 +1,7 @@
 //! Messenger and Instagram, which share their messaging.
 
 pub(crate) mod parse;
+pub(crate) mod send;
 
 /// What a webhook of Messenger calls its object.
 pub(crate) const PAGE: &str = "page";

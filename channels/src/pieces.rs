@@ -1,28 +1,88 @@
-//! Long texts in pieces that a channel carries.
+//! What is to be said, in messages that a channel carries.
 
-use iassistance_domain::message::Content;
+use iassistance_domain::channel::ChannelKind;
+use iassistance_domain::content::{Content, Frame, Media, MediaKind};
 use iassistance_domain::pii::Deliver;
-use unicode_segmentation::UnicodeSegmentation;
+use iassistance_domain::Pii;
 
-/// The longest text of one `WhatsApp` message, in characters (Meta: Cloud API, text messages).
-pub const TEXT_CHARS_MAX: usize = 4_096;
+use crate::forms::carried;
+use crate::limits::{INSTAGRAM_IMAGES_MAX, Limit, WHATSAPP_CAPTION_CHARS_MAX};
 
-/// The content as messages that the channel carries: a text beyond [`TEXT_CHARS_MAX`] is divided,
-/// after a paragraph, a line or a word where there is one, and never inside what a person sees as
-/// one character.
-pub fn pieces(content: Content) -> Vec<Content> {
-    match &content {
-        Content::Text { body } if body.reveal(Deliver).chars().nth(TEXT_CHARS_MAX).is_some() => {
-            divide(body.reveal(Deliver), TEXT_CHARS_MAX).into_iter().map(Content::text).collect()
-        }
-        _ => vec![content],
+/// The content as messages that the channel carries, one send each and never none: in a form that it
+/// has; several files one by one (pictures on Instagram together), with a caption of its own where
+/// none can stand below them; a text that is too long divided, after a paragraph, a line or a word
+/// where there is one, and never inside what a person sees as one character.
+pub fn pieces(kind: ChannelKind, content: Content) -> Vec<Content> {
+    parts(kind, content).into_iter().flat_map(|part| texts(kind, carried(kind, part))).collect()
+}
+
+fn texts(kind: ChannelKind, content: Content) -> Vec<Content> {
+    let limit = Limit::of_text(kind);
+    let Content::Text { body, preview } = &content else { return vec![content] };
+    if limit.holds(body.reveal(Deliver)) {
+        return vec![content];
+    }
+    let divided = divide(body.reveal(Deliver), limit).into_iter();
+    let divided = divided.map(|text| Content::Text { body: Pii::new(text.to_owned()), preview: *preview });
+    let divided: Vec<_> = divided.collect();
+    if divided.is_empty() { vec![content] } else { divided }
+}
+
+/// What needs messages of its own, apart.
+fn parts(kind: ChannelKind, content: Content) -> Vec<Content> {
+    match content {
+        Content::Media { items, caption } if !items.is_empty() => files(kind, items, caption),
+        content => match without_picture(kind, content) {
+            (Some(picture), rest) => vec![Content::Media { items: vec![picture], caption: None }, rest],
+            (None, whole) => vec![whole],
+        },
     }
 }
 
-fn divide(mut text: &str, chars_max: usize) -> Vec<&str> {
+fn files(kind: ChannelKind, items: Vec<Media>, caption: Option<Pii<String>>) -> Vec<Content> {
+    let mut caption = caption.filter(|caption| !caption.reveal(Deliver).trim().is_empty());
+    let mut messages: Vec<Content> = Vec::new();
+    for item in items {
+        let picture = |media: &Media| media.kind == MediaKind::Image;
+        if kind == ChannelKind::Instagram
+            && picture(&item)
+            && let Some(Content::Media { items, .. }) = messages.last_mut()
+            && items.len() < INSTAGRAM_IMAGES_MAX
+            && items.iter().all(picture)
+        {
+            items.push(item);
+            continue;
+        }
+        let below = kind == ChannelKind::Whatsapp && takes_caption(item.kind);
+        let own = caption.take_if(|caption| {
+            below && Limit::Chars(WHATSAPP_CAPTION_CHARS_MAX).holds(caption.reveal(Deliver))
+        });
+        messages.push(Content::Media { items: vec![item], caption: own });
+    }
+    messages.extend(caption.map(|body| Content::Text { body, preview: false }));
+    messages
+}
+
+/// Whether something can be written below such a file on `WhatsApp`.
+pub(crate) const fn takes_caption(kind: MediaKind) -> bool {
+    matches!(kind, MediaKind::Image | MediaKind::Video | MediaKind::Document)
+}
+
+/// Takes away the picture above an interactive text where the product has no place for it.
+fn without_picture(kind: ChannelKind, mut content: Content) -> (Option<Media>, Content) {
+    let on_whatsapp = kind == ChannelKind::Whatsapp;
+    let frame: Option<&mut Frame> = match &mut content {
+        Content::Buttons { frame, .. } | Content::Link { frame, .. } if !on_whatsapp => Some(frame),
+        Content::List { frame, .. } => Some(frame),
+        _ => None,
+    };
+    (frame.and_then(|frame| frame.header_media.take()), content)
+}
+
+fn divide(mut text: &str, limit: Limit) -> Vec<&str> {
     let mut pieces = Vec::new();
-    while text.chars().nth(chars_max).is_some() {
-        let end = fitting(text, chars_max);
+    while !limit.holds(text) {
+        let end = limit.end(text);
         let head = &text[..end];
         // A break in the first half would make a piece for little.
         let at = ["\n\n", "\n", " "]
@@ -39,49 +99,6 @@ fn divide(mut text: &str, chars_max: usize) -> Vec<&str> {
     pieces
 }
 
-/// Where the last whole character, as a person sees it, ends within `chars_max` characters.
-fn fitting(text: &str, chars_max: usize) -> usize {
-    let (mut chars, mut end) = (0, 0);
-    for grapheme in text.graphemes(true) {
-        chars += grapheme.chars().count();
-        if chars > chars_max {
-            break;
-        }
-        end += grapheme.len();
-    }
-    if end > 0 {
-        return end;
-    }
-    // One that is longer than a whole message has to be cut.
-    text.char_indices().nth(chars_max).map_or(text.len(), |(at, _)| at)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_divided_between_words_and_nothing_is_lost() {
-        let text = "one two three four five six seven";
-        let pieces = divide(text, 12);
-        assert!(pieces.iter().all(|piece| piece.chars().count() <= 12));
-        assert_eq!(pieces.join(" "), text);
-    }
-
-    #[test]
-    fn what_is_seen_as_one_character_stays_whole() {
-        let family = "👩‍👩‍👧‍👦";
-        let text = family.repeat(9);
-        let pieces = divide(&text, 20);
-        assert!(pieces.iter().all(|piece| piece.len() % family.len() == 0));
-        assert_eq!(pieces.concat(), text);
-        let endless = format!("e{}", "\u{301}".repeat(50));
-        assert_eq!(divide(&endless, 20).concat(), endless);
-    }
-
-    #[test]
-    fn a_text_that_fits_is_left_alone() {
-        assert!(pieces(Content::text("x".repeat(TEXT_CHARS_MAX))).len() == 1);
-        assert!(pieces(Content::text("x".repeat(TEXT_CHARS_MAX + 1))).len() == 2);
-    }
-}
+#[path = "pieces_tests.rs"]
+mod tests;
