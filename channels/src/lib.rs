@@ -21,7 +21,7 @@ pub mod verification;
 mod whatsapp;
 
 pub use graph::{GraphSender, GraphSettings};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, read};
 pub use pieces::pieces;
 pub use render::check;
 pub use send::{Attempt, MediaShelf, SendError, Sender, Sent};

@@ -60,7 +60,7 @@ fn in_time(entry: &OutboxEntry, now: Timestamp) -> Result<bool, DeliveryProblem>
     if now <= entry.free_until {
         return Ok(true);
     }
-    if entry.by_person() {
+    if entry.by_person {
         return Ok(false);
     }
     let title = "the time for answers is over: wait until the contact writes, or let a person answer";
