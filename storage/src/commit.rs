@@ -38,9 +38,10 @@ pub struct InboxEntry {
 pub enum Letter {
     /// A webhook said something about this conversation.
     Inbound {
-        /// The id that the message has here, given at accept; only for messages.
+        /// The message that this is or is about: for what was written, the id that it was given at
+        /// accept; for what refers to a message, the id of that one, if it is known.
         message: Option<MessageId>,
-        /// What was said. A status has its `message` filled in, however it was found.
+        /// What was said. A status has its own `message` filled in too, however it was found.
         event: InboundEvent,
     },
     /// Handing a message over ended.
@@ -69,7 +70,8 @@ pub struct ConversationCommit {
     pub revision: u64,
     /// The letters that this step took into account; they are gone with this write.
     pub acknowledge: Vec<u64>,
-    /// New messages. Those with a `provider_id` can be found by it from now on.
+    /// New messages, or present ones as they are now. Those with a `provider_id` can be found by it
+    /// from now on.
     pub messages: Vec<Message>,
     /// Messages of ours that got further, with Meta's id where it became known.
     pub deliveries: Vec<(MessageId, Delivery, Option<iassistance_domain::Pii<String>>)>,

@@ -8,6 +8,7 @@ pub mod commit;
 pub mod error;
 mod limits;
 pub mod memory;
+mod rules;
 pub mod sled;
 pub mod store;
 

@@ -7,7 +7,7 @@ use iassistance_config::StorageSettings;
 pub struct Limits {
     /// Letters per tenant that nobody has read yet; with that many, nothing more is accepted.
     pub inbox_entries_max: u64,
-    /// Statuses per tenant that wait for their message; beyond it the oldest are dropped.
+    /// Statuses and edits per tenant that wait for their message; beyond it the oldest are dropped.
     pub parked_max: u64,
     /// Events of unknown addresses that are kept, all in all; beyond it the oldest are dropped.
     pub unrouted_max: u64,

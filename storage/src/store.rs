@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MessageTemplate, MetaApp, Route};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
+use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TurnId,
 };
-use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::message::Message;
-use iassistance_domain::outbox::{OutboxEntry, SendOutcome, WithdrawnReason};
+use iassistance_domain::outbox::{OutboxEntry, WithdrawnReason};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -43,12 +44,28 @@ pub trait Store: Send + Sync + 'static {
     /// All Meta apps, oldest first.
     async fn meta_apps(&self) -> Result<Vec<MetaApp>>;
 
-    /// Connects a channel, or changes one of the same id. `Conflict` when another channel has its
-    /// address. The directory answers for it when this returns.
+    /// Connects a channel, or replaces all of one of the same id. `Conflict` when another channel has
+    /// its own address; a business account's may be several channels'. The directory answers for all
+    /// its addresses when this returns.
     async fn put_channel(&self, channel: Channel) -> Result<()>;
-    /// Whose address this is. Answers from memory: it is asked for every webhook element. There is
-    /// no default: an unknown address is `None`.
-    fn route(&self, address: &ChannelAddress) -> Option<Route>;
+    /// Changes nothing but how a channel is, so that it undoes nothing that was changed meanwhile.
+    /// `NotFound` when the tenant has no such channel.
+    async fn set_channel_health(&self, tenant: TenantCtx, id: ChannelId, health: ChannelHealth)
+    -> Result<()>;
+    /// Takes a channel off, with its addresses and templates; its conversations stay. Says whether the
+    /// tenant had it.
+    async fn remove_channel(&self, tenant: TenantCtx, id: ChannelId) -> Result<bool>;
+    /// The channels of all tenants that were connected through a Meta app, oldest first.
+    async fn channels_of_app(&self, meta_app: MetaAppId) -> Result<Vec<Channel>>;
+    /// Whose this address is, oldest first: one channel at most for a channel's own, any number for a
+    /// business account's. Answers from memory: it is asked for every webhook element. There is no
+    /// default: an unknown address is nobody's.
+    fn routes(&self, address: &ChannelAddress) -> Vec<Route>;
+
+    /// Creates or replaces a request to delete.
+    async fn put_deletion(&self, deletion: Deletion) -> Result<()>;
+    /// A request to delete.
+    async fn deletion(&self, id: DeletionId) -> Result<Option<Deletion>>;
 
     /// Creates or replaces an API key.
     async fn put_api_key(&self, key: ApiKey) -> Result<()>;
@@ -64,8 +81,8 @@ pub trait Store: Send + Sync + 'static {
     /// What is kept so, newest first, at most `limit`: when, the external id, the kind, the raw text.
     async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>>;
 
-    /// Removes dedup keys that were set before this moment, in all tenants, and statuses that were
-    /// parked before it; says how many dedup keys.
+    /// Removes dedup keys that were set before this moment, in all tenants, and before it parked
+    /// statuses and edits and the marks of messages that were taken back; says how many dedup keys.
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64>;
     /// Nothing while writes are durable; otherwise why they are not.
     fn health(&self) -> std::result::Result<(), StorageError>;
@@ -92,12 +109,25 @@ pub enum Dispatch {
 /// One tenant's data.
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
-    /// Takes webhook events of one channel into the inbox, each once. A new contact gets an id, a key
-    /// and a conversation. A status finds its message by our id (if that message went out on this
-    /// channel) or by Meta's, or is parked until Meta's id is known: it becomes a letter in the write
-    /// that makes it so. `Kept` events without a contact go straight into the event log. Fails with
-    /// `Backlog`, having promised nothing, when the inbox is full, and with `NotFound` when the
-    /// channel is not this tenant's.
+    /// Takes webhook events of one channel in, each once. Most become a letter in the inbox of a
+    /// conversation; a contact who is new gets an id, a key and a conversation. From then on a message
+    /// is found by Meta's id, and one that is known by it already is a duplicate.
+    ///
+    /// * A message, or the business's own from elsewhere, is given an id. An echo of what we sent is a
+    ///   report that it was sent, whether it names our message, is known by Meta's id, or (where the
+    ///   channel names neither) says what an entry says that may have left.
+    /// * A status, an edit and a removal go to their message's conversation. A status finds it by our
+    ///   id, if that message went out on this channel, or by Meta's. One that does not find it, and an
+    ///   edit that does not, is parked: a letter in the write that makes Meta's id known.
+    /// * A removal leaves a mark whether its message is known or not: content of that message that
+    ///   waits in the inbox or comes later, or with a commit that was decided before, is not kept.
+    /// * An identity with two parts that name two contacts shows that they are one person: the older
+    ///   one goes on, all later events are theirs, and the other's unread letters stay where they are.
+    /// * What Meta says of the channel itself, and `Kept` events without a contact, go straight into
+    ///   the event log.
+    ///
+    /// Fails with `Backlog`, having promised nothing, when the inbox is full, and with `NotFound` when
+    /// the channel is not this tenant's.
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted>;
     /// The oldest letters of a conversation, at most `limit`.
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>>;
@@ -108,9 +138,10 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A conversation and its revision.
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>>;
     /// Writes one step of a conversation. Returns the place of its last event (or of the latest
-    /// event there is when it has none). Parked statuses of messages whose id becomes known by it are
-    /// letters in the inbox afterwards. A delivery of a message that is not there, or that came in,
-    /// is left out.
+    /// event there is when it has none). What was parked for messages whose id becomes known by it is
+    /// letters in the inbox afterwards. A message that is there already is replaced, but how far it
+    /// got does not go back and what was taken back stays so. A delivery of a message that is not
+    /// there, or that came in, is left out.
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq>;
     /// Writes the end of a turn, if its epoch still holds.
     async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq>;
@@ -122,8 +153,8 @@ pub trait TenantStore: Send + Sync + 'static {
     /// being handed over, or its outcome is unknown) is never withdrawn.
     async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch>;
     /// Records how handing over ended and leaves a letter in the conversation's inbox, in one write.
-    /// The entry leaves the outbox, waits again (`Postponed`), or is `Unknown`. A report on an entry
-    /// that is gone does nothing.
+    /// The entry leaves the outbox, waits again (`Postponed`; the try does not count if it says so), or
+    /// is `Unknown`. A report on an entry that is gone does nothing.
     async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()>;
     /// Gives an entry whose outcome is unknown free to be handed over again: only for what is known
     /// not to have happened, or when the tenant chose so. One that waits already is left as it is;
@@ -154,6 +185,14 @@ pub trait TenantStore: Send + Sync + 'static {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Message>>;
+    /// Messages that go out and were written at `at` or before, newest first, at most `limit`, of the
+    /// conversation's latest 200 messages.
+    async fn outbound_before(
+        &self,
+        conversation: ConversationId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>>;
     /// One message.
     async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>>;
     /// Execution records of a conversation, newest first, from `before` on.
@@ -172,7 +211,8 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Creates or changes a dead letter outside a step of its conversation (whose actor failed), with
     /// the event that tells of it.
     async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()>;
-    /// Events after `after`, oldest first, at most `limit`.
+    /// Events after `after`, oldest first, at most `limit`. The log keeps no contents: a message in an
+    /// event is shown as it is now, or, where it is not there any more, by its id, author and times.
     async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>>;
     /// The place of the latest event, now and whenever it changes (after it is durable).
     fn latest_event(&self) -> watch::Receiver<EventSeq>;
@@ -181,6 +221,11 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn channels(&self) -> Result<Vec<Channel>>;
     /// One channel.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
+    /// Replaces what is known of the templates that a channel may send; none removes it. `NotFound`
+    /// when the channel is not this tenant's.
+    async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()>;
+    /// The templates that a channel may send, as they were put.
+    async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>>;
     /// The assistant's settings, if any were ever stored.
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>>;
     /// Stores new settings as the next version, with the event that tells of it. `Stale` when
@@ -190,37 +235,4 @@ pub trait TenantStore: Send + Sync + 'static {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion>;
-}
-
-/// Where a settled entry goes, as every backend decides it.
-pub(crate) enum Settled {
-    /// It leaves the outbox.
-    Done,
-    /// It stays, in this state.
-    Stays(iassistance_domain::outbox::OutboxState),
-}
-
-/// Decides where an entry goes after `outcome`.
-pub(crate) fn settled(outcome: &SendOutcome, at: Timestamp) -> Settled {
-    use iassistance_domain::outbox::OutboxState;
-    match outcome {
-        SendOutcome::Sent { .. } | SendOutcome::Refused { .. } | SendOutcome::Withdrawn { .. } => {
-            Settled::Done
-        }
-        SendOutcome::Postponed { not_before, .. } => {
-            Settled::Stays(OutboxState::Waiting { not_before: *not_before })
-        }
-        SendOutcome::Unknown => Settled::Stays(OutboxState::Unknown { since: at }),
-    }
-}
-
-/// How an unrouted event is shown: its kind and its text.
-pub(crate) fn described(event: &InboundEvent) -> (String, Pii<String>) {
-    let text = || serde_json::to_string(event).unwrap_or_default().into();
-    match &event.kind {
-        InboundKind::Kept { kind, raw, .. } => (kind.clone(), raw.clone()),
-        InboundKind::MessageReceived { .. } => ("message".to_owned(), text()),
-        InboundKind::StatusChanged { .. } => ("status".to_owned(), text()),
-        _ => ("event".to_owned(), text()),
-    }
 }

@@ -1,17 +1,32 @@
 //! Taking in what webhooks say.
 
-use iassistance_domain::contact::{Contact, ContactIdentity};
-use iassistance_domain::conversation::Conversation;
+use iassistance_domain::contact::ContactIdentity;
+use iassistance_domain::content::Content;
+use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::event::EventKind;
-use iassistance_domain::id::{ChannelId, ContactId, ConversationId, MessageId};
-use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::id::{ChannelId, ConversationId, MessageId};
+use iassistance_domain::inbound::{InboundEvent, InboundKind, SeenMark};
 use iassistance_domain::{Pii, Timestamp};
 
-use super::tenant::{Parked, Stored, TenantData, naming};
+use super::tenant::{Known, Parked, TenantData, about};
 use super::{Result, Shared};
 use crate::commit::{Accepted, Letter};
 use crate::error::StorageError;
-use crate::store::described;
+use crate::rules::{described, is_echo_of, may_be_ours, unsay};
+
+/// What accepting needs beside the data.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) channel: ChannelId,
+    pub(super) now: Timestamp,
+}
+
+/// Whether an event was new, and the conversation that got a letter by it.
+type Taken = (bool, Option<ConversationId>);
+
+const NOTHING: Taken = (true, None);
+const REPEATED: Taken = (false, None);
 
 impl TenantData {
     pub(super) fn accept(
@@ -24,151 +39,207 @@ impl TenantData {
         if entries >= shared.limits.inbox_entries_max {
             return Err(StorageError::Backlog { entries });
         }
-        let now = shared.clock.now();
+        let around = Around { shared, channel, now: shared.clock.now() };
         let mut accepted = Accepted::default();
         for event in events {
-            let is_new = !self.dedup.contains_key(&(channel, event.dedup.clone()));
-            accepted.new.push(is_new);
-            if !is_new {
-                continue;
-            }
-            self.dedup.insert((channel, event.dedup.clone()), now);
-            if let Some(conversation) = self.take_in(shared, channel, event, now)
-                && !accepted.conversations.contains(&conversation)
-            {
-                accepted.conversations.push(conversation);
-            }
+            let key = (channel, event.dedup.clone());
+            let (new, told) = match self.dedup.contains_key(&key) {
+                true => REPEATED,
+                false => {
+                    self.dedup.insert(key, around.now);
+                    self.take_in(around, event.clone())
+                }
+            };
+            accepted.new.push(new);
+            accepted.conversations.extend(told.filter(|id| !accepted.conversations.contains(id)));
         }
         self.publish();
         Ok(accepted)
     }
 
-    /// Takes one new event in; the conversation that got a letter by it, if one did.
-    fn take_in(
-        &mut self,
-        shared: &Shared,
-        channel: ChannelId,
-        event: &InboundEvent,
-        now: Timestamp,
-    ) -> Option<ConversationId> {
-        let mut event = event.clone();
+    fn take_in(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {
+        let by_id = |data: &Self, provider_id: &Pii<String>| {
+            data.provider_ids.get(&(around.channel, provider_id.clone())).copied()
+        };
         let (conversation, message) = match &event.kind {
-            InboundKind::MessageReceived { from, profile_name, .. } => {
-                let conversation = self.contact_of(shared, channel, from, profile_name.as_ref(), now);
-                (conversation, Some(MessageId::in_order(now, self.inbox_seq, &*shared.entropy)))
+            InboundKind::MessageReceived { provider_id, from, profile_name, .. } => {
+                if by_id(self, provider_id).is_some() {
+                    return REPEATED;
+                }
+                let conversation = self.contact_of(around, from, profile_name.as_ref());
+                let provider_id = provider_id.clone();
+                return self.take_message(around, conversation, &provider_id, event);
             }
+            InboundKind::EchoReceived { .. } => return self.take_echo(around, event),
             InboundKind::StatusChanged { provider_id, message, .. } => {
-                let Some((conversation, ours)) = self.message_of(channel, *message, provider_id) else {
-                    let provider_id = provider_id.clone();
-                    self.parked.push(Parked { accepted_at: now, channel, provider_id, event });
-                    if self.parked.len() as u64 > shared.limits.parked_max {
-                        self.parked.remove(0);
-                    }
-                    self.record(None, EventKind::StatusParked { channel }, now);
-                    return None;
-                };
-                event = naming(event, ours);
-                (conversation, None)
+                let known = message.and_then(|id| self.ours(around.channel, id));
+                let known = known.or_else(|| by_id(self, provider_id));
+                if known.is_none() {
+                    self.record(None, EventKind::StatusParked { channel: around.channel }, around.now);
+                }
+                return self.tell_or_park(around, known, &provider_id.clone(), event);
             }
-            InboundKind::Kept { contact: Some(contact), .. } => {
-                (self.contact_of(shared, channel, contact, None, now), None)
+            InboundKind::MessageEdited { provider_id, .. } => {
+                if self.tombstones.contains_key(&(around.channel, provider_id.clone())) {
+                    return NOTHING;
+                }
+                let known = by_id(self, provider_id);
+                return self.tell_or_park(around, known, &provider_id.clone(), event);
+            }
+            InboundKind::MessageRemoved { provider_id, .. } => {
+                self.take_back(around, provider_id, event.occurred_at);
+                let Some(known) = by_id(self, provider_id) else { return NOTHING };
+                (known.conversation, Some(known.message))
+            }
+            InboundKind::Reacted { provider_id, contact, .. } => {
+                let message = by_id(self, provider_id).map(|known| known.message);
+                (self.contact_of(around, contact, None), message)
+            }
+            InboundKind::SeenUpTo { contact, up_to, .. } => {
+                let Some(conversation) = self.known_contact(around, contact, None) else { return NOTHING };
+                let message = match up_to {
+                    SeenMark::Message { provider_id } => by_id(self, provider_id).map(|known| known.message),
+                    SeenMark::Moment { .. } => None,
+                };
+                (conversation, message)
+            }
+            InboundKind::ContactActed { contact, profile_name, .. } => {
+                (self.contact_of(around, contact, profile_name.as_ref()), None)
+            }
+            InboundKind::MarketingChanged { contact, .. }
+            | InboundKind::ThreadControlChanged { contact, .. }
+            | InboundKind::Kept { contact: Some(contact), .. } => {
+                (self.contact_of(around, contact, None), None)
+            }
+            InboundKind::IdentityChanged { from, to } => {
+                self.change_identity(around, from, to);
+                return NOTHING;
+            }
+            InboundKind::Noticed(notice) => {
+                let noticed = EventKind::ChannelNoticed { channel: around.channel, notice: notice.clone() };
+                self.record(None, noticed, around.now);
+                return NOTHING;
             }
             _ => {
                 let (kind, raw) = described(&event);
-                self.record(None, EventKind::WebhookKept { kind, channel, raw }, now);
-                return None;
+                let kept = EventKind::WebhookKept { kind, channel: around.channel, raw };
+                self.record(None, kept, around.now);
+                return NOTHING;
             }
         };
-        self.put_letter(conversation, now, Letter::Inbound { message, event });
-        Some(conversation)
+        self.put_letter(conversation, around.now, Letter::Inbound { message, event });
+        (true, Some(conversation))
     }
 
-    /// The message that a status is about: ours by the id that came back, if it went out on this
-    /// channel, or else by Meta's id.
-    fn message_of(
-        &self,
-        channel: ChannelId,
-        ours: Option<MessageId>,
+    /// A letter to the conversation of the message that it is about, now or once that is known.
+    fn tell_or_park(
+        &mut self,
+        around: Around<'_>,
+        known: Option<Known>,
         provider_id: &Pii<String>,
-    ) -> Option<(ConversationId, MessageId)> {
-        let by_ours = ours.and_then(|ours| {
-            let mut of_this_channel = self.messages.keys().filter(|(id, _)| {
-                self.conversations.get(id).is_some_and(|stored| stored.conversation.channel == channel)
-            });
-            of_this_channel.find(|(_, message)| *message == ours).copied()
+        event: InboundEvent,
+    ) -> Taken {
+        if let Some(known) = known {
+            self.put_letter(known.conversation, around.now, about(known.message, event));
+            return (true, Some(known.conversation));
+        }
+        self.parked.push(Parked {
+            accepted_at: around.now,
+            channel: around.channel,
+            provider_id: provider_id.clone(),
+            event,
         });
-        by_ours.or_else(|| self.provider_ids.get(&(channel, provider_id.clone())).copied())
+        if self.parked.len() as u64 > around.shared.limits.parked_max {
+            self.parked.remove(0);
+        }
+        NOTHING
     }
 
-    /// The conversation of a contact, who is made known if they are new.
-    fn contact_of(
+    /// A message that did not go out through us.
+    fn take_message(
         &mut self,
-        shared: &Shared,
-        channel: ChannelId,
-        identity: &ContactIdentity,
-        profile_name: Option<&Pii<String>>,
-        now: Timestamp,
-    ) -> ConversationId {
-        let known: Vec<_> = identity
-            .parts()
-            .map(|(part, value)| (part, value, self.addresses.get(&(channel, part, value.clone())).copied()))
-            .collect();
-        let Some(id) = known.iter().find_map(|(_, _, contact)| *contact) else {
-            return self.open(shared, channel, identity, profile_name, now);
-        };
-        let Some(contact) = self.contacts.get_mut(&id) else {
-            return self.open(shared, channel, identity, profile_name, now);
-        };
-        for (part, value, owner) in known {
-            if owner.is_some() {
-                continue;
-            }
-            let place = match part {
-                "wa_id" => &mut contact.identity.wa_id,
-                _ => &mut contact.identity.user_id,
-            };
-            if let Some(former) = place.replace(value.clone()) {
-                self.addresses.remove(&(channel, part, former));
-            }
-            self.addresses.insert((channel, part, value.clone()), id);
+        around: Around<'_>,
+        conversation: ConversationId,
+        provider_id: &Pii<String>,
+        mut event: InboundEvent,
+    ) -> Taken {
+        if self.tombstones.contains_key(&(around.channel, provider_id.clone())) {
+            unsay(&mut event.kind, provider_id);
         }
-        if profile_name.is_some() {
-            contact.profile_name = profile_name.cloned();
-        }
-        contact.conversation
+        let message = MessageId::in_order(around.now, self.inbox_seq, &*around.shared.entropy);
+        self.put_letter(conversation, around.now, Letter::Inbound { message: Some(message), event });
+        self.know(around.channel, provider_id, Known { conversation, message, ours: false });
+        (true, Some(conversation))
     }
 
-    fn open(
-        &mut self,
-        shared: &Shared,
-        channel: ChannelId,
-        identity: &ContactIdentity,
-        profile_name: Option<&Pii<String>>,
-        now: Timestamp,
-    ) -> ConversationId {
-        let contact = ContactId::new(now, &*shared.entropy);
-        let id = ConversationId::new(now, &*shared.entropy);
-        for (part, value) in identity.parts() {
-            self.addresses.insert((channel, part, value.clone()), contact);
+    /// What the business wrote: through us, or elsewhere.
+    fn take_echo(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {
+        let InboundKind::EchoReceived { provider_id, to, message, content, through, .. } = &event.kind else {
+            return NOTHING;
+        };
+        let provider_id = provider_id.clone();
+        let by_our_id = message.and_then(|id| self.ours(around.channel, id));
+        let by_its_id = self.provider_ids.get(&(around.channel, provider_id.clone())).copied();
+        if by_our_id.is_none() && by_its_id.is_some_and(|known| !known.ours) {
+            return REPEATED;
         }
-        self.contacts.insert(
-            contact,
-            Contact {
-                id: contact,
-                channel,
-                conversation: id,
-                identity: identity.clone(),
-                profile_name: profile_name.cloned(),
-                created_at: now,
-            },
-        );
-        let conversation = Conversation::open(id, channel, contact, now);
-        self.conversations.insert(id, Stored { conversation, revision: 0 });
-        self.record(
-            Some(id),
-            EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() },
-            now,
-        );
-        id
+        let silent = message.is_none() && may_be_ours(through);
+        let by_what_it_says = || silent.then(|| self.under_way(around.channel, to, content)).flatten();
+        let Some(ours) = by_our_id.or(by_its_id).or_else(by_what_it_says) else {
+            let conversation = self.contact_of(around, to, None);
+            return self.take_message(around, conversation, &provider_id, event);
+        };
+        let sent = InboundKind::StatusChanged {
+            provider_id: provider_id.clone(),
+            message: Some(ours.message),
+            recipient: Some(to.clone()),
+            delivery: Delivery::new(DeliveryStatus::Sent, event.occurred_at),
+        };
+        let letter = about(ours.message, InboundEvent { kind: sent, ..event });
+        self.put_letter(ours.conversation, around.now, letter);
+        self.know(around.channel, &provider_id, ours);
+        (true, Some(ours.conversation))
+    }
+
+    /// The message of ours to this contact that may have left and says the same.
+    fn under_way(&self, channel: ChannelId, to: &ContactIdentity, echo: &Content) -> Option<Known> {
+        let people = self.named(channel, to);
+        let conversations = people.iter().filter_map(|id| self.contacts.get(id)).map(|it| it.conversation);
+        conversations.into_iter().find_map(|conversation| {
+            let mut entries = self.outbox.range((conversation, 0)..=(conversation, u64::MAX));
+            let (_, entry) = entries.find(|(_, entry)| is_echo_of(entry, echo))?;
+            Some(Known { conversation, message: entry.message, ours: true })
+        })
+    }
+
+    /// A message that went out on this channel, by our own id.
+    fn ours(&self, channel: ChannelId, id: MessageId) -> Option<Known> {
+        let is_here = |of: &ConversationId| {
+            self.conversations.get(of).is_some_and(|stored| stored.conversation.channel == channel)
+        };
+        let mut found = self.messages.keys().filter(|(of, message)| *message == id && is_here(of));
+        found.next().map(|(conversation, message)| Known {
+            conversation: *conversation,
+            message: *message,
+            ours: true,
+        })
+    }
+
+    /// A message was taken back: what waits to be read says nothing of it any more.
+    fn take_back(&mut self, around: Around<'_>, provider_id: &Pii<String>, at: Timestamp) {
+        let key = (around.channel, provider_id.clone());
+        self.tombstones.entry(key.clone()).or_insert((around.now, at));
+        self.parked.retain(|parked| {
+            let is_edit = matches!(parked.event.kind, InboundKind::MessageEdited { .. });
+            !is_edit || parked.channel != around.channel || parked.provider_id != *provider_id
+        });
+        if let Some(known) = self.provider_ids.get(&key) {
+            let letters = (known.conversation, 0)..=(known.conversation, u64::MAX);
+            for (_, entry) in self.inbox.range_mut(letters) {
+                if let Letter::Inbound { event, .. } = &mut entry.letter {
+                    unsay(&mut event.kind, provider_id);
+                }
+            }
+        }
     }
 }

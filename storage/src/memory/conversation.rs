@@ -3,12 +3,14 @@
 use iassistance_domain::Timestamp;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_domain::id::ConversationId;
+use iassistance_domain::id::{ChannelId, ConversationId};
+use iassistance_domain::message::Message;
 
 use super::Result;
-use super::tenant::TenantData;
+use super::tenant::{Known, TenantData};
 use crate::commit::ConversationCommit;
 use crate::error::StorageError;
+use crate::rules::{carry_over, is_ours};
 
 impl TenantData {
     /// Writes one step; of a turn, if its epoch still holds.
@@ -30,20 +32,19 @@ impl TenantData {
         for seq in commit.acknowledge {
             self.inbox.remove(&(id, seq));
         }
-        for message in commit.messages {
-            let (message_id, provider_id) = (message.id, message.provider_id.clone());
-            self.messages.insert((id, message_id), message);
-            if let Some(provider_id) = provider_id {
-                self.know(channel, &provider_id, (id, message_id));
+        for mut message in commit.messages {
+            if let Some(before) = self.messages.remove(&(id, message.id)) {
+                carry_over(&mut message, before);
             }
+            self.put_message(channel, message);
         }
         for (message_id, report, provider_id) in commit.deliveries {
             let Some(message) = self.messages.get_mut(&(id, message_id)) else { continue };
             let Some(delivery) = &mut message.delivery else { continue };
             delivery.advance(&report);
-            if let Some(provider_id) = provider_id {
-                message.provider_id = Some(provider_id.clone());
-                self.know(channel, &provider_id, (id, message_id));
+            if provider_id.is_some() {
+                let message = Message { provider_id, ..message.clone() };
+                self.put_message(channel, message);
             }
         }
         self.outbox.retain(|(of, _), entry| *of != id || !commit.outbox_done.contains(&entry.message));
@@ -57,6 +58,22 @@ impl TenantData {
             self.record(Some(id), event, now);
         }
         Ok(self.publish())
+    }
+
+    /// Puts a message, which can be found by Meta's id from now on; one that was taken back by it says
+    /// nothing.
+    fn put_message(&mut self, channel: ChannelId, mut message: Message) {
+        let place = (message.conversation, message.id);
+        let known = Known { conversation: place.0, message: place.1, ours: is_ours(&message.author) };
+        let provider_id = message.provider_id.clone();
+        let address = provider_id.map(|provider_id| (channel, provider_id));
+        if let Some((_, at)) = address.as_ref().and_then(|address| self.tombstones.get(address)) {
+            message.remove(*at);
+        }
+        self.messages.insert(place, message);
+        if let Some((channel, provider_id)) = address {
+            self.know(channel, &provider_id, known);
+        }
     }
 
     pub(super) fn append(

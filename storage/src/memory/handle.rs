@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::Channel;
+use iassistance_domain::channel::{Channel, MessageTemplate};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
@@ -23,6 +23,7 @@ use super::tenant::TenantData;
 use super::{Result, Shared};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
 use crate::error::StorageError;
+use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
 
 pub(super) struct MemoryTenant {
@@ -37,6 +38,16 @@ impl MemoryTenant {
 
     fn with_or<T>(&self, unless_closed: bool, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
         let mut state = if unless_closed { self.shared.open()? } else { self.shared.lock() };
+        let (_, data) = state.tenants.get_mut(&self.id).ok_or(StorageError::NoSuchTenant(self.id))?;
+        Ok(act(data))
+    }
+
+    /// Refuses a channel that is not this tenant's.
+    fn with_channel<T>(&self, channel: ChannelId, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
+        let mut state = self.shared.open()?;
+        if state.channels.get(&channel).is_none_or(|channel| channel.tenant != self.id) {
+            return Err(StorageError::NotFound("channel"));
+        }
         let (_, data) = state.tenants.get_mut(&self.id).ok_or(StorageError::NoSuchTenant(self.id))?;
         Ok(act(data))
     }
@@ -59,12 +70,7 @@ fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
 #[async_trait]
 impl TenantStore for MemoryTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
-        let mut state = self.shared.open()?;
-        if state.channels.get(&channel).is_none_or(|channel| channel.tenant != self.id) {
-            return Err(StorageError::NotFound("channel"));
-        }
-        let (_, data) = state.tenants.get_mut(&self.id).ok_or(StorageError::NoSuchTenant(self.id))?;
-        data.accept(&self.shared, channel, events)
+        self.with_channel(channel, |data| data.accept(&self.shared, channel, events))?
     }
 
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
@@ -163,6 +169,17 @@ impl TenantStore for MemoryTenant {
         })
     }
 
+    async fn outbound_before(
+        &self,
+        conversation: ConversationId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let latest = self.messages(conversation, None, OUTBOUND_SCAN_MAX).await?;
+        let went_out = latest.into_iter().filter(|it| it.delivery.is_some() && it.sent_at <= at);
+        Ok(went_out.take(limit).collect())
+    }
+
     async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
         self.with(|data| data.messages.get(&(conversation, id)).cloned())
     }
@@ -202,7 +219,17 @@ impl TenantStore for MemoryTenant {
     }
 
     async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>> {
-        self.with(|data| data.events.iter().filter(|event| event.seq > after).take(limit).cloned().collect())
+        self.with(|data| {
+            let present = |mut event: Event| {
+                if let Some(message) = event.kind.message_mut()
+                    && let Some(stored) = data.messages.get(&(message.conversation, message.id))
+                {
+                    message.clone_from(stored);
+                }
+                event
+            };
+            data.events.iter().filter(|event| event.seq > after).take(limit).cloned().map(present).collect()
+        })
     }
 
     fn latest_event(&self) -> watch::Receiver<EventSeq> {
@@ -218,6 +245,17 @@ impl TenantStore for MemoryTenant {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
         let state = self.shared.open()?;
         Ok(state.channels.get(&id).filter(|channel| channel.tenant == self.id).cloned())
+    }
+
+    async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()> {
+        self.with_channel(channel, |data| {
+            data.templates.insert(channel, templates);
+            data.templates.retain(|_, templates| !templates.is_empty());
+        })
+    }
+
+    async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>> {
+        self.with(|data| data.templates.get(&channel).cloned().unwrap_or_default())
     }
 
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {

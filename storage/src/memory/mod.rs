@@ -1,7 +1,9 @@
 //! The oracle: plain structures under one lock, nothing sealed, nothing kept after the process ends.
-//! It shares no code with the other backends, so that the contract suite compares two minds.
+//! It shares nothing with the other backends but the rules that are one by definition, so that the
+//! contract suite compares two minds.
 
 mod accept;
+mod contacts;
 mod conversation;
 mod handle;
 mod outbox;
@@ -12,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
-use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
+use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
+use iassistance_domain::deletion::Deletion;
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
@@ -21,7 +24,8 @@ use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
 use crate::Limits;
 use crate::error::StorageError;
-use crate::store::{Store, TenantStore, described};
+use crate::rules::described;
+use crate::store::{Store, TenantStore};
 use handle::MemoryTenant;
 use tenant::TenantData;
 
@@ -44,8 +48,19 @@ struct State {
     tenants: BTreeMap<TenantId, (Tenant, TenantData)>,
     meta_apps: BTreeMap<MetaAppId, MetaApp>,
     channels: BTreeMap<ChannelId, Channel>,
+    deletions: BTreeMap<DeletionId, Deletion>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
     unrouted: VecDeque<(Timestamp, Option<ChannelAddress>, InboundEvent)>,
+}
+
+impl State {
+    /// A channel of a tenant that there is.
+    fn channel(&mut self, tenant: TenantId, id: ChannelId) -> Result<Option<&mut Channel>> {
+        if !self.tenants.contains_key(&tenant) {
+            return Err(StorageError::NoSuchTenant(tenant));
+        }
+        Ok(self.channels.get_mut(&id).filter(|channel| channel.tenant == tenant))
+    }
 }
 
 impl MemoryStore {
@@ -110,23 +125,59 @@ impl Store for MemoryStore {
         if state.channels.get(&channel.id).is_some_and(|known| known.tenant != channel.tenant) {
             return Err(StorageError::Conflict("channel"));
         }
-        let has_its_address = |other: &&Channel| {
-            other.id != channel.id && other.kind == channel.kind && other.external_id == channel.external_id
-        };
-        if state.channels.values().find(has_its_address).is_some() {
+        let own = |channel: &Channel| channel.addresses().find(|it| it.scope == AddressScope::Channel);
+        let address = own(&channel);
+        if state.channels.values().any(|other| other.id != channel.id && own(other) == address) {
             return Err(StorageError::Conflict("channel address"));
         }
         state.channels.insert(channel.id, channel);
         Ok(())
     }
 
-    fn route(&self, address: &ChannelAddress) -> Option<Route> {
+    async fn set_channel_health(
+        &self,
+        tenant: TenantCtx,
+        id: ChannelId,
+        health: ChannelHealth,
+    ) -> Result<()> {
+        let mut state = self.0.open()?;
+        let channel = state.channel(tenant.tenant(), id)?.ok_or(StorageError::NotFound("channel"))?;
+        channel.health = health;
+        Ok(())
+    }
+
+    async fn remove_channel(&self, tenant: TenantCtx, id: ChannelId) -> Result<bool> {
+        let mut state = self.0.open()?;
+        if state.channel(tenant.tenant(), id)?.is_none() {
+            return Ok(false);
+        }
+        state.channels.remove(&id);
+        if let Some((_, data)) = state.tenants.get_mut(&tenant.tenant()) {
+            data.templates.remove(&id);
+        }
+        Ok(true)
+    }
+
+    async fn channels_of_app(&self, meta_app: MetaAppId) -> Result<Vec<Channel>> {
+        let state = self.0.open()?;
+        Ok(state.channels.values().filter(|channel| channel.meta_app == meta_app).cloned().collect())
+    }
+
+    fn routes(&self, address: &ChannelAddress) -> Vec<Route> {
         let state = self.0.lock();
-        let channel = state
-            .channels
-            .values()
-            .find(|channel| channel.kind == address.kind && channel.external_id == address.external_id)?;
-        Some(Route { tenant: channel.tenant, channel: channel.id, meta_app: channel.meta_app })
+        let having = state.channels.values().filter(|channel| channel.addresses().any(|it| it == *address));
+        having
+            .map(|channel| Route { tenant: channel.tenant, channel: channel.id, meta_app: channel.meta_app })
+            .collect()
+    }
+
+    async fn put_deletion(&self, deletion: Deletion) -> Result<()> {
+        self.0.open()?.deletions.insert(deletion.id, deletion);
+        Ok(())
+    }
+
+    async fn deletion(&self, id: DeletionId) -> Result<Option<Deletion>> {
+        Ok(self.0.open()?.deletions.get(&id).cloned())
     }
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
@@ -172,6 +223,7 @@ impl Store for MemoryStore {
             data.dedup.retain(|_, set_at| *set_at >= before);
             forgotten += (known - data.dedup.len()) as u64;
             data.parked.retain(|parked| parked.accepted_at >= before);
+            data.tombstones.retain(|_, (since, _)| *since >= before);
         }
         Ok(forgotten)
     }
@@ -186,7 +238,9 @@ impl Store for MemoryStore {
 
     async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
         let state = self.0.open()?;
-        let mut records = (state.meta_apps.len() + state.api_keys.len() + state.channels.len()) as u64;
+        let mut records =
+            (state.meta_apps.len() + state.api_keys.len() + state.channels.len() + state.deletions.len())
+                as u64;
         for (number, (_, data)) in state.tenants.values().enumerate() {
             records += 1 + data.records();
             progress(number + 1, records);

@@ -5,10 +5,11 @@ use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
 use super::Result;
-use super::tenant::TenantData;
+use super::tenant::{Known, TenantData};
 use crate::commit::{Letter, SendReport};
 use crate::error::StorageError;
-use crate::store::{Dispatch, Settled, settled};
+use crate::rules::settle;
+use crate::store::Dispatch;
 
 impl TenantData {
     fn entry(&mut self, id: ConversationId, message: MessageId) -> Option<(u64, &mut OutboxEntry)> {
@@ -41,9 +42,8 @@ impl TenantData {
     pub(super) fn settle(&mut self, id: ConversationId, report: SendReport, now: Timestamp) {
         let Some((order, entry)) = self.entry(id, report.message) else { return };
         let channel = entry.channel;
-        match settled(&report.outcome, report.at) {
-            Settled::Stays(state) => entry.state = state,
-            Settled::Done => drop(self.outbox.remove(&(id, order))),
+        if !settle(entry, &report.outcome, report.at) {
+            self.outbox.remove(&(id, order));
         }
         let message = report.message;
         let sent = match &report.outcome {
@@ -52,7 +52,7 @@ impl TenantData {
         };
         self.put_letter(id, now, Letter::Dispatched(report));
         if let Some(provider_id) = sent {
-            self.know(channel, &provider_id, (id, message));
+            self.know(channel, &provider_id, Known { conversation: id, message, ours: true });
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio::sync::watch;
 
 use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::channel::MessageTemplate;
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
@@ -16,14 +17,24 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 
 use crate::commit::{InboxEntry, Letter};
+use crate::rules::strip;
 
-/// A status whose message is not known.
+/// A status or an edit whose message is not known.
 #[derive(Clone)]
 pub(super) struct Parked {
     pub(super) accepted_at: Timestamp,
     pub(super) channel: ChannelId,
     pub(super) provider_id: Pii<String>,
     pub(super) event: InboundEvent,
+}
+
+/// The message that one of Meta's ids stands for.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) conversation: ConversationId,
+    pub(super) message: MessageId,
+    /// Whether it goes out through us.
+    pub(super) ours: bool,
 }
 
 /// A conversation as it is stored.
@@ -46,7 +57,10 @@ pub(super) struct TenantData {
     pub(super) outbox: BTreeMap<(ConversationId, u64), OutboxEntry>,
     pub(super) outbox_order: u64,
     pub(super) messages: BTreeMap<(ConversationId, MessageId), Message>,
-    pub(super) provider_ids: HashMap<(ChannelId, Pii<String>), (ConversationId, MessageId)>,
+    pub(super) provider_ids: HashMap<(ChannelId, Pii<String>), Known>,
+    /// Messages that were taken back: since when that is known, and when it was.
+    pub(super) tombstones: HashMap<(ChannelId, Pii<String>), (Timestamp, Timestamp)>,
+    pub(super) templates: BTreeMap<ChannelId, Vec<MessageTemplate>>,
     pub(super) turns: BTreeMap<(ConversationId, TurnId), TurnRecord>,
     pub(super) dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     pub(super) events: Vec<Event>,
@@ -66,8 +80,16 @@ impl TenantData {
         self.inbox.insert((conversation, self.inbox_seq), entry);
     }
 
-    /// Appends a fact; a conversation's fact is about its contact.
-    pub(super) fn record(&mut self, conversation: Option<ConversationId>, kind: EventKind, at: Timestamp) {
+    /// Appends a fact, without the contents of messages; a conversation's fact is about its contact.
+    pub(super) fn record(
+        &mut self,
+        conversation: Option<ConversationId>,
+        mut kind: EventKind,
+        at: Timestamp,
+    ) {
+        if let Some(message) = kind.message_mut() {
+            strip(message);
+        }
         let contact =
             conversation.and_then(|id| self.conversations.get(&id)).map(|stored| stored.conversation.contact);
         self.events.push(Event {
@@ -89,20 +111,19 @@ impl TenantData {
     }
 
     /// From now on a message can be found by Meta's id; what was parked for it arrives.
-    pub(super) fn know(
-        &mut self,
-        channel: ChannelId,
-        provider_id: &Pii<String>,
-        (conversation, message): (ConversationId, MessageId),
-    ) {
-        self.provider_ids.insert((channel, provider_id.clone()), (conversation, message));
+    pub(super) fn know(&mut self, channel: ChannelId, provider_id: &Pii<String>, known: Known) {
+        let entry = self.provider_ids.entry((channel, provider_id.clone())).or_insert(known);
+        // What was taken for another's gives way to ours, and not the other way round.
+        if known.ours || !entry.ours {
+            *entry = known;
+        }
+        let Known { conversation, message, .. } = *entry;
         let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parked)
             .into_iter()
             .partition(|parked| parked.channel == channel && parked.provider_id == *provider_id);
         self.parked = others;
         for parked in mine {
-            let event = naming(parked.event, message);
-            self.put_letter(conversation, parked.accepted_at, Letter::Inbound { message: None, event });
+            self.put_letter(conversation, parked.accepted_at, about(message, parked.event));
         }
     }
 
@@ -123,6 +144,8 @@ impl TenantData {
             self.outbox.len(),
             self.messages.len(),
             self.provider_ids.len(),
+            self.tombstones.len(),
+            self.templates.len(),
             self.turns.len(),
             self.dead_letters.len(),
             self.events.len(),
@@ -132,10 +155,10 @@ impl TenantData {
     }
 }
 
-/// A status, saying which message of ours it is about.
-pub(super) fn naming(mut event: InboundEvent, ours: MessageId) -> InboundEvent {
+/// A letter about a message; a status itself says too which one it is about.
+pub(super) fn about(known: MessageId, mut event: InboundEvent) -> Letter {
     if let InboundKind::StatusChanged { message, .. } = &mut event.kind {
-        *message = Some(ours);
+        *message = Some(known);
     }
-    event
+    Letter::Inbound { message: Some(known), event }
 }

@@ -8,8 +8,8 @@ use ::sled::IVec;
 use iassistance_domain::id::{ContactId, TenantId};
 use iassistance_vault::{KeyRef, Keyring, Place, subject_of};
 
+use super::channels::open_channel;
 use super::keys::{self, CHANNEL, SUBJECT_KEY, TENANT, id_in};
-use super::platform::open_channel;
 use super::space::{Page, Read, Result, Row, Space};
 use super::{Core, blocking};
 

@@ -8,11 +8,13 @@ use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
 use iassistance_domain::{Pii, Timestamp};
 
-use super::keys::{self, ASSISTANT, Fence, Home, Known};
+use super::keys::{self, ASSISTANT, Fence, Home, Key, Known};
+use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::ConversationCommit;
 use crate::error::StorageError;
+use crate::rules::{carry_over, is_ours};
 
 impl Tx<'_> {
     /// Writes one step; of a turn, if its epoch still holds.
@@ -34,7 +36,7 @@ impl Tx<'_> {
             }
         }
         for message in commit.messages {
-            self.put_message(&message, id, &fence)?;
+            self.put_message(message, id, &fence)?;
         }
         for (message, report, provider_id) in commit.deliveries {
             self.advance((id, message), &report, provider_id, &fence)?;
@@ -73,17 +75,36 @@ impl Tx<'_> {
         }
     }
 
-    fn put_message(&mut self, message: &Message, conversation: ConversationId, fence: &Fence) -> Result<()> {
-        let home = Home { conversation, channel: fence.channel, contact: fence.contact };
-        self.put(&keys::message(conversation, message.id), Owner::Contact(fence.contact), message)?;
-        self.put(&keys::home(message.id), Owner::Tenant, &home)?;
-        match &message.provider_id {
-            Some(provider_id) => {
-                let known = Known { message: message.id, conversation, contact: fence.contact };
-                self.know(fence.channel, provider_id, known)
+    /// Puts a message, new or changed.
+    fn put_message(
+        &mut self,
+        mut message: Message,
+        conversation: ConversationId,
+        fence: &Fence,
+    ) -> Result<()> {
+        let key = keys::message(conversation, message.id);
+        match self.get_readable(&key)? {
+            Some(before) => carry_over(&mut message, before),
+            None => {
+                let home = Home { conversation, channel: fence.channel, contact: fence.contact };
+                self.put(&keys::home(message.id), Owner::Tenant, &home)?;
             }
-            None => Ok(()),
         }
+        self.put_named(&key, message, fence)
+    }
+
+    /// Puts a message, which can be found by Meta's id from now on and says nothing if it was taken
+    /// back by it.
+    fn put_named(&mut self, key: &Key<Message>, mut message: Message, fence: &Fence) -> Result<()> {
+        let owner = Owner::Contact(fence.contact);
+        let Some(provider_id) = message.provider_id.clone() else { return self.put(key, owner, &message) };
+        if let Some(at) = self.removed_at(provider_hash(self.space, fence.channel, &provider_id))? {
+            message.remove(at);
+        }
+        self.put(key, owner, &message)?;
+        let (conversation, ours) = (message.conversation, is_ours(&message.author));
+        let known = Known { message: message.id, conversation, contact: fence.contact, ours };
+        self.know(fence.channel, &provider_id, known)
     }
 
     /// Takes a report on a message of ours into account.
@@ -98,20 +119,11 @@ impl Tx<'_> {
         let Some(mut message) = self.get(&key)? else { return Ok(()) };
         let Some(delivery) = &mut message.delivery else { return Ok(()) };
         let moved = delivery.advance(report);
-        let named = provider_id.is_some() && message.provider_id != provider_id;
-        if named {
-            message.provider_id.clone_from(&provider_id);
+        if provider_id.is_some() {
+            message.provider_id = provider_id;
+            return self.put_named(&key, message, fence);
         }
-        if moved || named {
-            self.put(&key, Owner::Contact(fence.contact), &message)?;
-        }
-        match provider_id {
-            Some(provider_id) => {
-                let known = Known { message: id, conversation, contact: fence.contact };
-                self.know(fence.channel, &provider_id, known)
-            }
-            None => Ok(()),
-        }
+        if moved { self.put(&key, Owner::Contact(fence.contact), &message) } else { Ok(()) }
     }
 
     /// Appends facts that belong to no step of a conversation.

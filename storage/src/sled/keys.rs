@@ -21,13 +21,17 @@
 //! | 17 dead letter | tenant | dead letter | [`DeadLetter`] |
 //! | 18 event | tenant | seq | [`Event`] |
 //! | 19 assistant | tenant | version | [`AssistantSettingsVersion`] |
+//! | 20 tombstone | tenant | hash of channel and id | when the message of this id was taken back |
+//! | 21 tombstone since | tenant | moment ‖ hash | nothing |
+//! | 22 templates | tenant | channel | [`MessageTemplate`]s |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
-//! | 67 channel address | platform | hash of kind and address | [`ChannelOwner`] |
+//! | 67 channel address | platform | hash of a channel's own address | [`ChannelOwner`] |
 //! | 68 API key | platform | key | [`ApiKey`] |
 //! | 69 unrouted | platform | seq ‖ hash | [`Unrouted`] |
 //! | 70 unrouted seen | platform | hash of address and key | nothing |
+//! | 71 deletion | platform | deletion | [`Deletion`] |
 //!
 //! A number is never used for another kind; one that is retired stays in this table. A record's
 //! schema goes up when its JSON changes so that older ones must be read differently.
@@ -41,12 +45,14 @@ use serde::{Deserialize, Serialize};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::AssistantSettingsVersion;
-use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp};
+use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, MessageTemplate, MetaApp};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::{Conversation, Epoch};
+use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event};
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TenantId, TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TenantId,
+    TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
@@ -179,6 +185,9 @@ kinds! {
     DEAD_LETTER: DeadLetter = 17, "dead_letter", schema 1;
     EVENT: Event = 18, "event", schema 1;
     ASSISTANT: AssistantSettingsVersion = 19, "assistant", schema 1;
+    TOMBSTONE: Timestamp = 20, "tombstone", schema 1;
+    TOMBSTONE_SINCE: () = 21, "tombstone_since", schema 1;
+    TEMPLATES: Vec<MessageTemplate> = 22, "templates", schema 1;
     TENANT: Tenant = 64, "tenant", schema 1;
     META_APP: MetaApp = 65, "meta_app", schema 1;
     CHANNEL: Channel = 66, "channel", schema 1;
@@ -186,10 +195,11 @@ kinds! {
     API_KEY: ApiKey = 68, "api_key", schema 1;
     UNROUTED: Unrouted = 69, "unrouted", schema 1;
     UNROUTED_SEEN: () = 70, "unrouted_seen", schema 1;
+    DELETION: Deletion = 71, "deletion", schema 1;
 }
 
 /// Whose address it is.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Addressee {
     pub(super) contact: ContactId,
     pub(super) conversation: ConversationId,
@@ -219,6 +229,8 @@ pub(super) struct Known {
     pub(super) message: MessageId,
     pub(super) conversation: ConversationId,
     pub(super) contact: ContactId,
+    /// Whether it goes out through us. What was taken for another's gives way to ours.
+    pub(super) ours: bool,
 }
 
 /// A letter at rest.
@@ -228,7 +240,7 @@ pub(super) struct StoredLetter {
     pub(super) letter: Letter,
 }
 
-/// A status whose message is not known.
+/// A status or an edit whose message is not known.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Parked {
     pub(super) accepted_at: Timestamp,
@@ -269,11 +281,13 @@ keys_of_one_id! {
     messages(ConversationId) -> Message = MESSAGE;
     home(MessageId) -> Home = HOME;
     turns(ConversationId) -> TurnRecord = TURN;
+    templates(ChannelId) -> Vec<MessageTemplate> = TEMPLATES;
     dead_letter(DeadLetterId) -> DeadLetter = DEAD_LETTER;
     tenant(TenantId) -> Tenant = TENANT;
     meta_app(MetaAppId) -> MetaApp = META_APP;
     channels(TenantId) -> Channel = CHANNEL;
     api_key(ApiKeyId) -> ApiKey = API_KEY;
+    deletion(DeletionId) -> Deletion = DELETION;
 }
 
 pub(super) fn letter(conversation: ConversationId, seq: u64) -> Key<StoredLetter> {
@@ -300,9 +314,13 @@ pub(super) fn channel(tenant: TenantId, id: ChannelId) -> Key<Channel> {
     channels(tenant).id(id.to_bytes())
 }
 
-/// What is hashed for a channel's address.
+/// What is hashed for a webhook's address.
 pub(super) fn address_text(address: &ChannelAddress) -> String {
-    format!("{}/{}", address.kind.name(), address.external_id)
+    let scope = match address.scope {
+        AddressScope::Channel => "channel",
+        AddressScope::Account => "account",
+    };
+    format!("{}/{scope}/{}", address.kind.name(), address.external_id)
 }
 
 #[cfg(test)]

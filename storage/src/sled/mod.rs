@@ -15,7 +15,9 @@
 //! that is overwritten heavily wants to be rewritten (backup, restore) now and then.
 
 mod accept;
+mod channels;
 mod check;
+mod contacts;
 mod conversation;
 mod directory;
 pub mod disk;
@@ -23,6 +25,7 @@ mod keys;
 mod open;
 mod outbox;
 mod platform;
+mod provider;
 mod space;
 mod tenant;
 mod tx;
@@ -31,7 +34,7 @@ mod writer;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ::sled::Db;
 
@@ -104,7 +107,7 @@ impl SledStore {
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
             return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
         }
-        let directory = platform::load_directory(&platform, &keyring)?;
+        let directory = channels::load_directory(&platform, &keyring)?;
         let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
         let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
         Ok(Self(Arc::new(Core {
@@ -144,6 +147,10 @@ impl Core {
         let space = blocking(move || core.open_space(tenant)).await?;
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant, Arc::clone(&space));
         Ok(space)
+    }
+
+    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn opened(&self, tenant: TenantId) -> Option<Arc<Space>> {

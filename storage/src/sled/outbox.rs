@@ -11,7 +11,8 @@ use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::{Letter, SendReport};
 use crate::error::StorageError;
-use crate::store::{Dispatch, Settled, settled};
+use crate::rules::settle;
+use crate::store::Dispatch;
 
 impl Tx<'_> {
     /// Puts an entry at the end of a conversation's outbox.
@@ -103,12 +104,10 @@ impl Tx<'_> {
     ) -> Result<()> {
         let Some((key, mut entry)) = self.outbox_entry(conversation, report.message)? else { return Ok(()) };
         let contact = self.fence(conversation)?.contact;
-        match settled(&report.outcome, report.at) {
-            Settled::Stays(state) => {
-                entry.state = state;
-                self.put(&key, Owner::Contact(contact), &entry)?;
-            }
-            Settled::Done => drop(self.remove(&key)?),
+        if settle(&mut entry, &report.outcome, report.at) {
+            self.put(&key, Owner::Contact(contact), &entry)?;
+        } else {
+            self.remove(&key)?;
         }
         let message = report.message;
         let sent = match &report.outcome {
@@ -118,7 +117,8 @@ impl Tx<'_> {
         self.put_letter((conversation, contact), now, Letter::Dispatched(report))?;
         match sent {
             Some(provider_id) => {
-                self.know(entry.channel, &provider_id, Known { message, conversation, contact })
+                let known = Known { message, conversation, contact, ours: true };
+                self.know(entry.channel, &provider_id, known)
             }
             None => Ok(()),
         }

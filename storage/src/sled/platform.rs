@@ -7,51 +7,26 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
-use iassistance_domain::id::{ApiKeyId, MetaAppId, TenantId};
+use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
+use iassistance_domain::deletion::Deletion;
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
-use iassistance_vault::{KeyRef, Keyring, TenantVault};
 
-use super::directory::{Directory, address_of};
-use super::keys::{
-    self, API_KEY, CHANNEL, CHANNEL_ADDRESS, ChannelOwner, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN,
-    Unrouted, id_in,
-};
-use super::space::{PLATFORM, Page, Read, Result, Space, open, seal, vault_error};
+use super::keys::{self, API_KEY, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN, Unrouted, id_in};
+use super::space::{Page, Read, Result, vault_error};
 use super::tenant::SledTenant;
 use super::tx::{Owner, Tx};
 use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
-use crate::store::{Store, TenantStore, described};
+use crate::rules::described;
+use crate::store::{Store, TenantStore};
 
 /// Dedup keys that are removed in one write at most, so that others are not held up.
 const FORGET_ROWS: usize = 1_000;
-
-/// The channels of all tenants, as they are stored. One that does not open is left out: its webhooks
-/// are kept as unrouted until it is put again.
-pub(super) fn load_directory(platform: &Space, keyring: &Keyring) -> Result<Directory> {
-    let mut directory = Directory::default();
-    for (key, sealed) in platform.rows(CHANNEL.key().bytes(), Page::First, usize::MAX)? {
-        match id_in(&key, 1).map(TenantId::from_bytes).map(|tenant| (tenant, keyring.tenant(tenant))) {
-            Some((tenant, Ok(vault))) => match open_channel(&vault, &key, &sealed) {
-                Ok(channel) => directory.put(&channel),
-                Err(error) => tracing::error!(%tenant, %error, "a channel is not connected"),
-            },
-            Some((tenant, Err(error))) => tracing::error!(%tenant, %error, "a channel is not connected"),
-            None => tracing::error!("the key of a channel is too short: it is not connected"),
-        }
-    }
-    Ok(directory)
-}
-
-/// Channels are sealed with their tenant's key.
-pub(super) fn open_channel(vault: &TenantVault, key: &[u8], sealed: &[u8]) -> Result<Channel> {
-    open(vault, PLATFORM, CHANNEL, key, KeyRef::Tenant, sealed)
-}
 
 impl Tx<'_> {
     fn create_tenant(&mut self, tenant: &Tenant) -> Result<()> {
@@ -61,34 +36,6 @@ impl Tx<'_> {
         }
         self.new_trees.push(tenant.id.to_bytes().to_vec());
         self.put(&key, Owner::Tenant, tenant)
-    }
-
-    fn put_channel(&mut self, channel: &Channel, vault: &TenantVault) -> Result<()> {
-        let address_key = |tx: &Self, channel: &Channel| {
-            let text = keys::address_text(&address_of(channel));
-            CHANNEL_ADDRESS.key().id(tx.space.hash("channel address", &[text.as_bytes()]))
-        };
-        let key = keys::channel(channel.tenant, channel.id);
-        let address = address_key(self, channel);
-        let owner = ChannelOwner { tenant: channel.tenant, channel: channel.id };
-        match self.get(&address)? {
-            Some(other) if other.channel != channel.id => {
-                return Err(StorageError::Conflict("channel address"));
-            }
-            Some(_) => {}
-            None => {
-                // What does not open is replaced; its former address, then, stays taken.
-                let former = self.sealed(key.bytes())?;
-                let former = former.and_then(|sealed| open_channel(vault, key.bytes(), &sealed).ok());
-                if let Some(former) = former {
-                    self.remove(&address_key(self, &former))?;
-                }
-                self.put(&address, Owner::Tenant, &owner)?;
-            }
-        }
-        let sealed = seal(vault, PLATFORM, &key, KeyRef::Tenant, channel)?;
-        self.put_sealed(&key, sealed);
-        Ok(())
     }
 
     fn keep_unrouted(
@@ -196,29 +143,36 @@ impl Store for SledStore {
     }
 
     async fn put_channel(&self, channel: Channel) -> Result<()> {
-        let core = &self.0;
-        core.writer.health()?;
-        if !core.platform.has(&keys::tenant(channel.tenant))? {
-            return Err(StorageError::NoSuchTenant(channel.tenant));
-        }
-        let vault = core.keyring.tenant(channel.tenant).map_err(vault_error)?;
-        let directory = Arc::clone(&core.directory);
-        let owner = directory.read().unwrap_or_else(PoisonError::into_inner).owner(channel.id);
-        if owner.is_some_and(|owner| owner != channel.tenant) {
-            return Err(StorageError::Conflict("channel"));
-        }
-        let put = move |tx: &mut Tx<'_>| {
-            tx.put_channel(&channel, &vault)?;
-            tx.afterwards.push(Box::new(move || {
-                directory.write().unwrap_or_else(PoisonError::into_inner).put(&channel);
-            }));
-            Ok(())
-        };
-        core.writer.write(&core.platform, put).await
+        self.0.put_channel(channel).await
     }
 
-    fn route(&self, address: &ChannelAddress) -> Option<Route> {
-        self.0.directory.read().unwrap_or_else(PoisonError::into_inner).route(address)
+    async fn set_channel_health(
+        &self,
+        tenant: TenantCtx,
+        id: ChannelId,
+        health: ChannelHealth,
+    ) -> Result<()> {
+        self.0.set_channel_health(tenant.tenant(), id, health).await
+    }
+
+    async fn remove_channel(&self, tenant: TenantCtx, id: ChannelId) -> Result<bool> {
+        self.0.remove_channel(tenant.tenant(), id).await
+    }
+
+    async fn channels_of_app(&self, meta_app: MetaAppId) -> Result<Vec<Channel>> {
+        self.0.channels_of_app(meta_app).await
+    }
+
+    fn routes(&self, address: &ChannelAddress) -> Vec<Route> {
+        self.0.directory().routes(address)
+    }
+
+    async fn put_deletion(&self, deletion: Deletion) -> Result<()> {
+        self.0.put(keys::deletion(deletion.id), deletion).await
+    }
+
+    async fn deletion(&self, id: DeletionId) -> Result<Option<Deletion>> {
+        self.0.one(&keys::deletion(id))
     }
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::Channel;
+use iassistance_domain::channel::{Channel, MessageTemplate};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
@@ -23,15 +23,16 @@ use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::turn::TurnRecord;
 
 use super::accept::Circumstances;
+use super::channels::open_channel;
 use super::keys::{
     self, ASSISTANT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, INBOX, Key, OUTBOX, id_in, number_in,
 };
-use super::platform::open_channel;
 use super::space::{Page, Read, Result, Space};
-use super::tx::Tx;
+use super::tx::{Owner, Tx};
 use super::{Core, blocking};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
 use crate::error::StorageError;
+use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
 
 pub(super) struct SledTenant {
@@ -60,6 +61,13 @@ impl SledTenant {
     fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
         self.core.writer.health()?;
         self.space.get(key)
+    }
+
+    /// Refuses a channel that is not this tenant's.
+    fn must_have(&self, channel: ChannelId) -> Result<()> {
+        self.core.writer.health()?;
+        let owner = self.core.directory().owner(channel);
+        if owner == Some(self.id) { Ok(()) } else { Err(StorageError::NotFound("channel")) }
     }
 
     async fn scan<R: Send + 'static>(
@@ -121,12 +129,7 @@ fn having(
 #[async_trait]
 impl TenantStore for SledTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
-        let owner =
-            self.core.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner).owner(channel);
-        if owner != Some(self.id) {
-            self.core.writer.health()?;
-            return Err(StorageError::NotFound("channel"));
-        }
+        self.must_have(channel)?;
         let (core, events) = (Arc::clone(&self.core), events.to_vec());
         self.write_at(move |tx, now| {
             let around = Circumstances { limits: &core.limits, entropy: &*core.entropy, now, channel };
@@ -223,6 +226,18 @@ impl TenantStore for SledTenant {
         self.newest(keys::messages(conversation), before, limit).await
     }
 
+    async fn outbound_before(
+        &self,
+        conversation: ConversationId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let mut messages = self.newest(keys::messages(conversation), None, OUTBOUND_SCAN_MAX).await?;
+        messages.retain(|message: &Message| message.delivery.is_some() && message.sent_at <= at);
+        messages.truncate(limit);
+        Ok(messages)
+    }
+
     async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
         self.one(&keys::message(conversation, id))
     }
@@ -260,7 +275,13 @@ impl TenantStore for SledTenant {
         self.scan(move |space| {
             let key = keys::event(after.0);
             let events = space.list(&EVENT.key(), Page::After(key.bytes()), limit)?;
-            Ok(events.into_iter().map(|(_, event)| event).filter(|event| event.seq <= latest).collect())
+            let mut events: Vec<_> = events.into_iter().map(|(_, event)| event).collect();
+            events.retain(|event| event.seq <= latest);
+            for message in events.iter_mut().filter_map(|event| event.kind.message_mut()) {
+                let present = space.get_readable(&keys::message(message.conversation, message.id))?;
+                *message = present.unwrap_or_else(|| message.clone());
+            }
+            Ok(events)
         })
         .await
     }
@@ -284,6 +305,20 @@ impl TenantStore for SledTenant {
         let key = keys::channel(self.id, id);
         let Some(sealed) = self.core.platform.sealed(key.bytes())? else { return Ok(None) };
         open_channel(&self.space.vault, key.bytes(), &sealed).map(Some)
+    }
+
+    async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()> {
+        self.must_have(channel)?;
+        let key = keys::templates(channel);
+        self.write(move |tx| match templates.is_empty() {
+            true => tx.remove(&key).map(drop),
+            false => tx.put(&key, Owner::Tenant, &templates),
+        })
+        .await
+    }
+
+    async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>> {
+        self.one(&keys::templates(channel)).map(Option::unwrap_or_default)
     }
 
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {

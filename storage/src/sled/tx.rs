@@ -16,6 +16,7 @@ use iassistance_vault::KeyRef;
 
 use super::keys::{self, Key};
 use super::space::{Counters, Read, Result, Row, Space, broken, seal, vault_error, within};
+use crate::rules::strip;
 
 /// Records put and removed (`None`) and not applied yet.
 pub(super) type Overlay = BTreeMap<IVec, Option<IVec>>;
@@ -137,13 +138,16 @@ impl<'a> Tx<'a> {
         Ok(found)
     }
 
-    /// Appends a fact to the log.
+    /// Appends a fact to the log, without the contents of messages.
     pub(super) fn record(
         &mut self,
         about: Option<(ConversationId, ContactId)>,
-        kind: EventKind,
+        mut kind: EventKind,
         at: Timestamp,
     ) -> Result<()> {
+        if let Some(message) = kind.message_mut() {
+            strip(message);
+        }
         self.counters.event += 1;
         let seq = self.counters.event;
         let (conversation, contact) = about.unzip();

@@ -1,0 +1,113 @@
+//! What every backend decides alike, in one place each.
+
+use iassistance_domain::content::Content;
+use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::message::{Author, Elsewhere, Message};
+use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
+use iassistance_domain::pii::Deliver;
+use iassistance_domain::{Pii, Timestamp};
+
+/// How many messages are looked at for those that went out before a moment.
+pub(crate) const OUTBOUND_SCAN_MAX: usize = 200;
+
+/// Settles an entry by how handing it over ended; says whether it stays in the outbox.
+pub(crate) fn settle(entry: &mut OutboxEntry, outcome: &SendOutcome, at: Timestamp) -> bool {
+    match outcome {
+        SendOutcome::Sent { .. } | SendOutcome::Refused { .. } | SendOutcome::Withdrawn { .. } => false,
+        SendOutcome::Postponed { not_before, uncounted, .. } => {
+            entry.attempts = entry.attempts.saturating_sub(u32::from(*uncounted));
+            entry.state = OutboxState::Waiting { not_before: *not_before };
+            true
+        }
+        SendOutcome::Unknown => {
+            entry.state = OutboxState::Unknown { since: at };
+            true
+        }
+    }
+}
+
+/// How an unrouted event is shown: its kind and its text.
+pub(crate) fn described(event: &InboundEvent) -> (String, Pii<String>) {
+    let kind = match &event.kind {
+        InboundKind::Kept { kind, raw, .. } => return (kind.clone(), raw.clone()),
+        InboundKind::MessageReceived { .. } => "message",
+        InboundKind::StatusChanged { .. } => "status",
+        other => other.name(),
+    };
+    (kind.to_owned(), serde_json::to_string(event).unwrap_or_default().into())
+}
+
+/// Leaves of a message what the log keeps: which it is, whose and when. What it says is stored in one
+/// place, its own record, so that what is taken back is gone.
+pub(crate) fn strip(message: &mut Message) {
+    message.content = Content::Empty;
+    message.context = None;
+    message.referral = None;
+    message.reactions = Vec::new();
+    message.provider_id = None;
+    message.delivery = None;
+}
+
+/// Takes the content out of what was said about the message of this id of Meta's. Says whether it was
+/// about that one's content.
+pub(crate) fn unsay(kind: &mut InboundKind, removed: &Pii<String>) -> bool {
+    match kind {
+        InboundKind::MessageReceived { provider_id, content, context, referral, .. }
+            if provider_id == removed =>
+        {
+            (*content, *context, *referral) = (Content::Removed, None, None);
+            true
+        }
+        InboundKind::EchoReceived { provider_id, content, context, .. } if provider_id == removed => {
+            (*content, *context) = (Content::Removed, None);
+            true
+        }
+        InboundKind::MessageEdited { provider_id, content, .. } if provider_id == removed => {
+            *content = None;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What a message becomes when it is put where an earlier version of it is: nothing that is known
+/// of it is lost, and what was taken back stays so.
+pub(crate) fn carry_over(message: &mut Message, before: Message) {
+    if let Some(mut delivery) = before.delivery {
+        if let Some(reported) = &message.delivery {
+            delivery.advance(reported);
+        }
+        message.delivery = Some(delivery);
+    }
+    if message.provider_id.is_none() {
+        message.provider_id = before.provider_id;
+    }
+    if let Some(at) = before.removed_at {
+        message.remove(at);
+    }
+}
+
+/// Whether a message goes out through us.
+pub(crate) const fn is_ours(author: &Author) -> bool {
+    matches!(author, Author::Assistant { .. } | Author::Operator { .. })
+}
+
+/// Whether an echo may be of something that this app sent although it does not say so: Instagram
+/// gives back neither our id nor the app's.
+pub(crate) const fn may_be_ours(through: &Elsewhere) -> bool {
+    matches!(through, Elsewhere::Unnamed | Elsewhere::App { app_id: None })
+}
+
+/// Whether an echo says what an entry says that may have left.
+pub(crate) fn is_echo_of(entry: &OutboxEntry, echo: &Content) -> bool {
+    let may_have_left = matches!(entry.state, OutboxState::Dispatching { .. } | OutboxState::Unknown { .. });
+    let said = |text: &Pii<String>| text.reveal(Deliver).trim().to_owned();
+    may_have_left
+        && match (&entry.content, echo) {
+            (
+                Content::Text { body, .. } | Content::QuickReplies { body, .. },
+                Content::Text { body: echoed, .. },
+            ) => said(body) == said(echoed),
+            (sent, echoed) => sent.name() == echoed.name(),
+        }
+}

@@ -1,0 +1,174 @@
+//! Who the people are that webhooks name, and who of them are one.
+
+use iassistance_domain::Pii;
+use iassistance_domain::contact::{Contact, ContactIdentity};
+use iassistance_domain::conversation::Conversation;
+use iassistance_domain::event::EventKind;
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
+use iassistance_domain::pii::Deliver;
+
+use super::accept::{Circumstances, Place};
+use super::keys::{self, ADDRESS, Addressee, Fence, Key};
+use super::space::{Read, Result, Space};
+use super::tx::{Owner, Tx};
+
+impl Tx<'_> {
+    /// The conversation of a contact, who is made known if they are new.
+    pub(super) fn contact_of(
+        &mut self,
+        around: &Circumstances<'_>,
+        identity: &ContactIdentity,
+        profile_name: Option<&Pii<String>>,
+    ) -> Result<Place> {
+        match self.known_contact(around, identity, profile_name)? {
+            Some(place) => Ok(place),
+            None => self.open_conversation(around, identity, profile_name),
+        }
+    }
+
+    /// The conversation of a contact, if they are known; what is new about them is remembered.
+    pub(super) fn known_contact(
+        &mut self,
+        around: &Circumstances<'_>,
+        identity: &ContactIdentity,
+        profile_name: Option<&Pii<String>>,
+    ) -> Result<Option<Place>> {
+        let people = self.named(around.channel, identity)?;
+        Ok(self.unite(around, &people, identity, profile_name)?.map(|(place, _)| place))
+    }
+
+    /// Those whom the parts of an identity name, oldest first.
+    pub(super) fn named(&self, channel: ChannelId, identity: &ContactIdentity) -> Result<Vec<Addressee>> {
+        let mut people = Vec::new();
+        for (part, value) in identity.parts() {
+            let addressee = self.get_readable(&address(self.space, channel, part, value))?;
+            people.extend(addressee.filter(|addressee| self.is_reachable(addressee.contact)));
+        }
+        people.sort_by_key(|addressee| addressee.contact);
+        people.dedup();
+        Ok(people)
+    }
+
+    /// Makes one of all whom an identity names: the oldest goes on, known from now on by what was
+    /// said and by what else the others were known by. Who goes on, and whether their identity
+    /// changed.
+    fn unite(
+        &mut self,
+        around: &Circumstances<'_>,
+        people: &[Addressee],
+        said: &ContactIdentity,
+        profile_name: Option<&Pii<String>>,
+    ) -> Result<Option<(Place, bool)>> {
+        let mut contacts: Vec<Contact> = Vec::with_capacity(people.len());
+        for who in people {
+            contacts.extend(self.get_readable(&keys::contact(who.contact))?);
+        }
+        let Some((before, others)) = contacts.split_first() else {
+            // Their letters arrive also while the record of themselves does not open.
+            return Ok(people.first().map(|who| ((who.conversation, who.contact), false)));
+        };
+        let mut contact = before.clone();
+        let place = (contact.conversation, contact.id);
+        contact.identity = said.clone();
+        for (part, value) in contacts.iter().flat_map(|contact| contact.identity.parts()) {
+            contact.identity.part_mut(part).get_or_insert_with(|| value.clone());
+        }
+        for former in contacts.iter().flat_map(|contact| contact.identity.parts()) {
+            // A number that was given up may become somebody else's.
+            if !contact.identity.parts().any(|kept| kept == former) {
+                self.remove(&address(self.space, around.channel, former.0, former.1))?;
+            }
+        }
+        let addressee = Addressee { contact: contact.id, conversation: contact.conversation };
+        for (part, value) in contact.identity.parts() {
+            let key = address(self.space, around.channel, part, value);
+            if self.get_readable(&key)? != Some(addressee) {
+                self.put(&key, Owner::Tenant, &addressee)?;
+            }
+        }
+        for other in others {
+            contact.merged.push(other.id);
+            let merged = EventKind::ContactMerged { merged: other.id, conversation: other.conversation };
+            self.record(Some(place), merged, around.now)?;
+        }
+        let names = std::iter::once(profile_name.cloned())
+            .chain(contacts.iter().map(|contact| contact.profile_name.clone()));
+        contact.profile_name = names.flatten().next();
+        if contact != *before {
+            self.put(&keys::contact(contact.id), Owner::Contact(contact.id), &contact)?;
+        }
+        Ok(Some((place, contact.identity != before.identity)))
+    }
+
+    /// A contact is known by something else from now on.
+    pub(super) fn change_identity(
+        &mut self,
+        around: &Circumstances<'_>,
+        from: &ContactIdentity,
+        to: &ContactIdentity,
+    ) -> Result<()> {
+        let mut people = self.named(around.channel, from)?;
+        let arrived = self.named(around.channel, to)?;
+        if people.is_empty() {
+            // Whoever was not known by what they were is known by what they are.
+            return match arrived.first() {
+                Some(_) => Ok(()),
+                None => self.open_conversation(around, to, None).map(drop),
+            };
+        }
+        let mut said = to.clone();
+        for who in &arrived {
+            let Some(contact) = self.get_readable(&keys::contact(who.contact))? else { continue };
+            for (part, value) in contact.identity.parts() {
+                said.part_mut(part).get_or_insert_with(|| value.clone());
+            }
+        }
+        people.extend(arrived);
+        people.sort_by_key(|addressee| addressee.contact);
+        people.dedup();
+        match self.unite(around, &people, &said, None)? {
+            Some((place, true)) => self.record(Some(place), EventKind::ContactIdentityChanged, around.now),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new contact with a key and a conversation.
+    fn open_conversation(
+        &mut self,
+        around: &Circumstances<'_>,
+        identity: &ContactIdentity,
+        profile_name: Option<&Pii<String>>,
+    ) -> Result<Place> {
+        let (now, channel) = (around.now, around.channel);
+        let id = ContactId::new(now, around.entropy);
+        let conversation = ConversationId::new(now, around.entropy);
+        let owner = Owner::Contact(id);
+        self.new_subject_key(id)?;
+        for (part, value) in identity.parts() {
+            let key = address(self.space, channel, part, value);
+            self.put(&key, Owner::Tenant, &Addressee { contact: id, conversation })?;
+        }
+        let contact = Contact {
+            id,
+            channel,
+            conversation,
+            identity: identity.clone(),
+            profile_name: profile_name.cloned(),
+            merged: Vec::new(),
+            created_at: now,
+        };
+        self.put(&keys::contact(id), owner, &contact)?;
+        let opened = Conversation::open(conversation, channel, id, now);
+        let fence = Fence { revision: 0, epoch: opened.epoch(), floor: opened.floor(), channel, contact: id };
+        self.put(&keys::conversation(conversation), owner, &opened)?;
+        self.put(&keys::fence(conversation), Owner::Tenant, &fence)?;
+        let event = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
+        self.record(Some((conversation, id)), event, now)?;
+        Ok((conversation, id))
+    }
+}
+
+fn address(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Addressee> {
+    let hash = space.hash("address", &[part.as_bytes(), b"/", value.reveal(Deliver).as_bytes()]);
+    ADDRESS.key().id(channel.to_bytes()).id(hash)
+}
