@@ -174,7 +174,8 @@ pub enum EventKind {
     ContactMerged {
         /// The other one.
         merged: ContactId,
-        /// Its conversation, which stays as it is.
+        /// Its conversation, which stays as it is. An event has a `conversation` of its own.
+        #[serde(rename = "merged_conversation")]
         conversation: ConversationId,
     },
     /// Another app asks for the conversation.

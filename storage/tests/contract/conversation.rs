@@ -5,6 +5,7 @@ use iassistance_domain::conversation::{Epoch, Input};
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
 use iassistance_domain::id::{ConversationId, DeadLetterId, TurnId};
+use iassistance_domain::message::Content;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_storage::{Letter, StorageError, TenantStore, TurnCommit};
 
@@ -247,4 +248,90 @@ pub async fn dead_letters_and_turns(world: World) {
     assert_eq!(tenant.turns(id, None, 1).await.unwrap(), [ended.clone()]);
     assert_eq!(tenant.turns(id, Some(ended.id), 9).await.unwrap(), [turn(1)]);
     assert_eq!(tenant.turn(id, ended.id).await.unwrap(), Some(ended));
+}
+
+pub async fn a_message_can_be_put_again(world: World) {
+    let tenant = world.tenant(1).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    queue(&*tenant, id, &[message_id(1)], None).await;
+    let put = async |content: &str, status, provider_id| {
+        let mut commit = step(&*tenant, id).await;
+        let mut message = outgoing(&commit.conversation, message_id(1), provider_id);
+        message.content = Content::text(content);
+        message.delivery = status;
+        commit.messages.push(message);
+        tenant.commit(commit).await.unwrap();
+        tenant.message(id, message_id(1)).await.unwrap().unwrap()
+    };
+    let first = put("first", Some(delivery(DeliveryStatus::Delivered)), Some("wamid.one")).await;
+    assert_eq!(words(&first.content), "first");
+    assert_eq!(first.delivery, Some(delivery(DeliveryStatus::Delivered)));
+    let again = put("second", Some(delivery(DeliveryStatus::Sent)), None).await;
+    assert_eq!(words(&again.content), "second");
+    assert_eq!(again.delivery, Some(delivery(DeliveryStatus::Delivered)), "it does not go back");
+    assert!(again.provider_id == first.provider_id, "nor is Meta's id lost");
+    assert_eq!(put("third", None, None).await.delivery, again.delivery);
+    let read = put("fourth", Some(delivery(DeliveryStatus::Read)), Some("wamid.one")).await;
+    assert_eq!(read.delivery, Some(delivery(DeliveryStatus::Read)));
+    let mut commit = step(&*tenant, id).await;
+    let mut gone = read.clone();
+    gone.remove(START);
+    commit.messages.extend([gone, read]);
+    tenant.commit(commit).await.unwrap();
+    let stored = tenant.message(id, message_id(1)).await.unwrap().unwrap();
+    assert!(stored.content == Content::Removed && stored.removed_at == Some(START), "it stays taken back");
+}
+
+pub async fn the_log_shows_messages_as_they_are(mut world: World) {
+    let tenant = world.tenant(1).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    let mut commit = handled(&*tenant, id).await;
+    let never_put = outgoing(&commit.conversation, message_id(9), Some("wamid.nine"));
+    commit.events.push(EventKind::MessageQueued { message: never_put.clone() });
+    tenant.commit(commit).await.unwrap();
+    let provider = "wamid.hello";
+    let changes = [edited(provider, 1, "edited"), reacted(provider, identity("549"), "+")];
+    tenant.accept(channel_id(1), &changes).await.unwrap();
+    tenant.commit(handled(&*tenant, id).await).await.unwrap();
+    let shown = async |tenant: &dyn TenantStore| {
+        let log = tenant.events(EventSeq(1), 9).await.unwrap();
+        log.into_iter().filter_map(|mut event| event.kind.message_mut().cloned()).collect::<Vec<_>>()
+    };
+    let messages = shown(&*tenant).await;
+    let present = tenant.message(id, messages[0].id).await.unwrap().unwrap();
+    assert!(words(&present.content) == "edited" && present.reactions.len() == 1);
+    assert!(messages.len() == 3 && messages[0] == present && messages[2] == present, "as it is now");
+    let bare = &messages[1];
+    assert!(bare.id == never_put.id && bare.author == never_put.author && bare.sent_at == never_put.sent_at);
+    assert!(bare.content == Content::Empty && bare.provider_id.is_none() && bare.delivery.is_none());
+
+    tenant.accept(channel_id(1), &[removed(provider, 1)]).await.unwrap();
+    tenant.commit(handled(&*tenant, id).await).await.unwrap();
+    drop(tenant);
+    world.reopen().await;
+    let messages = shown(&*world.open_tenant(1).await).await;
+    assert!(messages[0].content == Content::Removed && messages[2].reactions.is_empty());
+}
+
+pub async fn what_went_out_before_a_moment(world: World) {
+    let tenant = world.tenant(1).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    let mut commit = step(&*tenant, id).await;
+    for number in 0..210 {
+        let mut message = outgoing(&commit.conversation, message_id(number), None);
+        message.sent_at = START.plus_millis(number);
+        if number % 2 == 1 {
+            message.delivery = None;
+        }
+        commit.messages.push(message);
+    }
+    tenant.commit(commit).await.unwrap();
+    let before = async |millis, limit| {
+        let found = tenant.outbound_before(id, START.plus_millis(millis), limit).await.unwrap();
+        found.into_iter().map(|message| message.id).collect::<Vec<_>>()
+    };
+    assert_eq!(before(20, 3).await, [20, 18, 16].map(message_id));
+    assert_eq!(before(21, 1).await, [message_id(20)]);
+    assert_eq!(before(14, 99).await, [14, 12, 10].map(message_id), "not further back than 200 messages");
+    assert!(before(9, 99).await.is_empty() && before(99, 0).await.is_empty());
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
 mod accept;
+mod changes;
+mod contacts;
 mod conversation;
 mod outbox;
 mod platform;
@@ -23,6 +25,10 @@ macro_rules! contract {
 contract! {
     platform: platform_records
         channels_are_routed_and_their_addresses_are_unique
+        an_account_s_address_is_all_its_channels
+        a_channel_s_health_undoes_nothing
+        a_channel_is_removed
+        templates_are_kept_by_channel
         tenants_share_nothing
         unrouted_events_are_bounded
         safety_identifiers
@@ -31,17 +37,30 @@ contract! {
         every_record_is_checked;
     accept: an_event_takes_effect_once
         an_event_is_new_again_once_forgotten
-        contacts_are_known_by_either_part
-        a_profile_name_follows
         kept_events
         a_status_finds_its_message
         a_status_waits_for_its_message
         parked_statuses_are_bounded_by_number_and_age
         a_full_inbox_refuses;
+    contacts: contacts_are_known_by_either_part
+        two_who_are_one_are_merged
+        a_new_number_is_followed
+        a_profile_name_follows;
+    changes: a_message_is_found_by_metas_id_at_once
+        an_echo_of_ours_is_a_report
+        an_echo_without_a_name_is_told_by_what_it_says
+        what_the_business_wrote_elsewhere_is_a_message
+        a_removal_takes_what_waits
+        a_removal_that_comes_first
+        a_commit_that_was_decided_before_a_removal
+        what_contacts_do_comes_to_their_conversation;
     conversation: letters_are_read_in_order_and_acknowledged
         only_the_revision_that_was_loaded_is_written
         a_turn_commits_only_in_its_epoch
         deliveries_only_advance
+        a_message_can_be_put_again
+        the_log_shows_messages_as_they_are
+        what_went_out_before_a_moment
         what_is_unfinished_is_found
         events_have_no_gaps_and_are_watched
         lists_are_paged
@@ -49,5 +68,6 @@ contract! {
     outbox: the_outbox_keeps_its_order
         dispatch_checks_floor_window_and_time
         every_outcome_settles
+        a_try_that_does_not_count
         requeue_and_resend;
 }

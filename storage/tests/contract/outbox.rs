@@ -2,12 +2,16 @@
 
 use iassistance_domain::Pii;
 use iassistance_domain::conversation::{Epoch, Input};
-use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus};
+use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus, ProblemClass};
 use iassistance_domain::id::ConversationId;
 use iassistance_domain::outbox::{OutboxState, SendOutcome, WithdrawnReason};
 use iassistance_storage::{Dispatch, Letter, SendReport, StorageError};
 
 use crate::support::*;
+
+fn problem(code: i64, title: &str) -> DeliveryProblem {
+    DeliveryProblem { class: ProblemClass::Request, code, title: title.to_owned() }
+}
 
 pub async fn the_outbox_keeps_its_order(world: World) {
     let tenant = world.tenant(1).await;
@@ -66,8 +70,8 @@ pub async fn dispatch_checks_floor_window_and_time(world: World) {
     );
     world.clock.advance_millis(60_000);
     assert!(matches!(tenant.begin_dispatch(id).await.unwrap(), Dispatch::NotYet(_)), "it may have left");
-    let problem = DeliveryProblem { code: 1, title: "busy".to_owned() };
-    let outcome = SendOutcome::Postponed { not_before: world.now(), problem };
+    let problem = problem(1, "busy");
+    let outcome = SendOutcome::Postponed { not_before: world.now(), uncounted: false, problem };
     tenant.settle(id, SendReport { message: message_id(2), at: world.now(), outcome }).await.unwrap();
     let closed = Dispatch::Withdraw(message_id(2), WithdrawnReason::WindowClosed);
     assert!(tenant.begin_dispatch(id).await.unwrap() == closed);
@@ -76,12 +80,12 @@ pub async fn dispatch_checks_floor_window_and_time(world: World) {
 pub async fn every_outcome_settles(world: World) {
     let tenant = world.tenant(1).await;
     let id = hear(&*tenant, 1, "549", "hello").await;
-    let problem = || DeliveryProblem { code: 131_047, title: "re-engagement".to_owned() };
+    let problem = || problem(131_047, "re-engagement");
     let later = START.plus_millis(10);
     let cases = [
         (SendOutcome::Sent { provider_id: Pii::new("wamid.s".to_owned()) }, None),
         (
-            SendOutcome::Postponed { not_before: later, problem: problem() },
+            SendOutcome::Postponed { not_before: later, uncounted: false, problem: problem() },
             Some(OutboxState::Waiting { not_before: later }),
         ),
         (SendOutcome::Refused { problem: problem() }, None),
@@ -111,6 +115,25 @@ pub async fn every_outcome_settles(world: World) {
     let accepted =
         tenant.accept(channel_id(1), &[status("wamid.s", None, DeliveryStatus::Read)]).await.unwrap();
     assert_eq!(accepted.conversations, [id], "what was sent is known by Meta's id at once");
+}
+
+pub async fn a_try_that_does_not_count(world: World) {
+    let tenant = world.tenant(1).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    queue(&*tenant, id, &[message_id(1)], None).await;
+    let postpone = async |uncounted| {
+        let outcome = SendOutcome::Postponed { not_before: START, uncounted, problem: problem(4, "held") };
+        let report = SendReport { message: message_id(1), at: START, outcome };
+        tenant.settle(id, report).await.unwrap();
+        tenant.outbox(id).await.unwrap()[0].attempts
+    };
+    tenant.begin_dispatch(id).await.unwrap();
+    assert_eq!(postpone(true).await, 0);
+    tenant.begin_dispatch(id).await.unwrap();
+    assert_eq!(postpone(false).await, 1);
+    tenant.begin_dispatch(id).await.unwrap();
+    assert_eq!(postpone(true).await, 1);
+    assert_eq!((postpone(true).await, postpone(true).await), (0, 0), "never below none");
 }
 
 pub async fn requeue_and_resend(world: World) {

@@ -2,9 +2,14 @@
 
 use iassistance_domain::Pii;
 use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::channel::{
+    Channel, ChannelAddress, ChannelHealth, ChannelKind, ChannelState, Connection, MessageTemplate,
+    StoredSecret,
+};
+use iassistance_domain::deletion::{Deletion, DeletionState};
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::EventSeq;
-use iassistance_domain::id::{ApiKeyId, ContactId, MetaAppId};
+use iassistance_domain::id::{ApiKeyId, ContactId, DeletionId, MetaAppId};
 use iassistance_domain::key::{ApiKey, Scope};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
@@ -37,15 +42,29 @@ pub async fn platform_records(world: World) {
     store.put_api_key(key.clone()).await.unwrap();
     assert_eq!(store.api_key(key.id).await.unwrap(), Some(key.clone()));
     assert_eq!(store.api_keys().await.unwrap(), [key]);
+    let mut deletion = Deletion {
+        id: DeletionId::from_bytes([6; 16]),
+        meta_app: MetaAppId::from_bytes([1; 16]),
+        requested_at: START,
+        state: DeletionState::Begun,
+    };
+    assert_eq!(store.deletion(deletion.id).await.unwrap(), None);
+    store.put_deletion(deletion.clone()).await.unwrap();
+    deletion.state = DeletionState::Done { at: START, channels: 2 };
+    store.put_deletion(deletion.clone()).await.unwrap();
+    assert_eq!(store.deletion(deletion.id).await.unwrap(), Some(deletion));
     assert!(store.health().is_ok());
 }
 
 pub async fn channels_are_routed_and_their_addresses_are_unique(world: World) {
     let one = world.tenant(1).await;
     let two = world.tenant(2).await;
-    let route = world.store.route(&address(1)).unwrap();
-    assert_eq!((route.tenant, route.channel), (tenant_id(1), channel_id(1)));
-    assert_eq!(world.store.route(&address(9)), None, "an unknown address is nobody's");
+    let owners = |number| {
+        let routes = world.store.routes(&address(number));
+        routes.iter().map(|route| (route.tenant, route.channel)).collect::<Vec<_>>()
+    };
+    assert_eq!(owners(1), [(tenant_id(1), channel_id(1))]);
+    assert!(owners(9).is_empty(), "an unknown address is nobody's");
 
     let mut stolen = channel(2);
     stolen.external_id = channel(1).external_id;
@@ -63,12 +82,12 @@ pub async fn channels_are_routed_and_their_addresses_are_unique(world: World) {
     let mut moved = channel(1);
     "100009".clone_into(&mut moved.external_id);
     world.store.put_channel(moved.clone()).await.unwrap();
-    assert_eq!(world.store.route(&address(1)), None);
-    assert_eq!(world.store.route(&address(9)).map(|route| route.channel), Some(channel_id(1)));
+    assert!(owners(1).is_empty());
+    assert_eq!(owners(9), [(tenant_id(1), channel_id(1))]);
     let mut taken_over = channel(2);
     taken_over.external_id = channel(1).external_id;
     world.store.put_channel(taken_over).await.unwrap();
-    assert_eq!(world.store.route(&address(1)).map(|route| route.tenant), Some(tenant_id(2)));
+    assert_eq!(owners(1), [(tenant_id(2), channel_id(2))]);
 
     assert_eq!(one.channels().await.unwrap(), [moved.clone()]);
     assert_eq!(one.channel(channel_id(1)).await.unwrap(), Some(moved));
@@ -176,7 +195,9 @@ pub async fn every_record_is_checked(world: World) {
     world.tenant(2).await;
     world.store.put_meta_app(meta_app(1)).await.unwrap();
     let id = hear(&*tenant, 1, "549", "hello").await;
-    tenant.accept(channel_id(1), &[status("wamid.x", None, DeliveryStatus::Sent)]).await.unwrap();
+    let others = [status("wamid.x", None, DeliveryStatus::Sent), removed("wamid.y", 1)];
+    tenant.accept(channel_id(1), &others).await.unwrap();
+    tenant.put_templates(channel_id(1), vec![template("a")]).await.unwrap();
     queue(&*tenant, id, &[message_id(1)], None).await;
     let steps = std::sync::Mutex::new(Vec::new());
     let progress = |tenant: usize, records: u64| steps.lock().unwrap().push((tenant, records));
@@ -185,4 +206,117 @@ pub async fn every_record_is_checked(world: World) {
     assert!(records > 10);
     let steps = steps.into_inner().unwrap();
     assert!(steps.is_sorted() && steps.last() == Some(&(2, records)));
+}
+
+/// A tenant's channel of this number, in a business account.
+fn in_account(number: u8, owner: u8, account: &str) -> Channel {
+    let connection = Connection::CloudApi { account_id: Some(account.to_owned()), number: None };
+    Channel { tenant: tenant_id(owner), connection, ..channel(number) }
+}
+
+pub async fn an_account_s_address_is_all_its_channels(mut world: World) {
+    drop((world.tenant(1).await, world.tenant(2).await));
+    let channels = [in_account(2, 2, "waba"), in_account(1, 1, "waba"), in_account(5, 1, "other")];
+    for channel in &channels {
+        world.store.put_channel(channel.clone()).await.unwrap();
+    }
+    let of = |world: &World, address: ChannelAddress| {
+        world.store.routes(&address).iter().map(|route| route.channel).collect::<Vec<_>>()
+    };
+    let account = |id: &str| ChannelAddress::account(ChannelKind::Whatsapp, id.to_owned());
+    let own = |id: &str| ChannelAddress::channel(ChannelKind::Whatsapp, id.to_owned());
+    assert_eq!(of(&world, account("waba")), [channel_id(1), channel_id(2)], "oldest first, of two tenants");
+    assert_eq!(of(&world, account("other")), [channel_id(5)]);
+    assert!(of(&world, own("waba")).is_empty() && of(&world, account("100001")).is_empty());
+    assert_eq!(of(&world, address(1)), [channel_id(1)]);
+
+    world.reopen().await;
+    assert_eq!(of(&world, account("waba")), [channel_id(1), channel_id(2)]);
+    world.store.put_channel(in_account(2, 2, "other")).await.unwrap();
+    assert_eq!(of(&world, account("waba")), [channel_id(1)]);
+    assert_eq!(of(&world, account("other")), [channel_id(2), channel_id(5)]);
+
+    let mut through_another = in_account(1, 1, "waba");
+    through_another.meta_app = MetaAppId::from_bytes([2; 16]);
+    world.store.put_channel(through_another.clone()).await.unwrap();
+    let of_app =
+        async |number| world.store.channels_of_app(MetaAppId::from_bytes([number; 16])).await.unwrap();
+    assert_eq!(of_app(1).await, [in_account(2, 2, "other"), in_account(5, 1, "other")]);
+    assert_eq!(of_app(2).await, [through_another.clone()]);
+    assert!(of_app(9).await.is_empty());
+    assert_eq!(world.store.routes(&address(1))[0].meta_app, through_another.meta_app);
+}
+
+pub async fn a_channel_s_health_undoes_nothing(world: World) {
+    let tenant = world.tenant(1).await;
+    let ctx = TenantCtx::authenticated(tenant_id(1));
+    let reason = Some("its token is over".to_owned());
+    let health = ChannelHealth::connecting(START).turned(ChannelState::Expired, reason, START.plus_millis(5));
+    let mut renewed = channel(1);
+    renewed.access_token = StoredSecret::new("another-token");
+    world.store.put_channel(renewed.clone()).await.unwrap();
+    world.store.set_channel_health(ctx, channel_id(1), health.clone()).await.unwrap();
+    renewed.health = health.clone();
+    assert_eq!(tenant.channel(channel_id(1)).await.unwrap(), Some(renewed));
+    let missing = world.store.set_channel_health(ctx, channel_id(9), health.clone()).await;
+    assert!(matches!(missing, Err(StorageError::NotFound("channel"))));
+    world.tenant(2).await;
+    let foreign = TenantCtx::authenticated(tenant_id(2));
+    let refused = world.store.set_channel_health(foreign, channel_id(1), health.clone()).await;
+    assert!(matches!(refused, Err(StorageError::NotFound("channel"))));
+    let nobody = TenantCtx::authenticated(tenant_id(8));
+    let refused = world.store.set_channel_health(nobody, channel_id(1), health).await;
+    assert!(matches!(refused, Err(StorageError::NoSuchTenant(_))));
+}
+
+pub async fn a_channel_is_removed(mut world: World) {
+    let tenant = world.tenant(1).await;
+    let ctx = TenantCtx::authenticated(tenant_id(1));
+    drop(world.tenant(2).await);
+    world.store.put_channel(in_account(1, 1, "waba")).await.unwrap();
+    tenant.put_templates(channel_id(1), vec![template("hello")]).await.unwrap();
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    let foreign = TenantCtx::authenticated(tenant_id(2));
+    assert!(!world.store.remove_channel(foreign, channel_id(1)).await.unwrap());
+    assert!(world.store.remove_channel(ctx, channel_id(1)).await.unwrap());
+    assert!(!world.store.remove_channel(ctx, channel_id(1)).await.unwrap(), "once");
+    let account = ChannelAddress::account(ChannelKind::Whatsapp, "waba".to_owned());
+    assert!(world.store.routes(&address(1)).is_empty() && world.store.routes(&account).is_empty());
+    assert!(tenant.channels().await.unwrap().is_empty());
+    assert!(tenant.templates(channel_id(1)).await.unwrap().is_empty());
+    assert!(tenant.conversation(id).await.unwrap().is_some(), "conversations stay");
+    let gone = tenant.accept(channel_id(1), &[wrote(identity("549"), None, "more")]).await;
+    assert!(matches!(gone, Err(StorageError::NotFound("channel"))));
+    drop(tenant);
+    world.reopen().await;
+    assert!(world.store.routes(&address(1)).is_empty());
+    let taken_over = Channel { id: channel_id(7), tenant: tenant_id(2), ..channel(1) };
+    world.store.put_channel(taken_over).await.unwrap();
+    assert_eq!(world.store.routes(&address(1))[0].tenant, tenant_id(2), "its address is free");
+}
+
+fn template(name: &str) -> MessageTemplate {
+    MessageTemplate {
+        name: name.to_owned(),
+        language: "pt_BR".to_owned(),
+        category: "UTILITY".to_owned(),
+        status: "APPROVED".to_owned(),
+        body: "Hello {{1}}".to_owned(),
+    }
+}
+
+pub async fn templates_are_kept_by_channel(world: World) {
+    let tenant = world.tenant(1).await;
+    assert!(tenant.templates(channel_id(1)).await.unwrap().is_empty());
+    let two = vec![template("b"), template("a")];
+    tenant.put_templates(channel_id(1), two.clone()).await.unwrap();
+    assert_eq!(tenant.templates(channel_id(1)).await.unwrap(), two);
+    assert!(tenant.templates(channel_id(2)).await.unwrap().is_empty());
+    tenant.put_templates(channel_id(1), vec![template("c")]).await.unwrap();
+    assert_eq!(tenant.templates(channel_id(1)).await.unwrap(), [template("c")]);
+    let other = world.tenant(2).await;
+    let foreign = other.put_templates(channel_id(1), two).await;
+    assert!(matches!(foreign, Err(StorageError::NotFound("channel"))));
+    tenant.put_templates(channel_id(1), Vec::new()).await.unwrap();
+    assert!(tenant.templates(channel_id(1)).await.unwrap().is_empty());
 }

@@ -5,15 +5,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iassistance_domain::channel::{Channel, ChannelAddress, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::channel::{
+    Channel, ChannelAddress, ChannelHealth, ChannelKind, Connection, MetaApp, StoredSecret,
+};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::conversation::{Conversation, Epoch, Input, TurnPolicy};
 use iassistance_domain::delivery::{Delivery, DeliveryStatus};
+use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ConversationId, MessageId, MetaAppId, TenantId};
-use iassistance_domain::inbound::{InboundEvent, InboundKind};
-use iassistance_domain::message::{Author, Content, Message};
+use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
+use iassistance_domain::message::{Author, Content, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
+use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::window::Opening;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{
@@ -157,22 +162,25 @@ pub fn channel(number: u8) -> Channel {
         id: channel_id(number),
         tenant: tenant_id(number),
         meta_app: MetaAppId::from_bytes([1; 16]),
-        kind: ChannelKind::Whatsapp,
+        connection: Connection::CloudApi { account_id: None, number: None },
         external_id: format!("10000{number}"),
         name: "a number".to_owned(),
         access_token: StoredSecret::new("EAA-access-token"),
+        token_owner: None,
+        health: ChannelHealth::connecting(START),
         created_at: START,
     }
 }
 
 pub fn address(number: u8) -> ChannelAddress {
-    ChannelAddress { kind: ChannelKind::Whatsapp, external_id: format!("10000{number}") }
+    ChannelAddress::channel(ChannelKind::Whatsapp, format!("10000{number}"))
 }
 
 pub fn meta_app(number: u8) -> MetaApp {
     MetaApp {
         id: MetaAppId::from_bytes([number; 16]),
         name: "app".to_owned(),
+        app_id: None,
         secrets: vec![StoredSecret::new("app-secret-text")],
         verify_token: StoredSecret::new("verify-token-text"),
         created_at: START,
@@ -198,12 +206,79 @@ pub fn wrote(from: ContactIdentity, name: Option<&str>, text: &str) -> InboundEv
             from,
             profile_name: name.map(|name| Pii::new(name.to_owned())),
             content: Content::text(text),
+            context: None,
+            referral: None,
+            arrival: Arrival::Live,
         },
     }
 }
 
+/// What the business wrote; its text serves as its dedup key and, after `wamid.`, as Meta's id.
+pub fn echo(
+    to: ContactIdentity,
+    text: &str,
+    content: &str,
+    message: Option<MessageId>,
+    through: Elsewhere,
+) -> InboundEvent {
+    InboundEvent {
+        dedup: Pii::new(format!("echo {text}")),
+        occurred_at: START,
+        kind: InboundKind::EchoReceived {
+            provider_id: Pii::new(format!("wamid.{text}")),
+            to,
+            message,
+            content: Content::text(content),
+            context: None,
+            through,
+            arrival: Arrival::Live,
+        },
+    }
+}
+
+/// The message of this id says something else now; a number tells one change from another.
+pub fn edited(provider_id: &str, number: u8, content: &str) -> InboundEvent {
+    InboundEvent {
+        dedup: Pii::new(format!("edit {provider_id} {number}")),
+        occurred_at: START,
+        kind: InboundKind::MessageEdited {
+            provider_id: Pii::new(provider_id.to_owned()),
+            contact: None,
+            content: Some(Content::text(content)),
+        },
+    }
+}
+
+/// The message of this id was taken back; a number tells one report of it from another.
+pub fn removed(provider_id: &str, number: u8) -> InboundEvent {
+    InboundEvent {
+        dedup: Pii::new(format!("removal {provider_id} {number}")),
+        occurred_at: START.plus_millis(7),
+        kind: InboundKind::MessageRemoved { provider_id: Pii::new(provider_id.to_owned()), contact: None },
+    }
+}
+
+/// Something that is known by its kind and this text.
+pub fn said(text: &str, kind: InboundKind) -> InboundEvent {
+    InboundEvent { dedup: Pii::new(format!("{} {text}", kind.name())), occurred_at: START, kind }
+}
+
+pub fn reacted(provider_id: &str, contact: ContactIdentity, emoji: &str) -> InboundEvent {
+    let kind = InboundKind::Reacted {
+        provider_id: Pii::new(provider_id.to_owned()),
+        contact,
+        by_business: false,
+        emoji: Some(Pii::new(emoji.to_owned())),
+    };
+    said(&format!("{provider_id} {emoji}"), kind)
+}
+
+pub fn renamed(from: ContactIdentity, to: ContactIdentity, text: &str) -> InboundEvent {
+    said(text, InboundKind::IdentityChanged { from, to })
+}
+
 pub fn delivery(status: DeliveryStatus) -> Delivery {
-    Delivery { status, at: START, problem: None }
+    Delivery::new(status, START)
 }
 
 pub fn status(provider_id: &str, message: Option<MessageId>, status: DeliveryStatus) -> InboundEvent {
@@ -232,31 +307,94 @@ pub fn told(letters: &[InboxEntry]) -> Vec<String> {
     let text = |entry: &InboxEntry| match &entry.letter {
         Letter::Dispatched(report) => format!("dispatched:{}", report.message),
         Letter::Inbound { event, .. } => match &event.kind {
-            InboundKind::MessageReceived { content: Content::Text { body }, .. } => {
-                body.reveal(iassistance_domain::pii::TenantView).clone()
+            InboundKind::MessageReceived { content, .. } => words(content),
+            InboundKind::EchoReceived { content, .. } => format!("echo:{}", words(content)),
+            InboundKind::MessageEdited { content, .. } => {
+                format!("edited:{}", content.as_ref().map_or("-".to_owned(), words))
             }
             InboundKind::StatusChanged { message, delivery, .. } => {
                 format!("status:{}:{:?}", message.unwrap(), delivery.status)
             }
             InboundKind::Kept { raw, .. } => {
-                format!("kept:{}", raw.reveal(iassistance_domain::pii::TenantView))
+                format!("kept:{}", raw.reveal(TenantView))
             }
-            _ => "unknown".to_owned(),
+            other => other.name().to_owned(),
         },
     };
     letters.iter().map(text).collect()
 }
 
+/// The text of a content, or its name.
+pub fn words(content: &Content) -> String {
+    match content {
+        Content::Text { body, .. } => body.reveal(TenantView).clone(),
+        other => other.name().to_owned(),
+    }
+}
+
+/// The message that each letter is or is about.
+pub fn messages_of(letters: &[InboxEntry]) -> Vec<Option<MessageId>> {
+    let message = |entry: &InboxEntry| match entry.letter {
+        Letter::Inbound { message, .. } => message,
+        Letter::Dispatched(_) => None,
+    };
+    letters.iter().map(message).collect()
+}
+
+/// What a conversation's actor makes of the letters that wait, as far as storage is concerned: new
+/// and changed messages, and the events that carry them. Not committed.
+pub async fn handled(tenant: &dyn TenantStore, id: ConversationId) -> ConversationCommit {
+    let mut commit = step(tenant, id).await;
+    for entry in tenant.inbox(id, 1_000).await.unwrap() {
+        commit.acknowledge.push(entry.seq);
+        let Letter::Inbound { message: Some(message), event } = entry.letter else { continue };
+        let here = commit.messages.iter().position(|known| known.id == message);
+        let known = match here {
+            Some(at) => Some(commit.messages.remove(at)),
+            None => tenant.message(id, message).await.unwrap(),
+        };
+        let new = |author, content, provider_id| {
+            let message = Message::new(message, id, author, content, event.occurred_at);
+            Message { provider_id: Some(provider_id), ..message }
+        };
+        match (event.kind, known) {
+            (InboundKind::MessageReceived { provider_id, content, context, arrival, .. }, _) => {
+                let message = Message { context, ..new(Author::Contact, content, provider_id) };
+                commit.events.push(EventKind::MessageReceived { message: message.clone(), arrival });
+                commit.messages.push(message);
+            }
+            (InboundKind::EchoReceived { provider_id, content, through, arrival, .. }, _) => {
+                let message = new(Author::Business { through }, content, provider_id);
+                commit.events.push(EventKind::MessageEchoed { message: message.clone(), arrival });
+                commit.messages.push(message);
+            }
+            (InboundKind::MessageEdited { content: Some(content), .. }, Some(mut message)) => {
+                message.content = content;
+                message.edited_at = Some(event.occurred_at);
+                commit.events.push(EventKind::MessageEdited { message: message.clone() });
+                commit.messages.push(message);
+            }
+            (InboundKind::MessageRemoved { .. }, Some(mut message)) => {
+                message.remove(event.occurred_at);
+                commit.events.push(EventKind::MessageRemoved { message: message.id });
+                commit.messages.push(message);
+            }
+            (InboundKind::Reacted { emoji, .. }, Some(mut message)) => {
+                message.react(true, emoji);
+                commit.messages.push(message);
+            }
+            (_, known) => commit.messages.extend(known),
+        }
+    }
+    commit
+}
+
 pub fn outgoing(conversation: &Conversation, id: MessageId, provider_id: Option<&str>) -> Message {
+    let author = Author::Operator { name: "op".to_owned() };
     Message {
-        id,
-        conversation: conversation.id,
-        author: Author::Operator { name: "op".to_owned() },
-        content: Content::text("an answer"),
-        sent_at: START,
-        recorded_at: START,
         provider_id: provider_id.map(|id| Pii::new(id.to_owned())),
         delivery: Some(Delivery::queued(START)),
+        ..Message::new(id, conversation.id, author, Content::text("an answer"), START)
     }
 }
 
@@ -268,7 +406,9 @@ pub fn entry(conversation: &Conversation, message: MessageId, epoch: Option<u64>
         channel: conversation.channel,
         to: identity("5491100000000"),
         content: Content::text("an answer"),
+        reply_to: None,
         epoch: epoch.map(Epoch),
+        free_until: START.plus_millis(60_000),
         window_until: START.plus_millis(60_000),
         attempts: 0,
         state: OutboxState::Waiting { not_before: START },
@@ -302,7 +442,8 @@ pub async fn queue(tenant: &dyn TenantStore, id: ConversationId, messages: &[Mes
 pub fn begin_turn(conversation: &mut Conversation, now: Timestamp) {
     let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
     conversation.apply(Input::PolicyChanged(policy), now);
-    conversation.apply(Input::MessageReceived { message: message_id(1), sent_at: now }, now);
+    let (message, opens) = (message_id(1), Opening::Ordinary);
+    conversation.apply(Input::MessageReceived { message, sent_at: now, answer: true, opens }, now);
 }
 
 /// The report of a send that went well.
