@@ -1,8 +1,8 @@
 //! The only way out of the process: one client with a closed list of destinations.
 //!
 //! What the process may call is decided once, from the settings, and checked for every address:
-//! the origins of the Graph API, the hosts of Meta's media, the origin of the model server, and the
-//! model hosts that tenants may name. Everything is https, except that a server on this machine may be spoken to in plain
+//! the origins of the Graph API, the hosts of Meta's media, the origin of the model server, the
+//! model hosts that tenants may name, and for the one who keeps files the origin of their bucket. Everything is https, except that a server on this machine may be spoken to in plain
 //! http. Nothing is redirected, no cookie is kept, and no proxy is taken from the environment.
 
 mod origin;
@@ -53,6 +53,8 @@ pub enum Destination {
     Media,
     /// A model server.
     Model,
+    /// The bucket in which the files of messages are kept.
+    Files,
 }
 
 impl Destination {
@@ -63,6 +65,7 @@ impl Destination {
             Self::Instagram => "instagram",
             Self::Media => "media",
             Self::Model => "model",
+            Self::Files => "files",
         }
     }
 }
@@ -118,6 +121,14 @@ pub struct Egress {
     instagram: Origin,
     media_domains: Vec<String>,
     models: Vec<Origin>,
+    files: Option<Origin>,
+    patience: Patience,
+}
+
+#[derive(Clone, Copy)]
+struct Patience {
+    connect: Duration,
+    read: Duration,
 }
 
 impl Egress {
@@ -125,6 +136,10 @@ impl Egress {
     pub fn new(settings: &EgressSettings) -> Result<Self, EgressError> {
         let base =
             |destination, url| Origin::of(url).map_err(|reason| EgressError::BadBase { destination, reason });
+        let patience = Patience {
+            connect: Duration::from_millis(settings.connect_timeout_ms),
+            read: Duration::from_millis(settings.read_timeout_ms),
+        };
         let graph = base(Destination::Graph, &settings.graph)?;
         let mut models = vec![base(Destination::Model, &settings.model)?];
         for host in &settings.model_hosts {
@@ -140,13 +155,27 @@ impl Egress {
         }
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
-            secure: client(settings, true)?,
-            local: if plain { Some(client(settings, false)?) } else { None },
+            secure: client(patience, true)?,
+            local: if plain { Some(client(patience, false)?) } else { None },
             graph,
             instagram,
             media_domains,
             models,
+            files: None,
+            patience,
         })
+    }
+
+    /// This client for the one who keeps the files of messages: it may also call the bucket at
+    /// `address`, of which only the origin counts.
+    pub fn with_files(&self, address: &Url) -> Result<Self, EgressError> {
+        let files = Origin::of(address)
+            .map_err(|reason| EgressError::BadBase { destination: Destination::Files, reason })?;
+        let local = match &self.local {
+            None if files.is_plain() => Some(client(self.patience, false)?),
+            local => local.clone(),
+        };
+        Ok(Self { local, files: Some(files), ..self.clone() })
     }
 
     /// The client for a call of `url`, if that is on the list of `destination`.
@@ -157,6 +186,7 @@ impl Egress {
             Destination::Instagram => origin == self.instagram,
             Destination::Media => self.hands_media_out(&origin),
             Destination::Model => self.models.contains(&origin),
+            Destination::Files => self.files.as_ref() == Some(&origin),
         };
         let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
         client
@@ -178,7 +208,7 @@ impl Egress {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where an outbound HTTP client is made")]
-fn client(settings: &EgressSettings, https_only: bool) -> Result<reqwest::Client, EgressError> {
+fn client(patience: Patience, https_only: bool) -> Result<reqwest::Client, EgressError> {
     reqwest::Client::builder()
         .user_agent(concat!("IAssistance/", env!("CARGO_PKG_VERSION")))
         .https_only(https_only)
@@ -186,8 +216,8 @@ fn client(settings: &EgressSettings, https_only: bool) -> Result<reqwest::Client
         .retry(reqwest::retry::never())
         .referer(false)
         .no_proxy()
-        .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
-        .read_timeout(Duration::from_millis(settings.read_timeout_ms))
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.read)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
         .tcp_keepalive(KEEPALIVE)
@@ -273,6 +303,21 @@ mod tests {
             assert!(egress.client_for(Destination::Model, &url(&format!("{base}/v1"))).is_ok());
             assert!(egress.client_for(Destination::Graph, &url("http://127.0.0.1:9001/")).is_err());
         }
+    }
+
+    #[test]
+    fn the_bucket_is_called_by_the_one_who_keeps_files_alone() {
+        let everybody =
+            Egress::new(&settings("https://graph.facebook.com", "https://models.example")).unwrap();
+        let keeper = everybody.with_files(&url("https://files.example/storage/v1/s3")).unwrap();
+        let object = "https://files.example/storage/v1/s3/bucket/ten_1/med_1";
+        assert!(keeper.client_for(Destination::Files, &url(object)).is_ok());
+        assert!(everybody.client_for(Destination::Files, &url(object)).is_err());
+        assert!(keeper.client_for(Destination::Model, &url(object)).is_err());
+        assert!(keeper.client_for(Destination::Files, &url("https://graph.facebook.com/")).is_err());
+        assert!(everybody.with_files(&url("http://files.example/")).is_err());
+        let local = everybody.with_files(&url("http://127.0.0.1:9000/")).unwrap();
+        assert!(local.client_for(Destination::Files, &url("http://127.0.0.1:9000/bucket")).is_ok());
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! The database does not erase what it deletes, so destroying a key is what deletes data. Hence the tenants'
 //! keys live in a small file of their own ([`Keyring`]), which is rewritten whole and backed up apart.
 //!
+//! Files are sealed part by part with a [`ContentKey`], which comes of a contact's key and goes with it.
+//!
 //! * A tenant leaves: [`Keyring::destroy_tenant`].
 //! * A contact is erased: its wrapped key is deleted, and to finish it for good the tenant turns an epoch:
 //!   [`Keyring::rotate_tenant_epoch`], then every surviving contact key through
@@ -19,6 +21,7 @@
 //! A limit that stays: the medium that holds the keyring may keep bytes of its former versions. Rotating the
 //! root key ([`Keyring::rotate_root`]) and destroying the former one closes that too.
 
+mod content;
 mod crypto;
 mod entropy;
 mod error;
@@ -31,6 +34,7 @@ mod tenant;
 mod tests;
 mod wire;
 
+pub use content::{ContentKey, MARK_BYTES, PART_OVERHEAD_BYTES, Part, PartKind, WRITE_BYTES};
 pub use crypto::same;
 pub use entropy::SystemEntropy;
 pub use error::VaultError;

@@ -9,6 +9,7 @@ use iassistance_domain::id::ContactId;
 use sha2::Sha256;
 
 use crate::VaultError;
+use crate::content::ContentKey;
 use crate::crypto::{self, Key, NONCE_BYTES, TAG_BYTES};
 use crate::record::{Header, KeyRef, Opened, Owner, Place};
 
@@ -145,6 +146,21 @@ impl TenantVault {
         self.wrap(contact, &self.unwrap(contact, wrapped)?)
     }
 
+    /// The key of the contact's files.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchTenant`] once the tenant is destroyed, [`VaultError::WrongKey`] with the contact key
+    /// of another tenant, and always for the platform, which has no files.
+    pub fn content_key(&self, subject: &SubjectKey) -> Result<ContentKey, VaultError> {
+        self.newest()?;
+        match self.0.owner {
+            Owner::Tenant(tenant) if subject.owner == self.0.owner => {
+                Ok(ContentKey::new(tenant, &subject.content, Arc::clone(&self.0.entropy)))
+            }
+            _ => Err(wrong_key("content store")),
+        }
+    }
+
     /// A keyed hash that only this tenant has: for keys of indexes (phone numbers, message ids) and for ids
     /// shown outside. The same in every epoch; another tenant or another `label` gives another hash.
     pub fn hash(&self, label: &str, bytes: &[u8]) -> [u8; 32] {
@@ -188,7 +204,12 @@ impl TenantVault {
     }
 
     fn subject_key(&self, contact: ContactId, key: &Key) -> SubjectKey {
-        SubjectKey { owner: self.0.owner, contact, cipher: key.derive("subject records").cipher() }
+        SubjectKey {
+            owner: self.0.owner,
+            contact,
+            cipher: key.derive("subject records").cipher(),
+            content: key.derive("subject content"),
+        }
     }
 
     fn cipher_of<'a>(
@@ -235,6 +256,7 @@ pub struct SubjectKey {
     owner: Owner,
     contact: ContactId,
     cipher: XChaCha20Poly1305,
+    content: Key,
 }
 
 impl SubjectKey {

@@ -1,5 +1,6 @@
 //! The vault as its users see it.
 
+mod content;
 mod keyring;
 mod root;
 mod sealing;
