@@ -2,9 +2,11 @@
 //!
 //! A [`Store`] holds what belongs to no tenant and opens a [`TenantStore`] for a
 //! [`TenantCtx`](iassistance_domain::tenant::TenantCtx); nothing of a tenant can be reached another
-//! way. Every command is durable when it returns.
+//! way. Every command is durable when it returns. The files of messages are too large for the backends: a
+//! [`ContentStore`] keeps them in a folder or a bucket.
 
 pub mod commit;
+pub mod content;
 pub mod error;
 mod limits;
 pub mod memory;
@@ -13,6 +15,7 @@ pub mod sled;
 pub mod store;
 
 pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, TurnCommit};
+pub use content::{ContentError, ContentOwner, ContentStore};
 pub use error::{OpenProblem, StorageError};
 pub use limits::Limits;
 pub use memory::MemoryStore;

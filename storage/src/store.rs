@@ -21,8 +21,10 @@ use iassistance_domain::outbox::{OutboxEntry, WithdrawnReason};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
+use iassistance_vault::ContentKey;
 
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::content::ContentOwner;
 use crate::error::StorageError;
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -235,4 +237,8 @@ pub trait TenantStore: Send + Sync + 'static {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion>;
+
+    /// The key that seals an owner's files; the tenant's own is made at first use. Fails with
+    /// `NotFound` for a contact who is not known or was erased.
+    async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey>;
 }

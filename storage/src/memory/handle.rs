@@ -18,10 +18,12 @@ use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::turn::TurnRecord;
+use iassistance_vault::ContentKey;
 
 use super::tenant::TenantData;
 use super::{Result, Shared};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::content::ContentOwner;
 use crate::error::StorageError;
 use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
@@ -276,6 +278,17 @@ impl TenantStore for MemoryTenant {
             data.record(None, EventKind::SettingsChanged { version: version + 1 }, self.now());
             data.publish();
             data.settings.last().cloned().ok_or(StorageError::NotFound("settings"))
+        })?
+    }
+
+    async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
+        let chance = || ContentKey::fleeting(self.id, Arc::clone(&self.shared.entropy));
+        self.with(|data| match owner {
+            ContentOwner::Contact(id) if !data.contacts.contains_key(&id) => {
+                data.content_keys.remove(&owner);
+                Err(StorageError::NotFound("contact's key"))
+            }
+            _ => Ok(data.content_keys.entry(owner).or_insert_with(chance).clone()),
         })?
     }
 }

@@ -15,8 +15,10 @@ use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
+use iassistance_vault::ContentKey;
 
 use crate::commit::{InboxEntry, Letter};
+use crate::content::ContentOwner;
 use crate::rules::strip;
 
 /// A status or an edit whose message is not known.
@@ -50,6 +52,7 @@ pub(super) struct TenantData {
     pub(super) addresses: HashMap<(ChannelId, &'static str, Pii<String>), ContactId>,
     pub(super) contacts: BTreeMap<ContactId, Contact>,
     pub(super) safety: HashMap<ContactId, String>,
+    pub(super) content_keys: HashMap<ContentOwner, ContentKey>,
     pub(super) conversations: BTreeMap<ConversationId, Stored>,
     pub(super) inbox: BTreeMap<(ConversationId, u64), InboxEntry>,
     pub(super) inbox_seq: u64,

@@ -21,16 +21,18 @@ use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::turn::TurnRecord;
+use iassistance_vault::ContentKey;
 
 use super::accept::Circumstances;
 use super::channels::open_channel;
 use super::keys::{
     self, ASSISTANT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, INBOX, Key, OUTBOX, id_in, number_in,
 };
-use super::space::{Page, Read, Result, Space};
+use super::space::{Page, Read, Result, Space, vault_error};
 use super::tx::{Owner, Tx};
 use super::{Core, blocking};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
+use crate::content::ContentOwner;
 use crate::error::StorageError;
 use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
@@ -331,5 +333,28 @@ impl TenantStore for SledTenant {
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
         self.write_at(move |tx, now| tx.put_assistant(settings, expected, now)).await
+    }
+
+    async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
+        self.core.writer.health()?;
+        // The tenant's own files have a key like a contact's, so that an epoch may end and the files
+        // stay as they are.
+        let subject = match owner {
+            ContentOwner::Contact(contact) => contact,
+            ContentOwner::Tenant => ContactId::from_bytes(self.id.to_bytes()),
+        };
+        // Looked up each time: the cache may still have a key that was destroyed.
+        if !self.space.has(&keys::subject_key(subject))? {
+            if owner != ContentOwner::Tenant {
+                return Err(StorageError::NotFound("contact's key"));
+            }
+            let make = move |tx: &mut Tx<'_>| match tx.has(&keys::subject_key(subject))? {
+                true => Ok(()),
+                false => tx.new_subject_key(subject),
+            };
+            self.write(make).await?;
+        }
+        let key = self.space.subject_key(subject)?;
+        self.space.vault.content_key(&key).map_err(vault_error)
     }
 }
