@@ -15,7 +15,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
     ("egress", &["domain", "config"]),
     ("channels", &["domain", "config", "egress"]),
     ("assistant", &["domain", "config", "egress"]),
-    ("storage", &["domain", "config", "vault"]),
+    ("storage", &["domain", "config", "vault", "egress"]),
     ("actors", &["domain", "config", "storage", "channels", "assistant"]),
     ("simulator", &["domain", "config", "channels"]),
     (
@@ -26,7 +26,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 16] = [
+const ALONE: [(&str, &[&str]); 17] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
     ("sha2", &["vault", "channels", "assistant"]),
@@ -34,6 +34,7 @@ const ALONE: [(&str, &[&str]); 16] = [
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),
     ("sled", &["storage"]),
+    ("object_store", &["storage"]),
     ("actix-rt", &["actors"]),
     ("dashmap", &["actors"]),
     ("governor", &["actors"]),

@@ -34,7 +34,7 @@ use iassistance_vault::ContentKey;
 
 pub use error::ContentError;
 
-use crate::{Store, StorageError};
+use crate::{StorageError, Store};
 use error::{BoxError, failed, from_io};
 use folder::Folder;
 use format::{Head, Label, Sealer};
@@ -199,8 +199,8 @@ impl ContentStore {
             folder.prepare(tenant).await?;
         }
         let path = path_of(tenant, id);
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.0.objects), path, UPLOAD_BYTES)
-            .with_max_concurrency(1);
+        let mut writer =
+            BufWriter::with_capacity(Arc::clone(&self.0.objects), path, UPLOAD_BYTES).with_max_concurrency(1);
         let written = match self.fill(&mut writer, sealer, head, bytes).await {
             Ok(written) => written,
             Err(error) => {

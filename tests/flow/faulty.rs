@@ -20,8 +20,9 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore, TurnCommit,
 };
+use iassistance_vault::ContentKey;
 use tokio::sync::watch;
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -248,5 +249,9 @@ impl TenantStore for FaultyTenant {
     ) -> Result<AssistantSettingsVersion> {
         (self.hook)(Act { name: "put_assistant", conversation: None })?;
         self.inner.put_assistant(settings, expected).await
+    }
+    async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
+        (self.hook)(Act { name: "content_key", conversation: None })?;
+        self.inner.content_key(owner).await
     }
 }

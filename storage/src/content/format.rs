@@ -136,13 +136,15 @@ impl Frames {
         let overhead = PART_OVERHEAD_BYTES as u64;
         let count = sealed.div_ceil(label.frame_bytes as u64 + overhead);
         let bytes_len = sealed.checked_sub(count.checked_mul(overhead)?)?;
-        (count > 0).then_some(Self { each: label.frame_bytes, count, bytes_len })
+        let needed = bytes_len.div_ceil(label.frame_bytes as u64).max(1);
+        (count == needed).then_some(Self { each: label.frame_bytes, count, bytes_len })
     }
 
     /// Frame number `index`, from 0 on, and how many bytes it takes sealed; nothing after the last.
     pub(super) fn frame(&self, index: u64) -> Option<(PartKind<'static>, usize)> {
         let before = self.each as u64 * index;
-        let holds = usize::try_from(self.bytes_len.saturating_sub(before)).unwrap_or(usize::MAX).min(self.each);
+        let holds =
+            usize::try_from(self.bytes_len.saturating_sub(before)).unwrap_or(usize::MAX).min(self.each);
         let last = index + 1 == self.count;
         (index < self.count).then_some((PartKind::Frame { index, last }, holds + PART_OVERHEAD_BYTES))
     }
@@ -203,7 +205,10 @@ impl Sealer {
     fn seal(&self, last: bool) -> Result<Bytes> {
         let part = self.head.part(self.media, PartKind::Frame { index: self.index, last });
         // A frame is never too long for the cipher.
-        self.key.seal(part, &self.pending).map(Bytes::from).map_err(|_| ContentError::Damaged { media: self.media })
+        self.key
+            .seal(part, &self.pending)
+            .map(Bytes::from)
+            .map_err(|_| ContentError::Damaged { media: self.media })
     }
 }
 
