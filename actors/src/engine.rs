@@ -184,11 +184,11 @@ impl Engine {
                         }
                     },
                 ),
+                fetches: Semaphore::new(settings.media.fetch_concurrency),
                 settings,
                 parts,
                 tasks,
                 slots,
-                fetches: Semaphore::new(settings.media.fetch_concurrency),
                 dispatcher,
                 hub,
                 turn_limiter,

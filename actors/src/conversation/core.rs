@@ -160,21 +160,20 @@ impl Core {
                 store: Arc::clone(&loaded.store),
                 contact: loaded.conversation.contact,
                 channel: loaded.conversation.channel,
-                kind: loaded.kind,
                 assistant: Arc::clone(&loaded.assistant),
             };
             turn::start(shared, self.key, with, running, cancel);
-        }
-        if let Some(at) = committed.wake_at {
-            self.wake_at(shared, at);
-        }
-        if committed.dispatch {
-            shared.dispatcher.ring(shared, self.key);
         }
         for problem in committed.warnings {
             watch::trouble(shared, self.key.tenant, loaded.conversation.channel, problem);
         }
         self.media.begin(shared, self.key, &loaded.store, &loaded.conversation);
+        if committed.dispatch {
+            shared.dispatcher.ring(shared, self.key);
+        }
+        if let Some(at) = committed.wake_at {
+            self.wake_at(shared, at);
+        }
         Ok(())
     }
 

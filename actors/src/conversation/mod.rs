@@ -14,7 +14,6 @@ use serde::Serialize;
 
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::conversation::{Control, TurnOutcome};
-use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::content::MediaSource;
 use iassistance_domain::id::{
     ChannelId, ContactId, ConversationId, MediaId, MessageId, TenantId, TurnId,
@@ -78,7 +77,6 @@ pub(crate) struct LoadedTurn {
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) contact: ContactId,
     pub(crate) channel: ChannelId,
-    pub(crate) kind: ChannelKind,
     pub(crate) assistant: Arc<AssistantSettingsVersion>,
 }
 

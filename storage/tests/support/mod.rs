@@ -407,6 +407,7 @@ pub fn entry(conversation: &Conversation, message: MessageId, epoch: Option<u64>
         to: identity("5491100000000"),
         content: Content::text("an answer"),
         reply_to: None,
+        by_person: epoch.is_none(),
         epoch: epoch.map(Epoch),
         free_until: START.plus_millis(60_000),
         window_until: START.plus_millis(60_000),
