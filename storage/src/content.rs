@@ -117,7 +117,12 @@ pub struct OpenedMedia {
 impl OpenedMedia {
     /// All of its bytes, for files that are known to be small.
     pub async fn read(self) -> Result<Vec<u8>> {
-        let room = Vec::with_capacity(usize::try_from(self.bytes_len).unwrap_or_default());
+        let mut room = Vec::new();
+        let length = usize::try_from(self.bytes_len).unwrap_or(usize::MAX);
+        room.try_reserve_exact(length).map_err(|error| ContentError::Failed {
+            doing: "making room for a file in memory",
+            reason: error.to_string(),
+        })?;
         self.stream
             .try_fold(room, |mut all, bytes| async move {
                 all.extend_from_slice(&bytes);
@@ -169,14 +174,14 @@ impl ContentStore {
         Self(Arc::new(Inner { objects, folder, keys: Arc::new(keys), file_bytes_max }))
     }
 
-    /// Stores a file; one that has this id already is replaced. When this returns it is on stable
+    /// Stores a file; one that has this id already is replaced. Takes about 10 MiB of memory, however
+    /// large the file is. When this returns it is on stable
     /// storage; when it fails, or is dropped before, nothing of it is there. A bucket may keep the
     /// unseen parts of what was dropped: let it delete incomplete uploads after a day.
     ///
     /// # Errors
     /// [`ContentError::TooLarge`], [`ContentError::LabelTooLong`], [`ContentError::NoSpace`],
     /// [`ContentError::KeyGone`], [`ContentError::Source`] when `bytes` fails.
-    #[expect(clippy::too_many_arguments, reason = "whose, which, what it is called, and the bytes")]
     pub async fn put<S, E>(
         &self,
         tenant: TenantId,

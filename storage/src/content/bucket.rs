@@ -26,9 +26,9 @@ const ANY_REGION: &str = "us-east-1";
 
 /// The bucket that the settings name. Nothing is asked of it yet.
 pub(super) fn open(settings: &MediaSettings, egress: &Egress) -> Result<Arc<dyn ObjectStore>> {
-    let needed = |key, text: &str| match text.is_empty() {
-        true => Err(ContentError::Settings { key, rule: "is needed when there is a bucket".to_owned() }),
-        false => Ok(()),
+    let needed = |key, text: &str| {
+        let missing = || ContentError::Settings { key, rule: "is needed when there is a bucket".to_owned() };
+        if text.is_empty() { Err(missing()) } else { Ok(()) }
     };
     // Without a key the library would go and ask for one where Amazon's machines give them out.
     needed("media.s3_access_key_id", &settings.s3_access_key_id)?;

@@ -1,6 +1,7 @@
 //! What a folder of files needs beside reading and writing: nobody else may look into it, and nothing
 //! unfinished stays in it.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use tokio::sync::Mutex;
 
 use iassistance_domain::id::{MediaId, TenantId};
 
@@ -23,6 +25,8 @@ const UNFINISHED: u8 = b'#';
 /// The folder in which each tenant has one of its own.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Whose folders are there for certain, also after a power cut.
+    prepared: Mutex<HashSet<TenantId>>,
 }
 
 impl Folder {
@@ -30,13 +34,13 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let unusable = |source| ContentError::Folder { path: path.to_owned(), source };
         if !path.is_dir() {
-            DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path).map_err(unusable)?;
+            create(path).map_err(unusable)?;
         }
         let left = remove_unfinished(path).map_err(unusable)?;
         if left > 0 {
             tracing::warn!(files = left, "removed files that were being written when the process ended");
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), prepared: Mutex::default() })
     }
 
     /// The files in it; what is written there is synced with its folder before it counts.
@@ -47,17 +51,21 @@ impl Folder {
 
     /// Makes the tenant's folder, if it is not there.
     pub(super) async fn prepare(&self, tenant: TenantId) -> Result<()> {
+        let mut prepared = self.prepared.lock().await;
+        if prepared.contains(&tenant) {
+            return Ok(());
+        }
         let (all, own) = (self.path.clone(), self.of(tenant));
         blocking("making a tenant's folder", move || {
-            if own.is_dir() {
-                return Ok(());
-            }
             match DirBuilder::new().mode(PRIVATE_FOLDER).create(&own) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                // One that was there already may be from a process that ended before this.
                 _ => sync(&all),
             }
         })
-        .await
+        .await?;
+        prepared.insert(tenant);
+        Ok(())
     }
 
     /// Lets nobody else read a file that was stored. (Before, the folder's own mode did.)
@@ -77,6 +85,22 @@ impl Folder {
 
     fn of(&self, tenant: TenantId) -> PathBuf {
         self.path.join(tenant.to_string())
+    }
+}
+
+/// Makes the folder and those above it that are missing, and makes them lasting.
+fn create(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !holder(path).is_dir()).collect();
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
+    sync(holder(folder))?;
+    missing.into_iter().try_for_each(|made| sync(holder(holder(made))))
+}
+
+/// The folder in which a path is.
+fn holder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

@@ -348,9 +348,8 @@ impl TenantStore for SledTenant {
             if owner != ContentOwner::Tenant {
                 return Err(StorageError::NotFound("contact's key"));
             }
-            let make = move |tx: &mut Tx<'_>| match tx.has(&keys::subject_key(subject))? {
-                true => Ok(()),
-                false => tx.new_subject_key(subject),
+            let make = move |tx: &mut Tx<'_>| {
+                if tx.has(&keys::subject_key(subject))? { Ok(()) } else { tx.new_subject_key(subject) }
             };
             self.write(make).await?;
         }

@@ -168,15 +168,15 @@ impl State {
 
     fn list(&self, prefix: &str) -> Response<Full<Bytes>> {
         let found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        let rows: String = found
-            .map(|(key, bytes)| {
-                format!(
-                    "<Contents><Key>{key}</Key><LastModified>2026-11-24T00:00:00.000Z</LastModified>\
-                     <ETag>\"e\"</ETag><Size>{}</Size></Contents>",
-                    bytes.len()
-                )
-            })
-            .collect();
+        let row = |(key, bytes): (&String, &Bytes)| {
+            format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-11-24T00:00:00.000Z</LastModified>\
+                 <ETag>\"e\"</ETag><Size>{}</Size></Contents>",
+                bytes.len()
+            )
+        };
+        let rows: Vec<String> = found.map(row).collect();
+        let rows = rows.concat();
         status_of(200, format!("<ListBucketResult>{rows}</ListBucketResult>").into())
     }
 }

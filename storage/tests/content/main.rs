@@ -33,7 +33,8 @@ const OVERHEAD: usize = 24 + 16;
 const MAX: u64 = 6 << 20;
 const ONE: TenantId = TenantId::from_bytes([1; 16]);
 const TWO: TenantId = TenantId::from_bytes([2; 16]);
-const ADA: ContentOwner = ContentOwner::Contact(ContactId::from_bytes([7; 16]));
+const ADA_ID: ContactId = ContactId::from_bytes([7; 16]);
+const ADA: ContentOwner = ContentOwner::Contact(ADA_ID);
 const BOB: ContentOwner = ContentOwner::Contact(ContactId::from_bytes([8; 16]));
 
 fn media(number: u8) -> MediaId {
@@ -145,7 +146,7 @@ fn all_files(folder: &Path) -> Vec<PathBuf> {
 
 fn content(length: usize) -> Bytes {
     // 251 is prime: no two frames are alike.
-    let pattern: Vec<u8> = (0..251).map(|place| place * 31 % 251).map(|byte: u32| byte as u8).collect();
+    let pattern: Vec<u8> = (0..=250).collect();
     let mut bytes = pattern.repeat(length / 251 + 1);
     bytes.truncate(length);
     bytes.into()
@@ -162,10 +163,7 @@ async fn put(
 }
 
 async fn read(store: &ContentStore, tenant: TenantId, id: MediaId) -> Result<Vec<u8>, ContentError> {
-    match store.get(tenant, id).await? {
-        Some(opened) => opened.read().await,
-        None => panic!("the file should be there"),
-    }
+    store.get(tenant, id).await?.unwrap().read().await
 }
 
 async fn ids(store: &ContentStore, tenant: TenantId) -> Vec<MediaId> {
@@ -192,6 +190,7 @@ async fn keeps_files(store: &ContentStore) {
     }
     assert!(store.get(ONE, media(1)).await.unwrap().is_none());
     assert!(store.get(TWO, media(10)).await.unwrap().is_none());
+    assert_eq!(ids(store, TWO).await, []);
 
     let again = content(100);
     put(store, BOB, media(10), again.clone()).await.unwrap();
@@ -209,8 +208,7 @@ async fn keeps_files(store: &ContentStore) {
     assert!(store.delete(ONE, media(11)).await.unwrap());
     assert!(!store.delete(ONE, media(11)).await.unwrap());
     assert!(store.get(ONE, media(11)).await.unwrap().is_none());
-    let ContentOwner::Contact(ada) = ADA else { panic!("Ada is a contact") };
-    assert_eq!(store.delete_of_contact(ONE, ada).await.unwrap(), 6);
+    assert_eq!(store.delete_of_contact(ONE, ADA_ID).await.unwrap(), 6);
     assert_eq!(ids(store, ONE).await, [media(10)], "Bob's file stays");
     assert_eq!(store.delete_of_tenant(ONE).await.unwrap(), 1);
     assert_eq!(ids(store, ONE).await, []);
@@ -279,8 +277,7 @@ async fn with_the_contacts_key_the_file_is_gone() {
     let late = put(&room.store, ADA, media(3), content(10)).await;
     assert!(matches!(late, Err(ContentError::KeyGone { .. })), "nothing is stored for who was erased");
     assert!(read(&room.store, ONE, media(2)).await.is_ok());
-    let ContentOwner::Contact(ada) = ADA else { panic!("Ada is a contact") };
-    assert_eq!(room.store.delete_of_contact(ONE, ada).await.unwrap(), 1, "it can still be removed");
+    assert_eq!(room.store.delete_of_contact(ONE, ADA_ID).await.unwrap(), 1, "it can still be removed");
 }
 
 #[tokio::test]
@@ -331,6 +328,15 @@ async fn nobody_else_may_look_into_the_folder() {
     assert_eq!(mode(&room.file(ONE, media(2))), 0o600);
     assert_eq!(mode(small.parent().unwrap()), 0o700);
     assert_eq!(mode(&room.folder.path().join("media")), 0o700);
+}
+
+#[test]
+fn a_folder_is_made_with_those_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b/media");
+    drop(open(&deep, &ring()));
+    drop(open(&deep, &ring()));
+    assert!(deep.is_dir());
 }
 
 #[test]

@@ -43,7 +43,7 @@ async fn a_bucket_that_refuses_is_told_in_words() {
     assert!(refused.to_string().contains("media.s3_secret_access_key"), "{refused}");
     bucket.refuse(400);
     let refused = put(&store, ADA, media(1), content(10)).await.unwrap_err().to_string();
-    assert!(refused.contains("400") && !refused.contains("<"), "{refused}");
+    assert!(refused.contains("400") && !refused.contains('<'), "{refused}");
 }
 
 #[tokio::test]
