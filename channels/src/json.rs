@@ -433,7 +433,7 @@ mod tests {
             prop_assert_eq!(rebuild(&mut cursor), value);
             prop_assert_eq!(cursor.peek(), 0);
             let mut whole = Cursor::over(&text).unwrap();
-            prop_assert_eq!(whole.value().get(), text);
+            prop_assert_eq!(whole.value().get(), &*text);
         }
 
         #[test]

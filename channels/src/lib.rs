@@ -16,6 +16,7 @@ mod pieces;
 mod render;
 pub mod send;
 pub mod signature;
+pub mod signed_request;
 pub mod usage;
 pub mod verification;
 mod whatsapp;

@@ -83,7 +83,7 @@ pub fn verify(secrets: &[StoredSecret], header: Option<&[u8]>, body: Bytes) -> R
     clippy::expect_used,
     reason = "HMAC takes keys of every length; the signature is of the cipher trait"
 )]
-fn mac(secret: &[u8], body: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &[u8], body: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of every length");
     mac.update(body);
     mac
