@@ -12,10 +12,13 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::EventSeq;
+use iassistance_domain::id::ContactId;
+use iassistance_domain::inbound::InboundKind;
+use iassistance_domain::message::Content;
 use iassistance_domain::{ManualClock, SeededEntropy};
 use iassistance_storage::sled::disk::Disk;
 use iassistance_storage::{Dispatch, Limits, OpenProblem, SledOptions, SledStore, StorageError};
-use iassistance_vault::{Keyring, RootKey};
+use iassistance_vault::{KeyRef, Keyring, Place, RootKey, subject_of};
 use support::*;
 
 /// A disk whose syncs fail, wait or pass, as a test says.
@@ -64,6 +67,16 @@ fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
 
 /// Closes the store and changes records of one kind with sled itself.
 async fn damage(world: &mut World, tree: &[u8], kind: u8, change: impl Fn(&mut Vec<u8>)) -> usize {
+    with_rows(world, tree, &[kind], |_, value| change(value)).await
+}
+
+/// Closes the store and goes through the records of a tree with sled itself.
+async fn with_rows(
+    world: &mut World,
+    tree: &[u8],
+    prefix: &[u8],
+    act: impl Fn(&[u8], &mut Vec<u8>),
+) -> usize {
     world.shut().await;
     let folder = world.home.as_ref().unwrap().path();
     let db = loop {
@@ -74,10 +87,10 @@ async fn damage(world: &mut World, tree: &[u8], kind: u8, change: impl Fn(&mut V
     };
     let tree = db.open_tree(tree).unwrap();
     let mut changed = 0;
-    for row in tree.scan_prefix([kind]) {
+    for row in tree.scan_prefix(prefix) {
         let (key, value) = row.unwrap();
         let mut value = value.to_vec();
-        change(&mut value);
+        act(&key, &mut value);
         tree.insert(key, value).unwrap();
         changed += 1;
     }
@@ -177,7 +190,10 @@ async fn a_damaged_record_is_reported_and_stops_nothing_else() {
     );
     let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
     let kinds: Vec<_> = bad.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
-    assert_eq!(kinds, ["contact", "address", "inbox", "inbox", "outbox", "message", "event"]);
+    let provider_id = "provider_id";
+    let expected =
+        ["contact", "address", "inbox", "inbox", "outbox", "message", provider_id, provider_id, "event"];
+    assert_eq!(kinds, expected);
     assert!(bad.iter().all(|line| line.starts_with("ten_")));
     // Who cannot be recognised any more is a new contact; nobody's event is refused for it.
     let anew = hear(&*tenant, 1, "549", "third").await;
@@ -187,6 +203,86 @@ async fn a_damaged_record_is_reported_and_stops_nothing_else() {
         1,
         "the one that opens, past the one that does not"
     );
+}
+
+/// Every record of a tenant, opened.
+async fn plaintexts(world: &mut World, tenant: u8) -> Vec<Vec<u8>> {
+    let keyring = Arc::clone(&world.home.as_ref().unwrap().keyring);
+    let rows = Mutex::new(Vec::new());
+    with_rows(world, &[tenant; 16], &[], |key, value| {
+        rows.lock().unwrap().push((key.to_vec(), value.clone()));
+    })
+    .await;
+    let vault = keyring.tenant(tenant_id(tenant)).unwrap();
+    let tree = tenant_id(tenant).to_string();
+    let rows = rows.into_inner().unwrap();
+    let wrapped = |contact: ContactId| {
+        let key = [&[1][..], &contact.to_bytes()].concat();
+        &rows.iter().find(|(of, _)| *of == key).unwrap().1
+    };
+    let open = |(key, sealed): &(Vec<u8>, Vec<u8>)| {
+        let subject =
+            subject_of(sealed).map(|contact| vault.unwrap_subject_key(contact, wrapped(contact)).unwrap());
+        let key_ref = subject.as_ref().map_or(KeyRef::Tenant, KeyRef::Subject);
+        vault.open(Place { tree: &tree, key, schema: 0 }, key_ref, sealed).unwrap().plaintext.to_vec()
+    };
+    rows.iter().filter(|(key, _)| key[0] != 1).map(open).collect()
+}
+
+#[tokio::test]
+async fn nothing_of_what_was_taken_back_is_in_any_record() {
+    let mut world = World::sled();
+    let tenant = world.tenant(1).await;
+    let says = |id: &str| {
+        let mut event = wrote(identity("549"), None, id);
+        if let InboundKind::MessageReceived { content, .. } = &mut event.kind {
+            *content = Content::text(format!("words of {id}"));
+        }
+        event
+    };
+    let id = tenant.accept(channel_id(1), &[says("1"), says("2")]).await.unwrap().conversations[0];
+    tenant.commit(handled(&*tenant, id).await).await.unwrap();
+    let words = [
+        edited("wamid.1", 1, "words edited"),
+        says("3"),
+        edited("wamid.3", 1, "words edited"),
+        edited("wamid.4", 1, "words parked"),
+    ];
+    tenant.accept(channel_id(1), &words).await.unwrap();
+    let decided_before = handled(&*tenant, id).await;
+    drop(tenant);
+    let with_words = |records: Vec<Vec<u8>>| {
+        let said = |record: &&Vec<u8>| record.windows(6).any(|six| six == b"words ");
+        records.iter().filter(said).count()
+    };
+    let records = plaintexts(&mut world, 1).await;
+    assert_eq!(with_words(records), 6, "two messages, three letters, and what is parked");
+
+    world.reopen().await;
+    let tenant = world.open_tenant(1).await;
+    let removals = [1, 2, 3, 4].map(|number| removed(&format!("wamid.{number}"), 1));
+    tenant.accept(channel_id(1), &removals).await.unwrap();
+    tenant.commit(decided_before).await.unwrap();
+    tenant.commit(handled(&*tenant, id).await).await.unwrap();
+    let late = [
+        says("4"),
+        edited("wamid.4", 2, "words late"),
+        edited("wamid.1", 2, "words late"),
+        edited("wamid.3", 2, "words late"),
+    ];
+    tenant.accept(channel_id(1), &late).await.unwrap();
+    let unread = told(&tenant.inbox(id, 99).await.unwrap());
+    assert_eq!(unread, ["removed"]);
+    tenant.commit(handled(&*tenant, id).await).await.unwrap();
+    let messages = tenant.messages(id, None, 99).await.unwrap();
+    assert!(messages.len() == 4 && messages.iter().all(|message| message.content == Content::Removed));
+    for mut event in tenant.events(EventSeq(0), 99).await.unwrap() {
+        assert!(event.kind.message_mut().is_none_or(|message| message.content == Content::Removed));
+    }
+    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
+    assert!(bad.is_empty(), "{bad:?}");
+    drop(tenant);
+    assert_eq!(with_words(plaintexts(&mut world, 1).await), 0);
 }
 
 #[tokio::test]
