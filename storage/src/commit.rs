@@ -35,6 +35,7 @@ pub struct InboxEntry {
 /// What a letter says.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "letter", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all letters are of the large kind")]
 pub enum Letter {
     /// A webhook said something about this conversation.
     Inbound {

@@ -10,11 +10,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use iassistance_domain::channel::{Channel, ChannelHealth};
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::ContactId;
 use iassistance_domain::inbound::InboundKind;
 use iassistance_domain::message::Content;
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{ManualClock, SeededEntropy};
 use iassistance_storage::sled::disk::Disk;
 use iassistance_storage::{Dispatch, Limits, OpenProblem, SledOptions, SledStore, StorageError};
@@ -283,6 +285,25 @@ async fn nothing_of_what_was_taken_back_is_in_any_record() {
     assert!(bad.is_empty(), "{bad:?}");
     drop(tenant);
     assert_eq!(with_words(plaintexts(&mut world, 1).await), 0);
+}
+
+#[tokio::test]
+async fn a_channel_that_does_not_open_can_be_removed() {
+    let mut world = World::sled();
+    drop((world.tenant(1).await, world.tenant(2).await));
+    damage(&mut world, b"platform", 66, |value| flip_last(value)).await;
+    world.reopen().await;
+    assert!(world.store.routes(&address(1)).is_empty(), "it is not connected");
+    let other = Channel { id: channel_id(7), ..channel(1) };
+    let taken = world.store.put_channel(other.clone()).await;
+    assert!(matches!(taken, Err(StorageError::Conflict("channel address"))));
+    let tenant = TenantCtx::platform(tenant_id(1));
+    let health = ChannelHealth::connecting(START);
+    let damaged = world.store.set_channel_health(tenant, channel_id(1), health).await;
+    assert!(matches!(damaged, Err(StorageError::Damaged { kind: "channel" })));
+    assert!(world.store.remove_channel(tenant, channel_id(1)).await.unwrap());
+    world.store.put_channel(other).await.unwrap();
+    assert_eq!(world.store.routes(&address(1))[0].channel, channel_id(7));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Taking in what webhooks say.
 
+use std::collections::hash_map::Entry;
+
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
 use iassistance_domain::delivery::{Delivery, DeliveryStatus};
@@ -43,10 +45,10 @@ impl TenantData {
         let mut accepted = Accepted::default();
         for event in events {
             let key = (channel, event.dedup.clone());
-            let (new, told) = match self.dedup.contains_key(&key) {
-                true => REPEATED,
-                false => {
-                    self.dedup.insert(key, around.now);
+            let (new, told) = match self.dedup.entry(key) {
+                Entry::Occupied(_) => REPEATED,
+                Entry::Vacant(unseen) => {
+                    unseen.insert(around.now);
                     self.take_in(around, event.clone())
                 }
             };
@@ -58,63 +60,55 @@ impl TenantData {
     }
 
     fn take_in(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {
-        let by_id = |data: &Self, provider_id: &Pii<String>| {
-            data.provider_ids.get(&(around.channel, provider_id.clone())).copied()
-        };
-        let (conversation, message) = match &event.kind {
+        match &event.kind {
             InboundKind::MessageReceived { provider_id, from, profile_name, .. } => {
-                if by_id(self, provider_id).is_some() {
+                if self.by_id(around.channel, provider_id).is_some() {
                     return REPEATED;
                 }
                 let conversation = self.contact_of(around, from, profile_name.as_ref());
                 let provider_id = provider_id.clone();
-                return self.take_message(around, conversation, &provider_id, event);
+                self.take_message(around, conversation, &provider_id, event)
             }
-            InboundKind::EchoReceived { .. } => return self.take_echo(around, event),
+            InboundKind::EchoReceived { .. } => self.take_echo(around, event),
             InboundKind::StatusChanged { provider_id, message, .. } => {
                 let known = message.and_then(|id| self.ours(around.channel, id));
-                let known = known.or_else(|| by_id(self, provider_id));
+                let known = known.or_else(|| self.by_id(around.channel, provider_id));
                 if known.is_none() {
                     self.record(None, EventKind::StatusParked { channel: around.channel }, around.now);
                 }
-                return self.tell_or_park(around, known, &provider_id.clone(), event);
+                self.tell_or_park(around, known, &provider_id.clone(), event)
             }
             InboundKind::MessageEdited { provider_id, .. } => {
                 if self.tombstones.contains_key(&(around.channel, provider_id.clone())) {
                     return NOTHING;
                 }
-                let known = by_id(self, provider_id);
-                return self.tell_or_park(around, known, &provider_id.clone(), event);
+                let known = self.by_id(around.channel, provider_id);
+                self.tell_or_park(around, known, &provider_id.clone(), event)
             }
             InboundKind::MessageRemoved { provider_id, .. } => {
                 self.take_back(around, provider_id, event.occurred_at);
-                let Some(known) = by_id(self, provider_id) else { return NOTHING };
-                (known.conversation, Some(known.message))
-            }
-            InboundKind::Reacted { provider_id, contact, .. } => {
-                let message = by_id(self, provider_id).map(|known| known.message);
-                (self.contact_of(around, contact, None), message)
-            }
-            InboundKind::SeenUpTo { contact, up_to, .. } => {
-                let Some(conversation) = self.known_contact(around, contact, None) else { return NOTHING };
-                let message = match up_to {
-                    SeenMark::Message { provider_id } => by_id(self, provider_id).map(|known| known.message),
-                    SeenMark::Moment { .. } => None,
-                };
-                (conversation, message)
-            }
-            InboundKind::ContactActed { contact, profile_name, .. } => {
-                (self.contact_of(around, contact, profile_name.as_ref()), None)
-            }
-            InboundKind::MarketingChanged { contact, .. }
-            | InboundKind::ThreadControlChanged { contact, .. }
-            | InboundKind::Kept { contact: Some(contact), .. } => {
-                (self.contact_of(around, contact, None), None)
+                match self.by_id(around.channel, provider_id) {
+                    Some(known) => self.tell(around, known.conversation, Some(known), event),
+                    None => NOTHING,
+                }
             }
             InboundKind::IdentityChanged { from, to } => {
                 self.change_identity(around, from, to);
-                return NOTHING;
+                NOTHING
             }
+            _ => self.take_of_contact(around, event),
+        }
+    }
+
+    /// What is about a contact, or about nobody.
+    fn take_of_contact(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {
+        let (contact, name) = match &event.kind {
+            InboundKind::ContactActed { contact, profile_name, .. } => (contact, profile_name.clone()),
+            InboundKind::Reacted { contact, .. }
+            | InboundKind::SeenUpTo { contact, .. }
+            | InboundKind::MarketingChanged { contact, .. }
+            | InboundKind::ThreadControlChanged { contact, .. }
+            | InboundKind::Kept { contact: Some(contact), .. } => (contact, None),
             InboundKind::Noticed(notice) => {
                 let noticed = EventKind::ChannelNoticed { channel: around.channel, notice: notice.clone() };
                 self.record(None, noticed, around.now);
@@ -127,6 +121,37 @@ impl TenantData {
                 return NOTHING;
             }
         };
+        let about = match &event.kind {
+            InboundKind::Reacted { provider_id, .. }
+            | InboundKind::SeenUpTo { up_to: SeenMark::Message { provider_id }, .. } => {
+                self.by_id(around.channel, provider_id)
+            }
+            _ => None,
+        };
+        let known = self.known_contact(around, contact, name.as_ref());
+        match (known, &event.kind) {
+            (Some(conversation), _) => self.tell(around, conversation, about, event),
+            (None, InboundKind::SeenUpTo { .. }) => NOTHING,
+            (None, _) => {
+                let conversation = self.contact_of(around, contact, name.as_ref());
+                self.tell(around, conversation, about, event)
+            }
+        }
+    }
+
+    fn by_id(&self, channel: ChannelId, provider_id: &Pii<String>) -> Option<Known> {
+        self.provider_ids.get(&(channel, provider_id.clone())).copied()
+    }
+
+    /// A letter to a conversation, about a message if one is known.
+    fn tell(
+        &mut self,
+        around: Around<'_>,
+        conversation: ConversationId,
+        about: Option<Known>,
+        event: InboundEvent,
+    ) -> Taken {
+        let message = about.map(|known| known.message);
         self.put_letter(conversation, around.now, Letter::Inbound { message, event });
         (true, Some(conversation))
     }
@@ -179,7 +204,7 @@ impl TenantData {
         };
         let provider_id = provider_id.clone();
         let by_our_id = message.and_then(|id| self.ours(around.channel, id));
-        let by_its_id = self.provider_ids.get(&(around.channel, provider_id.clone())).copied();
+        let by_its_id = self.by_id(around.channel, &provider_id);
         if by_our_id.is_none() && by_its_id.is_some_and(|known| !known.ours) {
             return REPEATED;
         }

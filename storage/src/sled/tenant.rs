@@ -312,9 +312,11 @@ impl TenantStore for SledTenant {
     async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()> {
         self.must_have(channel)?;
         let key = keys::templates(channel);
-        self.write(move |tx| match templates.is_empty() {
-            true => tx.remove(&key).map(drop),
-            false => tx.put(&key, Owner::Tenant, &templates),
+        self.write(move |tx| {
+            if templates.is_empty() {
+                return tx.remove(&key).map(drop);
+            }
+            tx.put(&key, Owner::Tenant, &templates)
         })
         .await
     }

@@ -78,11 +78,10 @@ pub async fn an_echo_of_ours_is_a_report(world: World) {
     let letters = tenant.inbox(id, 9).await.unwrap();
     assert_eq!(told(&letters), ["hello".to_owned(), named(1, "Sent")]);
     assert_eq!(messages_of(&letters)[1], Some(message_id(1)));
-    let (Letter::Inbound { event, .. }, _) = (&letters[1].letter, ()) else { unreachable!("a report") };
+    let Letter::Inbound { event, .. } = &letters[1].letter else { unreachable!("a report") };
     assert!(matches!(&event.kind, InboundKind::StatusChanged { recipient: Some(to), .. } if *to == ada()));
 
-    let by_metas_id = echo(ada(), "one", "an answer", None, Elsewhere::Phone);
-    let mut by_metas_id = by_metas_id;
+    let mut by_metas_id = echo(ada(), "one", "an answer", None, Elsewhere::Phone);
     by_metas_id.dedup = Pii::new("again".to_owned());
     tenant
         .accept(channel_id(1), &[by_metas_id, status("wamid.one", None, DeliveryStatus::Read)])
