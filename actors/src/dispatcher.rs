@@ -292,9 +292,7 @@ impl Dispatcher {
                 code: 0,
                 title: "the channel is not connected any more: connect it and replay".to_owned(),
             };
-            return self
-                .settle(shared, key, &*store, head.message, SendOutcome::Refused { problem })
-                .await;
+            return self.settle(shared, key, &*store, head.message, SendOutcome::Refused { problem }).await;
         };
         // What may not leave any more is withdrawn by `begin_dispatch`, whatever holds the channel.
         if now <= head.window_until {
@@ -424,7 +422,8 @@ impl Dispatcher {
             }
             UnknownPolicy::Hold => {
                 let title = "no answer came and the channel never reported: look whether it arrived, then replay or leave it";
-                let problem = DeliveryProblem { class: ProblemClass::Request, code: 0, title: title.to_owned() };
+                let problem =
+                    DeliveryProblem { class: ProblemClass::Request, code: 0, title: title.to_owned() };
                 self.settle(shared, key, store, head.message, SendOutcome::Refused { problem }).await
             }
         }

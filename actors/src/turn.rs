@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use iassistance_assistant::answer::{AnswerPolicy, answer};
 use iassistance_assistant::prompt::{Prompt, PromptInput};
 use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::content::Content;
 use iassistance_domain::conversation::{RunningTurn, TurnOutcome};
 use iassistance_domain::id::{ChannelId, ContactId, MessageId};
-use iassistance_domain::content::Content;
 use iassistance_domain::message::Message;
 use iassistance_storage::{StorageError, TenantStore};
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use iassistance_channels::Sender;
 use iassistance_channels::send::ProbeReport;
 use iassistance_domain::Timestamp;
-use iassistance_domain::channel::{
-    Channel, ChannelHealth, ChannelKind, ChannelState, Connection, Notice,
-};
+use iassistance_domain::channel::{Channel, ChannelHealth, ChannelKind, ChannelState, Connection, Notice};
 use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, TenantId};
@@ -238,9 +236,8 @@ impl Engine {
             notice => {
                 let (watcher, ctx) = (self.shared.watcher(), TenantCtx::platform(tenant));
                 let now = watcher.now;
-                let change = watcher.change_health(ctx, id, |health| {
-                    heeded(health, &channel.connection, notice, now)
-                });
+                let change =
+                    watcher.change_health(ctx, id, |health| heeded(health, &channel.connection, notice, now));
                 self.shared.follow(tenant, change.await?);
                 Ok(())
             }
@@ -299,12 +296,7 @@ impl Engine {
 }
 
 /// How a channel is after a notice.
-fn heeded(
-    health: &ChannelHealth,
-    connection: &Connection,
-    notice: &Notice,
-    now: Timestamp,
-) -> ChannelHealth {
+fn heeded(health: &ChannelHealth, connection: &Connection, notice: &Notice, now: Timestamp) -> ChannelHealth {
     let turned = |state, reason: &str| health.turned(state, Some(reason.to_owned()), now);
     let well = || match health.state {
         // An ended token is not mended by what Meta says about quality.
@@ -313,9 +305,10 @@ fn heeded(
     };
     match notice {
         Notice::Account { event } => match event.as_str() {
-            "DISABLED_UPDATE" | "ACCOUNT_DELETED" => {
-                turned(ChannelState::Blocked, "Meta disabled or deleted the business account: see WhatsApp Manager")
-            }
+            "DISABLED_UPDATE" | "ACCOUNT_DELETED" => turned(
+                ChannelState::Blocked,
+                "Meta disabled or deleted the business account: see WhatsApp Manager",
+            ),
             "PARTNER_REMOVED" | "PARTNER_APP_UNINSTALLED" => turned(
                 ChannelState::Expired,
                 "the business took the app's access away: connect the channel again",
@@ -352,9 +345,7 @@ fn heeded(
                     ChannelState::Blocked,
                     &format!("Meta blocks the page's messages ({because}): see its quality page"),
                 ),
-                "warning" => {
-                    turned(ChannelState::Degraded, &format!("Meta warns the page ({because})"))
-                }
+                "warning" => turned(ChannelState::Degraded, &format!("Meta warns the page ({because})")),
                 "unblock" => well(),
                 _ => health.clone(),
             }

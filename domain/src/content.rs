@@ -350,6 +350,16 @@ pub enum MediaSource {
     },
 }
 
+impl MediaSource {
+    /// Its id in the content store, if it is there.
+    pub const fn stored(&self) -> Option<MediaId> {
+        match self {
+            Self::Stored { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 /// A place.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -45,7 +45,7 @@ pub enum Control {
 }
 
 /// What the tenant's settings and the channel's rules say about answering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TurnPolicy {
     /// Whether the assistant answers at all.
     pub enabled: bool,
@@ -55,12 +55,6 @@ pub struct TurnPolicy {
     pub cap_ms: u64,
     /// How long after what the contact does an answer may leave.
     pub window: WindowPolicy,
-}
-
-impl Default for TurnPolicy {
-    fn default() -> Self {
-        Self { enabled: false, quiet_ms: 0, cap_ms: 0, window: WindowPolicy::default() }
-    }
 }
 
 /// A turn that has begun and not ended.
@@ -200,6 +194,7 @@ pub enum TurnOutcome {
 
 /// What a conversation asks for. Everything here is committed in one write with the new state.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one step, in a list of few")]
 pub enum Effect {
     /// Begin (or, after a restart, begin again) this turn.
     StartTurn(RunningTurn),

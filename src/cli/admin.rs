@@ -143,7 +143,8 @@ fn digits(flag: &str, id: String) -> Result<String, Failure> {
     if !id.is_empty() && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(id)
     } else {
-        Err(format!("{flag} takes an id of Meta's: 1 to 32 digits; a telephone number or a name is none").into())
+        Err(format!("{flag} takes an id of Meta's: 1 to 32 digits; a telephone number or a name is none")
+            .into())
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use iassistance_actors::engine::default_assistant;
 use iassistance_config::{Secret, Settings, Sources};
-use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
@@ -72,6 +72,7 @@ async fn play(
     settings.storage.path = folder.join("store");
     settings.vault.keyring_file = folder.join("keyring.json");
     settings.vault.root_key_file = folder.join("root.key");
+    settings.media.folder = folder.join("media");
     // A script is a test: it takes free ports and does not wait as a person would like it.
     let (simulator_port, human) =
         if script.is_some() { (0, false) } else { (arguments.simulator_port, true) };
@@ -88,6 +89,7 @@ async fn play(
     let clock = Arc::new(iassistance_actors::kernel::SystemClock);
     let simulator = Simulator::start(simulated, clock).await?;
     settings.meta.graph_base_url = simulator.graph_url().parse()?;
+    settings.meta.instagram_base_url = simulator.instagram_url().parse()?;
     let real_model = sources.variable("OPENAI_API_KEY").map(Secret::new);
     if let Some(key) = &real_model {
         settings.model.api_key = key.clone();
@@ -146,24 +148,43 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
             let app = MetaApp {
                 id: MetaAppId::new(now, entropy),
                 name: "Simulated Meta app".into(),
+                app_id: Some(simulator::APP_ID.into()),
                 secrets: vec![StoredSecret::new(simulator::APP_SECRET)],
                 verify_token: StoredSecret::new(simulator::VERIFY_TOKEN),
                 created_at: now,
             };
-            let channel = Channel {
+            let channel = |connection, external_id: &str, name: &str, token: &str| Channel {
                 id: ChannelId::new(now, entropy),
                 tenant: tenant.id,
                 meta_app: app.id,
-                kind: ChannelKind::Whatsapp,
-                external_id: simulator::PHONE_NUMBER_ID.into(),
-                name: simulator::DISPLAY_NUMBER.into(),
-                access_token: StoredSecret::new(simulator::ACCESS_TOKEN),
+                connection,
+                external_id: external_id.into(),
+                name: name.into(),
+                access_token: StoredSecret::new(token),
+                token_owner: None,
+                health: ChannelHealth::connecting(now),
                 created_at: now,
             };
+            let number = Connection::CloudApi { account_id: Some(simulator::WABA_ID.into()), number: None };
+            let through_page = Connection::InstagramPage { page_id: simulator::PAGE_ID.into() };
+            let login = Connection::InstagramLogin { user_id: None };
+            let channels = [
+                channel(
+                    number,
+                    simulator::PHONE_NUMBER_ID,
+                    simulator::DISPLAY_NUMBER,
+                    simulator::ACCESS_TOKEN,
+                ),
+                channel(Connection::Page, simulator::PAGE_ID, "Demo Shop's page", simulator::PAGE_TOKEN),
+                channel(login, simulator::INSTAGRAM_ID, "demo.shop", simulator::INSTAGRAM_TOKEN),
+                channel(through_page, simulator::PAGE_INSTAGRAM_ID, "demo.shop.page", simulator::PAGE_TOKEN),
+            ];
             let ids = (tenant.id, app.id);
             store.create_tenant(tenant).await?;
             store.put_meta_app(app).await?;
-            store.put_channel(channel).await?;
+            for channel in channels {
+                store.put_channel(channel).await?;
+            }
             let mut assistant = default_assistant(&vaulted.settings.assistant);
             assistant.enabled = true;
             assistant.task =

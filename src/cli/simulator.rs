@@ -6,7 +6,8 @@ use clap::Args;
 
 use iassistance_actors::kernel::SystemClock;
 use iassistance_simulator::{
-    Limits, ModelSettings, Number, Simulator, SimulatorSettings, StatusDelays, WebhookSettings,
+    Account, AccountKind, EventShape, Limits, ModelSettings, Number, Simulator, SimulatorSettings,
+    StatusDelays, WebhookSettings,
 };
 
 use super::serve::stop_signal;
@@ -14,12 +15,19 @@ use super::{Failure, Output};
 
 /// The simulated number, its account, and what it is opened with. Nothing of it exists elsewhere.
 pub const PHONE_NUMBER_ID: &str = "200000000000001";
-const WABA_ID: &str = "100000000000001";
+pub const WABA_ID: &str = "100000000000001";
 pub const DISPLAY_NUMBER: &str = "+1 555-010-0001";
 pub const APP_SECRET: &str = "simulated-app-secret";
 pub const VERIFY_TOKEN: &str = "simulated-verify-token";
 pub const ACCESS_TOKEN: &str = "simulated-access-token";
 pub const MODEL_KEY: &str = "simulated-model-key";
+pub const PAGE_ID: &str = "900000000000001";
+pub const PAGE_TOKEN: &str = "simulated-page-token";
+pub const INSTAGRAM_ID: &str = "17840000000000001";
+pub const INSTAGRAM_USER_ID: &str = "27840000000000001";
+pub const INSTAGRAM_TOKEN: &str = "simulated-instagram-token";
+/// An Instagram account that is connected through its Page.
+pub const PAGE_INSTAGRAM_ID: &str = "17840000000000002";
 
 #[derive(Args)]
 pub struct Arguments {
@@ -60,11 +68,38 @@ pub fn settings(port: u16, seed: u64, numbers: u64) -> SimulatorSettings {
         port,
         seed,
         numbers: (0..numbers.max(1)).map(number).collect(),
+        accounts: accounts(),
         app_secret: APP_SECRET.to_owned(),
         verify_token: VERIFY_TOKEN.to_owned(),
         model_key: MODEL_KEY.to_owned(),
         ..SimulatorSettings::default()
     }
+}
+
+/// A page, an Instagram account by itself, and one through the page.
+fn accounts() -> Vec<Account> {
+    let account = |kind, token: &str| Account {
+        kind,
+        name: "Demo Shop".to_owned(),
+        access_token: token.to_owned(),
+        app_id: None,
+        shape: EventShape::Messaging,
+    };
+    let page_id = || PAGE_ID.to_owned();
+    vec![
+        account(AccountKind::Messenger { page_id: page_id() }, PAGE_TOKEN),
+        account(
+            AccountKind::InstagramLogin {
+                ig_id: INSTAGRAM_ID.to_owned(),
+                user_id: INSTAGRAM_USER_ID.to_owned(),
+            },
+            INSTAGRAM_TOKEN,
+        ),
+        account(
+            AccountKind::InstagramPage { ig_id: PAGE_INSTAGRAM_ID.to_owned(), page_id: page_id() },
+            PAGE_TOKEN,
+        ),
+    ]
 }
 
 /// Delays as people feel them: for chatting, not for tests.

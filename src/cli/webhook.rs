@@ -105,8 +105,7 @@ mod tests {
     #[test]
     fn a_bare_event_is_put_into_its_products_envelope() {
         let bare = br#"{"sender":{"id":"1"},"recipient":{"id":"2"},"message":{"mid":"m","text":"x"}}"#;
-        let whole: serde_json::Value =
-            serde_json::from_slice(&Product::Messenger.in_envelope(bare)).unwrap();
+        let whole: serde_json::Value = serde_json::from_slice(&Product::Messenger.in_envelope(bare)).unwrap();
         assert_eq!(whole.pointer("/entry/0/id").unwrap(), "2");
         assert_eq!(whole.pointer("/entry/0/messaging/0/message/text").unwrap(), "x");
         for left in [&b"{\"object\":\"page\"}"[..], b"no json", b"[]"] {

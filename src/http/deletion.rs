@@ -112,7 +112,8 @@ async fn revoke(
         }
         let (id, tenant) = (channel.id, channel.tenant);
         let reason = "whoever connected it took the app's rights back at Meta: connect it with a new token";
-        let health = channel.health.turned(ChannelState::Expired, Some(reason.to_owned()), state.clock().now());
+        let health =
+            channel.health.turned(ChannelState::Expired, Some(reason.to_owned()), state.clock().now());
         channel.health = ChannelHealth { token_expires_at: None, ..health };
         channel.access_token = StoredSecret::new("");
         channel.token_owner = None;

@@ -223,12 +223,10 @@ impl From<CommandError> for Problem {
                 problem.templates.clone_from(templates);
                 problem
             }
-            CommandError::NotCarried(detail) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "not_carried",
-                "The channel does not carry this",
-            )
-            .detail(detail),
+            CommandError::NotCarried(detail) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_carried", "The channel does not carry this")
+                    .detail(detail)
+            }
             CommandError::MarketingRefused
             | CommandError::OtherApp
             | CommandError::Replayed

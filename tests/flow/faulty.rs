@@ -20,7 +20,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore,
+    TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;

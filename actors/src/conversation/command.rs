@@ -2,13 +2,13 @@
 
 use actix::Message;
 
-use iassistance_domain::conversation::{Control, Epoch, Input};
-use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
-use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
 use iassistance_channels::check;
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_domain::content::Content;
+use iassistance_domain::conversation::{Control, Epoch, Input};
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
+use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
 use iassistance_domain::message::Message as Stored;
 use iassistance_domain::outbox::{Draft, ReplyTo};
 use iassistance_domain::tenant::TenantCtx;
@@ -198,16 +198,15 @@ fn pointed(content: Content, answered: Option<&Stored>) -> Result<Draft, Command
             content => Ok(content.into()),
         };
     };
-    let unknown = || CommandError::NotCarried("Meta's id of the message is not known yet: try again".to_owned());
+    let unknown =
+        || CommandError::NotCarried("Meta's id of the message is not known yet: try again".to_owned());
     let provider_id = || answered.provider_id.clone().ok_or_else(unknown);
     Ok(match (content, &answered.content) {
         (Content::Reaction { emoji, .. }, _) => Content::Reaction { target: provider_id()?, emoji }.into(),
         (content, Content::Comment { id, .. }) => {
             Draft { content, reply_to: Some(ReplyTo::Comment { id: id.clone() }) }
         }
-        (content, _) => {
-            Draft { content, reply_to: Some(ReplyTo::Message { provider_id: provider_id()? }) }
-        }
+        (content, _) => Draft { content, reply_to: Some(ReplyTo::Message { provider_id: provider_id()? }) },
     })
 }
 

@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::conversation::{Conversation, Input};
-use iassistance_domain::id::TurnId;
+use iassistance_domain::id::{MediaId, MessageId, TurnId};
 use iassistance_storage::{InboxEntry, Letter, StorageError, TenantStore};
 
 use super::step::Step;
@@ -65,7 +65,15 @@ impl Drop for Timer {
 
 impl Core {
     pub(super) fn new(key: ConversationKey, shared: Weak<Shared>) -> Self {
-        Self { key, shared, loaded: None, turn: None, media: MediaWork::default(), timer: None, last_active: Timestamp::default() }
+        Self {
+            key,
+            shared,
+            loaded: None,
+            turn: None,
+            media: MediaWork::default(),
+            timer: None,
+            last_active: Timestamp::default(),
+        }
     }
 
     pub(super) fn key(&self) -> ConversationKey {
@@ -185,12 +193,34 @@ impl Core {
             self.load(&shared).await?;
             let Some(loaded) = &self.loaded else { return Ok(()) };
             let mut step = Step::new(&shared, self.key, loaded);
+            let id = finished.message;
+            let files: Vec<_> = finished.files.iter().filter_map(|(_, source)| source.stored()).collect();
             step.finish_media(finished).await?;
-            self.finish(&shared, step).await
+            self.finish(&shared, step).await?;
+            self.destroy_if_removed(&shared, id, files).await
         };
         if let Err(error) = step.await {
             self.failed(&shared, &error);
         }
+    }
+
+    /// A message may be taken back while its files are written down: the store keeps nothing of it then,
+    /// and its files must go as well.
+    async fn destroy_if_removed(
+        &mut self,
+        shared: &Arc<Shared>,
+        message: MessageId,
+        files: Vec<MediaId>,
+    ) -> Result<(), StorageError> {
+        let Some(loaded) = &self.loaded else { return Ok(()) };
+        let stored = loaded.store.message(self.key.conversation, message).await?;
+        let is_removed = stored.is_none_or(|message| message.removed_at.is_some());
+        if !is_removed || files.is_empty() {
+            return Ok(());
+        }
+        let mut step = Step::new(shared, self.key, loaded);
+        files.into_iter().for_each(|file| step.condemn(file));
+        self.finish(shared, step).await
     }
 
     /// A file was destroyed.

@@ -13,11 +13,9 @@ use actix::{
 use serde::Serialize;
 
 use iassistance_domain::assistant::AssistantSettingsVersion;
-use iassistance_domain::conversation::{Control, TurnOutcome};
 use iassistance_domain::content::MediaSource;
-use iassistance_domain::id::{
-    ChannelId, ContactId, ConversationId, MediaId, MessageId, TenantId, TurnId,
-};
+use iassistance_domain::conversation::{Control, TurnOutcome};
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TenantId, TurnId};
 use iassistance_domain::turn::Attempt;
 use iassistance_storage::TenantStore;
 

@@ -161,11 +161,17 @@ impl Step {
     /// The files of a message that is taken back or changed are to be destroyed.
     pub(super) fn condemn_media(&mut self, message: &Message) {
         self.commit.conversation.set_pending_media(message.id, false);
-        for media in message.content.media() {
-            if let MediaSource::Stored { id, .. } = media.source {
-                self.commit.conversation.set_condemned_media(id, true);
-            }
-        }
+        message
+            .content
+            .media()
+            .iter()
+            .filter_map(|media| media.source.stored())
+            .for_each(|file| self.condemn(file));
+    }
+
+    /// A file is to be destroyed.
+    pub(super) fn condemn(&mut self, file: MediaId) {
+        self.commit.conversation.set_condemned_media(file, true);
     }
 
     /// A file is destroyed.
@@ -433,8 +439,8 @@ impl Step {
             let reply_to = reply_to.map(|provider_id| ReplyTo::Message { provider_id });
             let entry = self.entry(&message, reply_to, not_before).await?;
             // What the assistant said then still counts only while it may say anything.
-            let epoch = matches!(message.author, Author::Assistant { .. })
-                .then(|| self.commit.conversation.floor());
+            let epoch =
+                matches!(message.author, Author::Assistant { .. }).then(|| self.commit.conversation.floor());
             self.commit.outbox.push(OutboxEntry { epoch, ..entry });
         }
         self.dispatch = true;
@@ -496,11 +502,7 @@ impl Step {
                     changed = true;
                 }
                 // It was taken back, or changed, while its files were fetched.
-                None => {
-                    if let MediaSource::Stored { id, .. } = source {
-                        self.commit.conversation.set_condemned_media(id, true);
-                    }
-                }
+                None => source.stored().into_iter().for_each(|file| self.condemn(file)),
             }
         }
         if changed {

@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use iassistance_domain::Timestamp;
 use iassistance_actors::watch::ProbeError;
 use iassistance_channels::send::{Check, ProbeReport};
+use iassistance_domain::Timestamp;
 use iassistance_domain::channel::{Channel, ChannelHealth, ChannelKind, Connection, MessageTemplate};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
@@ -242,8 +242,7 @@ pub async fn connect(
             health: ChannelHealth::connecting(now),
             created_at: now,
         };
-        let (id, location) =
-            (channel.id, format!("/v1/tenants/{}/channels/{}", channel.tenant, channel.id));
+        let (id, location) = (channel.id, format!("/v1/tenants/{}/channels/{}", channel.tenant, channel.id));
         put(&state, &*store, channel).await?;
         Created::at(location, &tested(&state, ctx, &*store, id).await?)
     })

@@ -154,7 +154,11 @@ impl From<Snapshot> for ActorView {
     }
 }
 
-async fn view(state: &State, store: &dyn TenantStore, conversation: &Conversation) -> Result<ConversationView, Problem> {
+async fn view(
+    state: &State,
+    store: &dyn TenantStore,
+    conversation: &Conversation,
+) -> Result<ConversationView, Problem> {
     let last_inbound_at = conversation.last_inbound_at();
     let opened = |until: Timestamp| (until > Timestamp::EPOCH).then_some(until);
     let kind = match store.channel(conversation.channel).await? {

@@ -106,8 +106,11 @@ pub async fn of_message(
         .insert_header((CONTENT_TYPE, mime))
         .insert_header((CONTENT_LENGTH, file.bytes_len))
         .insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .insert_header((CONTENT_DISPOSITION, disposition(file.filename.as_ref().map(|name| name.reveal(TenantView).as_str()))))
-        .streaming(file.stream.map(|part| part.map_err(Problem::from))))
+        .insert_header((
+            CONTENT_DISPOSITION,
+            disposition(file.filename.as_ref().map(|name| name.reveal(TenantView).as_str())),
+        ))
+        .streaming(file.stream))
 }
 
 /// `attachment`, with the name in UTF-8 (RFC 6266, RFC 8187).
