@@ -1,4 +1,4 @@
-//! Parsing a thousand events, beside what serde_json alone needs to divide the same body into raw
+//! Parsing a thousand events, beside what `serde_json` alone needs to divide the same body into raw
 //! elements.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has no result")]

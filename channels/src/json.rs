@@ -354,6 +354,7 @@ macro_rules! shape {
     ($(#[$doc:meta])* $vis:vis struct $name:ident<'a> { $($(#[$field_doc:meta])* $field:ident $(as $member:literal)?: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Default)]
+        #[allow(clippy::struct_field_names, reason = "the names are Meta's")]
         $vis struct $name<'a> { $($(#[$field_doc])* $vis $field: $type),* }
 
         impl<'a> $crate::json::Shape<'a> for $name<'a> {
@@ -384,7 +385,7 @@ mod tests {
 
     use super::*;
 
-    /// Walks through everything that can be walked through, and builds what serde_json builds.
+    /// Walks through everything that can be walked through, and builds what `serde_json` builds.
     fn rebuild(cursor: &mut Cursor<'_>) -> Value {
         let mut members = serde_json::Map::new();
         let mut elements = Vec::new();

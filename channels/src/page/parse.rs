@@ -30,7 +30,7 @@ struct Entry<'a> {
     time: OnceCell<Scalar<'a>>,
 }
 
-impl<'a> Entry<'a> {
+impl Entry<'_> {
     /// Whether this is the page or account itself.
     fn is_itself(&self, id: &str) -> bool {
         self.id.as_deref() == Some(id)

@@ -125,10 +125,11 @@ fn change<'a>(reading: &mut Reading, entry: &Entry<'a>, cursor: &mut Cursor<'a>)
     let channel = value.address();
     let channel = channel.as_ref();
     match &*field {
-        "messages" if value.says_something() => said(reading, channel, value, Arrival::Live),
+        "messages" | "smb_message_echoes" if value.says_something() => {
+            said(reading, channel, value, Arrival::Live);
+        }
         // Meta: Cloud API, "Standby webhooks": another sender has the conversation.
         "standby" if value.says_something() => said(reading, channel, value, Arrival::Standby),
-        "smb_message_echoes" if value.says_something() => said(reading, channel, value, Arrival::Live),
         "history" if value.history.len() + value.messages.len() > 0 => {
             history::read(reading, channel, value);
         }

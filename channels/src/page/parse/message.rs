@@ -146,7 +146,7 @@ shape! {
     }
 }
 
-/// A cart. Meta: Messenger Platform, "send_cart".
+/// A cart. Meta: Messenger Platform, `send_cart`.
 pub(super) fn order(
     reading: &mut Reading,
     event: &Event<'_, '_>,

@@ -9,50 +9,43 @@ use crate::json::{List, Object, Scalar, shape};
 use crate::moment;
 use crate::parse::{dotted, pii};
 
-/// What was made of a message.
-pub(super) enum Said {
-    /// It says this.
-    Content(Content),
+/// Why a message could not be read.
+pub(super) enum Unread {
     /// Its type is known, and what should be there is not, or is something else.
     Unreadable,
     /// Of a type that is not known here, which is this.
     Unknown(String),
 }
 
-impl From<Option<Content>> for Said {
-    fn from(content: Option<Content>) -> Self {
-        content.map_or(Self::Unreadable, Self::Content)
-    }
-}
-
 /// Reads a message of type `word` that says `payload` and is written `raw`.
-pub(super) fn read(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> Said {
-    match word {
-        "text" => text(payload).into(),
-        "image" => media(MediaKind::Image, payload).into(),
-        "video" => media(MediaKind::Video, payload).into(),
-        "audio" => media(MediaKind::Audio, payload).into(),
-        "voice" => media(MediaKind::Voice, payload).into(),
-        "document" => media(MediaKind::Document, payload).into(),
-        "sticker" => media(MediaKind::Sticker, payload).into(),
-        "location" => location(payload).into(),
-        "contacts" => contacts(payload).into(),
-        "interactive" => interactive(payload),
-        "button" => selection(SelectionKind::TemplateButton, payload, "text", "payload").into(),
-        "order" => order(payload).into(),
-        "unsupported" | "unknown" => Said::Content(unsupported(word, payload, raw)),
-        // Meta: `history`: what media of old conversations come as, their files later or never.
-        "media_placeholder" => Said::Content(unsupported(word, payload, raw)),
-        _ => Said::Unknown(word.to_owned()),
-    }
+pub(super) fn read(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> Result<Content, Unread> {
+    let content = match word {
+        "text" => text(payload),
+        "image" => media(MediaKind::Image, payload),
+        "video" => media(MediaKind::Video, payload),
+        "audio" => media(MediaKind::Audio, payload),
+        "voice" => media(MediaKind::Voice, payload),
+        "document" => media(MediaKind::Document, payload),
+        "sticker" => media(MediaKind::Sticker, payload),
+        "location" => location(payload),
+        "contacts" => contacts(payload),
+        "interactive" => return interactive(payload),
+        "button" => selection(SelectionKind::TemplateButton, payload, "text", "payload"),
+        "order" => order(payload),
+        // The last is what media of old conversations come as (Meta: `history`): their files come
+        // later or never.
+        "unsupported" | "unknown" | "media_placeholder" => Some(unsupported(word, payload, raw)),
+        _ => return Err(Unread::Unknown(word.to_owned())),
+    };
+    content.ok_or(Unread::Unreadable)
 }
 
 /// The same, where there is a message whatever it says.
 pub(super) fn read_anyhow(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> Content {
     match read(word, payload, raw) {
-        Said::Content(content) => content,
-        Said::Unreadable => Content::Unsupported { what: dotted(word), code: None },
-        Said::Unknown(what) => Content::Unsupported { what: dotted(&what), code: None },
+        Ok(content) => content,
+        Err(Unread::Unreadable) => Content::Unsupported { what: dotted(word), code: None },
+        Err(Unread::Unknown(what)) => Content::Unsupported { what: dotted(&what), code: None },
     }
 }
 
@@ -187,18 +180,17 @@ fn line(address: &Address<'_>) -> Option<Pii<String>> {
     (!parts.is_empty()).then(|| Pii::new(parts.join(", ")))
 }
 
-fn interactive(payload: Scalar<'_>) -> Said {
-    let Some(word) = payload.member("type").id() else {
-        return Said::Unreadable;
-    };
+fn interactive(payload: Scalar<'_>) -> Result<Content, Unread> {
+    let word = payload.member("type").id().ok_or(Unread::Unreadable)?;
     let answer = payload.member(&word);
-    match &*word {
-        "button_reply" => selection(SelectionKind::Button, answer, "title", "id").into(),
-        "list_reply" => selection(SelectionKind::List, answer, "title", "id").into(),
-        "nfm_reply" => form(answer).into(),
-        "call_permission_reply" => call_permission(answer).into(),
-        _ => Said::Unknown(format!("interactive.{word}")),
-    }
+    let content = match &*word {
+        "button_reply" => selection(SelectionKind::Button, answer, "title", "id"),
+        "list_reply" => selection(SelectionKind::List, answer, "title", "id"),
+        "nfm_reply" => form(answer),
+        "call_permission_reply" => call_permission(answer),
+        _ => return Err(Unread::Unknown(format!("interactive.{word}"))),
+    };
+    content.ok_or(Unread::Unreadable)
 }
 
 fn selection(of: SelectionKind, said: Scalar<'_>, title: &str, id: &str) -> Option<Content> {

@@ -12,7 +12,7 @@ use crate::parse::{Reading, hashed};
 /// Meta: the business does not hand its conversations over.
 const DECLINED: i64 = 2_593_109;
 
-pub(super) fn read<'a>(reading: &mut Reading, channel: Option<&ChannelAddress>, value: &Value<'a>) {
+pub(super) fn read(reading: &mut Reading, channel: Option<&ChannelAddress>, value: &Value<'_>) {
     for chunk in reading.each(&value.history) {
         chunk.member("threads").cursor().elements(|cursor| thread(reading, channel, value, cursor));
         let kind = InboundKind::Noticed(progress(*chunk));

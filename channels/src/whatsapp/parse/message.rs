@@ -9,7 +9,7 @@ use iassistance_domain::content::{Context, Forwarded, Referral};
 use iassistance_domain::inbound::{Arrival, InboundKind};
 use iassistance_domain::message::Elsewhere;
 
-use super::content::{self, Said};
+use super::content::{self, Unread};
 use super::people::People;
 use super::{Value, identity};
 use crate::json::{Element, Scalar, shape};
@@ -142,7 +142,7 @@ fn kind_of<'a>(
         }
         "system" => system(message, payload).unwrap_or_else(|kind| keep(&kind, Some(from))),
         _ => match content::read(&word, payload, raw) {
-            Said::Content(content) => InboundKind::MessageReceived {
+            Ok(content) => InboundKind::MessageReceived {
                 provider_id: Pii::new(id.to_owned()),
                 from,
                 profile_name,
@@ -151,8 +151,8 @@ fn kind_of<'a>(
                 referral: referral(message.referral),
                 arrival,
             },
-            Said::Unreadable => keep(&format!("{word}.unreadable"), Some(from)),
-            Said::Unknown(what) => keep(&what, Some(from)),
+            Err(Unread::Unreadable) => keep(&format!("{word}.unreadable"), Some(from)),
+            Err(Unread::Unknown(what)) => keep(&what, Some(from)),
         },
     }
 }
