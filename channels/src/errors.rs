@@ -226,10 +226,11 @@ mod tests {
 
     #[test]
     fn media_are_tried_once_more_only_when_their_server_was_at_fault() {
-        let class = |code, details| {
+        let class = |code, details: &str| {
             classify(Product::Whatsapp, code, None, Some(400)).with_details(Some(details)).problem.class
         };
-        let fetched = |status| format!("Downloading media from weblink failed with http code {status}, status message");
+        let fetched =
+            |status| format!("Downloading media from weblink failed with http code {status}, status message");
         assert_eq!(class(131_053, &fetched(503)), ProblemClass::TransientBounded);
         assert_eq!(class(131_053, &fetched(429)), ProblemClass::TransientBounded);
         assert_eq!(class(131_053, &fetched(404)), ProblemClass::Request);

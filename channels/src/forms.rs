@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use iassistance_domain::Pii;
 use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::content::{Choice, ContactCard, Content, Frame, Place, Section};
 use iassistance_domain::pii::Deliver;
-use iassistance_domain::Pii;
 
 use crate::limits::{PAGE_BUTTONS_MAX, WHATSAPP_BUTTONS_MAX};
 use crate::render::framed;
@@ -48,7 +48,9 @@ fn on_page(kind: ChannelKind, content: Content) -> Content {
 /// The same in words. What cannot be said in words stays as it is.
 fn in_text(content: &Content) -> Content {
     let (text, preview) = match content {
-        Content::Buttons { frame, body, buttons } => (framed(frame, &chosen(body, [(None, &**buttons)])), false),
+        Content::Buttons { frame, body, buttons } => {
+            (framed(frame, &chosen(body, [(None, &**buttons)])), false)
+        }
         Content::QuickReplies { body, replies } => (chosen(body, [(None, &**replies)]), false),
         Content::List { frame, body, sections, .. } => {
             let parts = sections.iter().map(|Section { title, rows }| (title.as_deref(), &**rows));

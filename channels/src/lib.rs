@@ -14,6 +14,8 @@ mod page;
 pub mod parse;
 mod pieces;
 mod render;
+#[cfg(test)]
+mod samples;
 pub mod send;
 pub mod signature;
 pub mod signed_request;

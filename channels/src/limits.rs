@@ -215,7 +215,10 @@ impl Rules {
         let mut seen = std::collections::HashSet::new();
         for value in values {
             if !seen.insert(value) {
-                return Err(refused(format!("two {what} are the same, which {} refuses: change one", self.0)));
+                return Err(refused(format!(
+                    "two {what} are the same, which {} refuses: change one",
+                    self.0
+                )));
             }
         }
         Ok(())
@@ -232,7 +235,9 @@ impl Rules {
         let (product, limit, name) = (self.0, file(self.0, kind), kind.name());
         if let Some(bytes) = bytes.filter(|bytes| *bytes > limit.bytes_max) {
             let max = limit.bytes_max;
-            return Err(refused(format!("the {name} has {bytes} bytes and {product} takes {max}: make it smaller")));
+            return Err(refused(format!(
+                "the {name} has {bytes} bytes and {product} takes {max}: make it smaller"
+            )));
         }
         if bytes == Some(0) {
             return Err(refused(format!("the {name} is empty: choose another file")));

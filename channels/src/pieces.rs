@@ -1,9 +1,9 @@
 //! What is to be said, in messages that a channel carries.
 
+use iassistance_domain::Pii;
 use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::content::{Content, Frame, Media, MediaKind};
 use iassistance_domain::pii::Deliver;
-use iassistance_domain::Pii;
 
 use crate::forms::carried;
 use crate::limits::{INSTAGRAM_IMAGES_MAX, Limit, WHATSAPP_CAPTION_CHARS_MAX};

@@ -1,9 +1,7 @@
 //! From what is to be said to the call that says it, purely.
 
 use iassistance_domain::channel::ChannelKind;
-use iassistance_domain::content::{
-    Content, Frame, Media, MediaSource, TemplateParameter,
-};
+use iassistance_domain::content::{Content, Frame, Media, MediaSource, TemplateParameter};
 use iassistance_domain::delivery::DeliveryProblem;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::pii::Deliver;
@@ -50,8 +48,7 @@ pub(crate) fn files(content: &mut Content) -> Vec<&mut Media> {
         | Content::Link { frame, .. }
         | Content::Flow { frame, .. } => frame.header_media.iter_mut().collect(),
         Content::Template(template) => {
-            let parameters =
-                template.components.iter_mut().flat_map(|component| &mut component.parameters);
+            let parameters = template.components.iter_mut().flat_map(|component| &mut component.parameters);
             let media = |parameter| match parameter {
                 &mut TemplateParameter::Media { ref mut media } => Some(media),
                 _ => None,
@@ -101,7 +98,9 @@ pub(crate) fn place(rules: Rules, media: &Media) -> Result<Place<'_>, DeliveryPr
         MediaSource::Meta { .. } => {
             Err(refused(format!("the {name} has an address that lives for minutes only: store it first")))
         }
-        MediaSource::Stored { .. } => Err(refused(format!("the {name} was not uploaded: please report this"))),
+        MediaSource::Stored { .. } => {
+            Err(refused(format!("the {name} was not uploaded: please report this")))
+        }
         MediaSource::Missing { .. } => Err(refused(format!("the {name} is not to be had: choose another"))),
     }
 }
@@ -118,3 +117,7 @@ pub(crate) fn framed(frame: &Frame, body: &str) -> String {
 pub(crate) fn not_sendable(content: &Content) -> DeliveryProblem {
     refused(format!("a message of type {} only comes in and cannot be sent: send another", content.name()))
 }
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

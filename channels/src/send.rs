@@ -139,7 +139,8 @@ impl SendError {
     pub(crate) fn repeatable(self) -> Self {
         match self {
             Self::Unknown { .. } => {
-                let title = "the Graph API did not answer, or not in words that can be read: it is asked again";
+                let title =
+                    "the Graph API did not answer, or not in words that can be read: it is asked again";
                 Self::Retryable { after_ms: None, problem: uncoded(ProblemClass::Transient, title) }
             }
             other => other,

@@ -113,7 +113,9 @@ fn percent(limit: &Map<String, Value>) -> u8 {
 fn number(limit: &Map<String, Value>, name: &str) -> f64 {
     match limit.get(name) {
         Some(Value::Number(number)) => number.as_f64().unwrap_or_default(),
-        Some(Value::String(text)) => text.trim().parse().ok().filter(|f: &f64| f.is_finite()).unwrap_or_default(),
+        Some(Value::String(text)) => {
+            text.trim().parse().ok().filter(|f: &f64| f.is_finite()).unwrap_or_default()
+        }
         _ => 0.0,
     }
 }
@@ -166,6 +168,9 @@ mod tests {
         };
         assert_eq!(business(79, 0).pause(), None);
         assert_eq!(business(90, 0).pause(), Some(Pause { scope: ThrottleScope::Account, wait_ms: 31_000 }));
-        assert_eq!(business(3, 60_000).pause(), Some(Pause { scope: ThrottleScope::Account, wait_ms: 60_000 }));
+        assert_eq!(
+            business(3, 60_000).pause(),
+            Some(Pause { scope: ThrottleScope::Account, wait_ms: 60_000 })
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! What the Graph API answers, and what that means for the call.
 
 use iassistance_domain::Pii;
+use iassistance_domain::content::Content;
 use iassistance_domain::delivery::ProblemClass;
 use iassistance_domain::outbox::OutboxEntry;
-use iassistance_domain::content::Content;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 

@@ -149,7 +149,9 @@ impl GraphSender {
                     let reason = "Meta has the file no more, or its address is over: ask for it again";
                     return Err(FetchError::Gone { reason: reason.to_owned() });
                 }
-                401 => return Err(mending("the access token does not open the file: connect the channel again")),
+                401 => {
+                    return Err(mending("the access token does not open the file: connect the channel again"));
+                }
                 408 | 429 | 500.. => {
                     let reason = format!("the file's server answered HTTP {status}: it is tried again");
                     let after_ms = retry_after_ms(response.headers());
@@ -210,7 +212,10 @@ fn mime(wanted: &Wanted<'_>, said: Option<String>) -> Result<String, FetchError>
         MediaKind::Document => true,
     };
     if RUNNABLE.contains(&&*mime) || !(fits || mime == UNKNOWN_TYPE) {
-        return Err(refused(format!("the file is of type {mime}, which is not taken as {}", wanted.kind.name())));
+        return Err(refused(format!(
+            "the file is of type {mime}, which is not taken as {}",
+            wanted.kind.name()
+        )));
     }
     Ok(mime)
 }
@@ -227,8 +232,7 @@ fn is_type(mime: &str) -> bool {
 /// Whether a file begins as a web page does, whatever its type says.
 fn is_page(file: &[u8]) -> bool {
     let start = file.trim_ascii_start();
-    let begins =
-        |mark: &[u8]| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+    let begins = |mark: &[u8]| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     begins(b"<!doctype html") || begins(b"<html")
 }
 

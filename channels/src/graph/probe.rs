@@ -59,7 +59,10 @@ impl GraphSender {
     /// What Meta knows about the token, if the app's id and one of its secrets are right.
     async fn debugged(&self, channel: &Channel, app: &MetaApp, probe: &mut Probe) -> Option<Value> {
         let Some(app_id) = &app.app_id else {
-            probe.pass("app", "not looked at: enter the Meta app's id, and permissions and end are tested too");
+            probe.pass(
+                "app",
+                "not looked at: enter the Meta app's id, and permissions and end are tested too",
+            );
             return None;
         };
         let url = self.url(channel, &["debug_token"]).map(|mut url| {
@@ -121,7 +124,8 @@ impl GraphSender {
         if known {
             probe.pass("account", "the account is reached");
         } else {
-            let detail = "the access token is another account's: enter this account's token, or correct its id";
+            let detail =
+                "the access token is another account's: enter this account's token, or correct its id";
             probe.fail("account", ChannelState::Blocked, detail);
         }
     }
@@ -252,8 +256,8 @@ fn only_account(token: &Value) -> Option<String> {
 
 fn judge_number(number: &Value, probe: &mut Probe) {
     let report = &mut probe.report;
-    let digits =
-        text(number, "display_phone_number").map(|shown| shown.chars().filter(char::is_ascii_digit).collect());
+    let digits = text(number, "display_phone_number")
+        .map(|shown| shown.chars().filter(char::is_ascii_digit).collect());
     report.number = digits.filter(|digits: &String| !digits.is_empty());
     report.name = text(number, "verified_name");
     report.quality = text(number, "quality_rating");
@@ -280,7 +284,8 @@ fn judge_number(number: &Value, probe: &mut Probe) {
             probe.fail("number", ChannelState::Degraded, detail);
         }
         _ if quality.as_deref() == Some("RED") => {
-            let detail = "Meta rates the number's quality as low: send less advertising, or it will be limited";
+            let detail =
+                "Meta rates the number's quality as low: send less advertising, or it will be limited";
             probe.fail("number", ChannelState::Degraded, detail);
         }
         // A code that is no longer good is the rule with numbers that were verified long ago.

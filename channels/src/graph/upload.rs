@@ -72,8 +72,7 @@ fn form(kind: ChannelKind, media: &Media, file: MediaBytes, bytes: u64) -> Resul
         }
         ChannelKind::Messenger | ChannelKind::Instagram => {
             let payload = json!({"is_reusable": true});
-            let message =
-                json!({"attachment": {"type": attachment_type(media.kind), "payload": payload}});
+            let message = json!({"attachment": {"type": attachment_type(media.kind), "payload": payload}});
             Form::new().text("message", message.to_string()).part("filedata", part)
         }
     })

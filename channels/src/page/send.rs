@@ -105,7 +105,9 @@ fn reaction(
             "sender_action": "react",
             "payload": {"message_id": target, "reaction": reaction_name(kind, emoji)?},
         }),
-        None => json!({"recipient": recipient, "sender_action": "unreact", "payload": {"message_id": target}}),
+        None => {
+            json!({"recipient": recipient, "sender_action": "unreact", "payload": {"message_id": target}})
+        }
     })
 }
 

@@ -3,16 +3,17 @@
 //! Meta: Cloud API, "Interactive reply buttons messages", "Interactive list messages", "Interactive
 //! Call-to-Action URL button messages", "Sending a flow", "Location request messages".
 
+use iassistance_domain::Pii;
 use iassistance_domain::content::{Choice, Content, Frame, MediaKind, Section};
 use iassistance_domain::delivery::DeliveryProblem;
 use iassistance_domain::pii::Deliver;
-use iassistance_domain::Pii;
 use serde_json::{Value, json};
 
 use crate::limits::{
     WHATSAPP_BODY_CHARS_MAX, WHATSAPP_BUTTON_CHARS_MAX, WHATSAPP_BUTTON_ID_CHARS_MAX, WHATSAPP_BUTTONS_MAX,
     WHATSAPP_FRAME_CHARS_MAX, WHATSAPP_LIST_BODY_CHARS_MAX, WHATSAPP_ROW_CHARS_MAX,
-    WHATSAPP_ROW_DESCRIPTION_CHARS_MAX, WHATSAPP_ROW_ID_CHARS_MAX, WHATSAPP_ROWS_MAX, WHATSAPP_SECTIONS_MAX, web_address,
+    WHATSAPP_ROW_DESCRIPTION_CHARS_MAX, WHATSAPP_ROW_ID_CHARS_MAX, WHATSAPP_ROWS_MAX, WHATSAPP_SECTIONS_MAX,
+    web_address,
 };
 use crate::render::not_sendable;
 use crate::send::refused;
@@ -27,7 +28,9 @@ pub(super) fn object(content: &Content) -> Result<Value, DeliveryProblem> {
         }
         Content::List { frame, body, button, sections } => {
             if frame.header_media.is_some() {
-                return Err(refused("a list on WhatsApp has no picture above it: send the picture by itself"));
+                return Err(refused(
+                    "a list on WhatsApp has no picture above it: send the picture by itself",
+                ));
             }
             RULES.chars("the text that opens the list", button, WHATSAPP_BUTTON_CHARS_MAX)?;
             let action = json!({"button": button, "sections": list(sections)?});
@@ -41,14 +44,13 @@ pub(super) fn object(content: &Content) -> Result<Value, DeliveryProblem> {
             framed("cta_url", frame, body, WHATSAPP_BODY_CHARS_MAX, action)
         }
         Content::Flow { frame, body, flow_id, token, title, screen } => {
-            for (what, text) in [
-                ("the flow's id", flow_id),
-                ("the flow's token", token),
-                ("the text on the button", title),
-            ] {
+            for (what, text) in
+                [("the flow's id", flow_id), ("the flow's token", token), ("the text on the button", title)]
+            {
                 RULES.chars(what, text, WHATSAPP_BODY_CHARS_MAX)?;
             }
-            let action = json!({"name": "flow", "parameters": flow(flow_id, token, title, screen.as_deref())});
+            let action =
+                json!({"name": "flow", "parameters": flow(flow_id, token, title, screen.as_deref())});
             framed("flow", frame, body, WHATSAPP_BODY_CHARS_MAX, action)
         }
         Content::LocationRequest { body } => {
@@ -86,10 +88,14 @@ fn framed(
 
 fn header(frame: &Frame) -> Result<Option<Value>, DeliveryProblem> {
     match (&frame.header_media, &frame.header) {
-        (Some(_), Some(_)) => Err(refused("a message has a text or a picture above it, not both: leave one out")),
+        (Some(_), Some(_)) => {
+            Err(refused("a message has a text or a picture above it, not both: leave one out"))
+        }
         (Some(media), None) => {
             if !matches!(media.kind, MediaKind::Image | MediaKind::Video | MediaKind::Document) {
-                return Err(refused("only a picture, a video or a document can stand above a text: choose one"));
+                return Err(refused(
+                    "only a picture, a video or a document can stand above a text: choose one",
+                ));
             }
             let (kind, object) = file(media)?;
             Ok(Some(json!({"type": kind, kind: object})))
@@ -125,9 +131,13 @@ fn list(sections: &[Section]) -> Result<Vec<Value>, DeliveryProblem> {
     let mut rendered = Vec::with_capacity(sections.len());
     for (section, part) in sections.iter().zip(1..) {
         match &section.title {
-            Some(title) => RULES.chars(format_args!("the title of part {part}"), title, WHATSAPP_ROW_CHARS_MAX)?,
+            Some(title) => {
+                RULES.chars(format_args!("the title of part {part}"), title, WHATSAPP_ROW_CHARS_MAX)?
+            }
             None if sections.len() > 1 => {
-                return Err(refused(format!("part {part} of the list has no title, which several parts need")));
+                return Err(refused(format!(
+                    "part {part} of the list has no title, which several parts need"
+                )));
             }
             None => {}
         }

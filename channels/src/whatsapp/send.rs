@@ -101,9 +101,9 @@ fn object(content: &Content) -> Result<(&'static str, Value), DeliveryProblem> {
         | Content::Link { .. }
         | Content::Flow { .. }
         | Content::LocationRequest { .. } => Ok(("interactive", interactive::object(content)?)),
-        Content::Cards { .. } => Err(refused(
-            "WhatsApp has no cards beside each other: send a list, or pictures with a text each",
-        )),
+        Content::Cards { .. } => {
+            Err(refused("WhatsApp has no cards beside each other: send a list, or pictures with a text each"))
+        }
         Content::QuickReplies { .. } | Content::Heart => {
             Err(refused("WhatsApp has no such form: please report this"))
         }

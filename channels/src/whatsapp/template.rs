@@ -13,7 +13,9 @@ use crate::whatsapp::send::{file, location, object_of};
 /// The object under `template`.
 pub(super) fn object(template: &Template) -> Result<Value, DeliveryProblem> {
     if template.name.trim().is_empty() || template.language.trim().is_empty() {
-        return Err(refused("a template needs its name and its language: give both as WhatsApp Manager shows them"));
+        return Err(refused(
+            "a template needs its name and its language: give both as WhatsApp Manager shows them",
+        ));
     }
     let components: Vec<Value> = template.components.iter().map(component).collect::<Result<_, _>>()?;
     Ok(object_of([
@@ -64,7 +66,9 @@ fn parameter(parameter: &TemplateParameter) -> Result<Value, DeliveryProblem> {
         }
         TemplateParameter::Media { media } => {
             if !matches!(media.kind, MediaKind::Image | MediaKind::Video | MediaKind::Document) {
-                return Err(refused("a template's header takes a picture, a video or a document: choose one"));
+                return Err(refused(
+                    "a template's header takes a picture, a video or a document: choose one",
+                ));
             }
             let (kind, object) = file(media)?;
             json!({"type": kind, kind: object})
