@@ -264,7 +264,11 @@ fn a_refusal_of_advertising_is_never_shortened_but_taken_back() {
 #[test]
 fn whoever_does_something_can_be_reached_again() {
     let mut conversation = conversation(policy(0, 0));
-    let problem = DeliveryProblem { class: crate::delivery::ProblemClass::Recipient, code: 131_026, title: "gone".into() };
+    let problem = DeliveryProblem {
+        class: crate::delivery::ProblemClass::Recipient,
+        code: 131_026,
+        title: "gone".into(),
+    };
     conversation.apply(Input::Unreachable { problem }, START);
     assert!(conversation.unreachable().is_some());
     conversation.apply(received(1), START);

@@ -150,7 +150,9 @@ impl GraphSender {
                     return Err(FetchError::Gone { reason: reason.to_owned() });
                 }
                 401 => {
-                    return Err(mending("the access token does not open the file: connect the channel again"));
+                    return Err(mending(
+                        "the access token does not open the file: connect the channel again",
+                    ));
                 }
                 408 | 429 | 500.. => {
                     let reason = format!("the file's server answered HTTP {status}: it is tried again");
