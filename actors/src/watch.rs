@@ -350,7 +350,6 @@ fn heeded(health: &ChannelHealth, connection: &Connection, notice: &Notice, now:
                 _ => health.clone(),
             }
         }
-        Notice::Template { .. } | Notice::History { .. } => health.clone(),
         _ => health.clone(),
     }
 }

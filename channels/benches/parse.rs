@@ -60,7 +60,7 @@ fn wamid(number: usize) -> String {
     format!("wamid.HBgLMTU1NTAxMDAwMDEVAgASGBQzQTAwMDAwMDAw{number:016}AA==")
 }
 
-fn whatsapp(said: Value) -> Vec<u8> {
+fn whatsapp(said: &Value) -> Vec<u8> {
     let mut value = json!({
         "messaging_product": "whatsapp",
         "metadata": { "display_phone_number": "15550100001", "phone_number_id": "200000000000001" },
@@ -81,7 +81,7 @@ fn texts(length: usize) -> Vec<u8> {
         })
     };
     let contacts = json!([{ "profile": { "name": "Ada Example" }, "wa_id": "15550199001" }]);
-    whatsapp(json!({ "contacts": contacts, "messages": (0..EVENTS).map(message).collect::<Vec<_>>() }))
+    whatsapp(&json!({ "contacts": contacts, "messages": (0..EVENTS).map(message).collect::<Vec<_>>() }))
 }
 
 fn statuses() -> Vec<u8> {
@@ -91,7 +91,7 @@ fn statuses() -> Vec<u8> {
             "pricing": { "billable": false, "pricing_model": "PMP", "category": "service", "type": "regular" },
         })
     };
-    whatsapp(json!({ "statuses": (0..EVENTS).map(status).collect::<Vec<_>>() }))
+    whatsapp(&json!({ "statuses": (0..EVENTS).map(status).collect::<Vec<_>>() }))
 }
 
 fn messenger() -> Vec<u8> {

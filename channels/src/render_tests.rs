@@ -371,6 +371,7 @@ fn one_over_a_limit_is_refused_and_the_limit_named() {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
 fn refusal(kind: ChannelKind, content: Content) -> String {
     check(kind, &content).unwrap_err().title
 }

@@ -51,6 +51,7 @@ pub(crate) fn entry(kind: ChannelKind, content: Content) -> OutboxEntry {
         content,
         reply_to: None,
         epoch: None,
+        by_person: true,
         free_until: NOW,
         window_until: LATER,
         attempts: 1,
@@ -61,7 +62,7 @@ pub(crate) fn entry(kind: ChannelKind, content: Content) -> OutboxEntry {
 
 /// The same as the assistant's words.
 pub(crate) fn by_assistant(entry: OutboxEntry) -> OutboxEntry {
-    OutboxEntry { epoch: Some(Epoch::default()), ..entry }
+    OutboxEntry { epoch: Some(Epoch::default()), by_person: false, ..entry }
 }
 
 pub(crate) fn pii(text: &str) -> Pii<String> {

@@ -152,7 +152,7 @@ impl Core {
     }
 
     /// Commits a step and performs it.
-    pub(super) async fn finish(&mut self, shared: &Arc<Shared>, step: Step) -> Result<(), StorageError> {
+    pub(super) async fn finish(&mut self, shared: &Arc<Shared>, step: Box<Step>) -> Result<(), StorageError> {
         let committed = Stage::Commit.observe(step.commit()).await?;
         self.last_active = shared.parts.clock.now();
         let Some(loaded) = &mut self.loaded else { return Ok(()) };
@@ -219,7 +219,9 @@ impl Core {
             return Ok(());
         }
         let mut step = Step::new(shared, self.key, loaded);
-        files.into_iter().for_each(|file| step.condemn(file));
+        for file in files {
+            step.condemn(file);
+        }
         self.finish(shared, step).await
     }
 

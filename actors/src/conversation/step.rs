@@ -68,8 +68,9 @@ pub(super) struct Committed {
 }
 
 impl Step {
-    pub(super) fn new(shared: &Arc<Shared>, key: ConversationKey, loaded: &Loaded) -> Self {
-        Self {
+    /// Boxed: it goes through many hands, and is large.
+    pub(super) fn new(shared: &Arc<Shared>, key: ConversationKey, loaded: &Loaded) -> Box<Self> {
+        Box::new(Self {
             shared: Arc::clone(shared),
             key,
             store: Arc::clone(&loaded.store),
@@ -92,7 +93,7 @@ impl Step {
             start: None,
             wake_at: None,
             dispatch: false,
-        }
+        })
     }
 
     /// The conversation.
@@ -365,7 +366,7 @@ impl Step {
     }
 
     /// Writes everything, in one piece.
-    pub(super) async fn commit(mut self) -> Result<Committed, StorageError> {
+    pub(super) async fn commit(mut self: Box<Self>) -> Result<Committed, StorageError> {
         self.close_turns().await?;
         self.commit_sayings().await?;
         self.tell_of_the_contact();
@@ -384,7 +385,7 @@ impl Step {
             };
             revision += 1;
         }
-        let Self { start, wake_at, dispatch, warnings, .. } = self;
+        let Self { start, wake_at, dispatch, warnings, .. } = *self;
         Ok(Committed { conversation, revision, start, wake_at, dispatch, warnings })
     }
 

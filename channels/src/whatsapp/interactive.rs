@@ -132,7 +132,7 @@ fn list(sections: &[Section]) -> Result<Vec<Value>, DeliveryProblem> {
     for (section, part) in sections.iter().zip(1..) {
         match &section.title {
             Some(title) => {
-                RULES.chars(format_args!("the title of part {part}"), title, WHATSAPP_ROW_CHARS_MAX)?
+                RULES.chars(format_args!("the title of part {part}"), title, WHATSAPP_ROW_CHARS_MAX)?;
             }
             None if sections.len() > 1 => {
                 return Err(refused(format!(
