@@ -1,5 +1,6 @@
 //! The server under test, as the simulator reaches it: plain HTTP on this machine and nowhere else.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -82,7 +83,8 @@ type Connection = SendRequest<Full<Bytes>>;
 
 /// Connections that are kept for the next webhook.
 pub(crate) struct Connections {
-    idle: Mutex<Vec<Connection>>,
+    /// By the address that they lead to.
+    idle: Mutex<HashMap<String, Vec<Connection>>>,
     idle_max: usize,
 }
 
@@ -99,7 +101,7 @@ impl Connections {
     /// Posts a webhook; the HTTP status, or nothing when there was no whole answer.
     pub async fn post(&self, core: &Core, to: &Callback, body: &Bytes, signature: &str) -> Option<u16> {
         loop {
-            let idle = lock(&self.idle).pop();
+            let idle = lock(&self.idle).get_mut(&to.address).and_then(Vec::pop);
             let kept = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
@@ -122,9 +124,12 @@ impl Connections {
                 }
                 return None;
             };
-            let mut idle = lock(&self.idle);
-            if idle.len() < self.idle_max && core.webhooks.callback().as_ref() == Some(to) {
-                idle.push(connection);
+            if core.webhooks.calls(to) {
+                let mut idle = lock(&self.idle);
+                let idle = idle.entry(to.address.clone()).or_default();
+                if idle.len() < self.idle_max {
+                    idle.push(connection);
+                }
             }
             return Some(status);
         }

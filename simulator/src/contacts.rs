@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use iassistance_domain::Timestamp;
+use iassistance_domain::channel::ChannelKind;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Limits, SimulatorError};
@@ -51,10 +52,20 @@ pub(crate) struct Entry {
     pub texts: HashMap<String, u64>,
 }
 
-/// What lies between a contact and a number.
+/// What lies between a contact and an account.
 #[derive(Default)]
 pub(crate) struct Pair {
+    /// The contact's id there, on Messenger and Instagram.
+    pub scoped_id: Option<String>,
     pub last_inbound: Option<Timestamp>,
+    /// Until when an ad that they came through lets the business write.
+    pub ad_until: Option<Timestamp>,
+    /// The contact has blocked the business.
+    pub blocked: bool,
+    /// The contact wants no marketing.
+    pub no_marketing: bool,
+    /// Another app has the conversation; its id.
+    pub held_by: Option<String>,
     pub rate: Rate,
 }
 
@@ -92,6 +103,7 @@ pub(crate) struct Contacts {
     aliases: HashMap<String, String>,
     in_order: Vec<String>,
     made_up: u64,
+    scoped: [u64; 2],
 }
 
 impl Contacts {
@@ -150,6 +162,29 @@ impl Contacts {
             texts: HashMap::new(),
         };
         self.by_number.insert(wa_id, entry);
+        Ok(contact)
+    }
+
+    /// A new id on Messenger or Instagram for a contact; it finds them from now on.
+    pub fn make_up_scoped(&mut self, wa_id: &str, product: ChannelKind) -> String {
+        let (index, prefix) = if product == ChannelKind::Instagram { (1, 92) } else { (0, 91) };
+        self.scoped[index] += 1;
+        let id = format!("{prefix}{:013}", self.scoped[index]);
+        self.aliases.insert(id.clone(), wa_id.to_owned());
+        id
+    }
+
+    /// The contact moves to another number (Meta: `user_changed_number`).
+    pub fn renumber(&mut self, wa_id: &str, new: &str) -> Result<Contact, SimulatorError> {
+        let new = phone_digits(new).filter(|new| !self.by_number.contains_key(new));
+        let new = new.ok_or(SimulatorError::BadContact)?;
+        let mut entry = self.by_number.remove(wa_id).ok_or(SimulatorError::BadContact)?;
+        entry.contact.wa_id.clone_from(&new);
+        for number in self.aliases.values_mut().chain(&mut self.in_order).filter(|number| *number == wa_id) {
+            number.clone_from(&new);
+        }
+        let contact = entry.contact.clone();
+        self.by_number.insert(new, entry);
         Ok(contact)
     }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,10 +15,13 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::{Account, Accounts};
 use crate::contacts::Contact;
-use crate::faults::{self, Faults};
+use crate::faults::{self, Faults, SendFault};
 use crate::model::Model;
-use crate::settings::{Number, ScriptedAnswer, SimulatorError, SimulatorSettings};
+use crate::media::Files;
+use crate::settings::{ScriptedAnswer, SimulatorError, SimulatorSettings};
+use crate::templates::Template;
 use crate::webhook::Outgoing;
 use crate::world::{Direction, Tick, TranscriptItem, World};
 
@@ -43,6 +47,10 @@ pub(crate) enum FeedEvent {
     },
     Typing {
         contact: String,
+        on: bool,
+    },
+    Account {
+        account: serde_json::Value,
     },
     /// Some events were missed: load everything again.
     Resync,
@@ -55,7 +63,14 @@ pub(crate) struct Core {
     pub webhooks: Outgoing,
     pub model: Model,
     pub tasks: Tasks,
-    numbers: HashMap<String, Number>,
+    accounts: Mutex<Accounts>,
+    files: Mutex<Files>,
+    /// By business account.
+    templates: Mutex<HashMap<String, Vec<Template>>>,
+    /// Which fields an account's app is subscribed to; all if it never said.
+    subscriptions: Mutex<HashMap<String, Vec<String>>>,
+    /// Where it listens, once it does.
+    address: OnceLock<SocketAddr>,
     world: Mutex<World>,
     faults: Mutex<Faults>,
     answers: Mutex<Arc<Vec<ScriptedAnswer>>>,
@@ -66,14 +81,26 @@ pub(crate) struct Core {
 impl Core {
     pub fn new(settings: SimulatorSettings, clock: Arc<dyn Clock>) -> Result<Self, SimulatorError> {
         settings.check()?;
-        let numbers = settings.numbers.iter().map(|number| (number.phone_number_id.clone(), number.clone()));
+        let mut accounts = Accounts::default();
+        let numbers = settings.numbers.iter().cloned().map(Account::from);
+        for account in numbers.chain(settings.accounts.iter().cloned()) {
+            known_app(&settings, &account)?;
+            accounts.add(account, clock.now())?;
+        }
+        let own = settings.callback_url.iter().map(|url| (None, url.clone()));
+        let apps = settings.apps.iter();
+        let others = apps.filter_map(|app| Some((Some(app.app_id.clone()), app.callback_url.clone()?)));
         Ok(Self {
             clock,
             entropy: SeededEntropy::new(settings.seed),
-            webhooks: Outgoing::new(settings.webhooks, settings.callback_url.as_deref())?,
+            webhooks: Outgoing::new(settings.webhooks, own.chain(others))?,
             model: Model::default(),
             tasks: Tasks::default(),
-            numbers: numbers.collect(),
+            accounts: Mutex::new(accounts),
+            files: Mutex::default(),
+            templates: Mutex::default(),
+            subscriptions: Mutex::default(),
+            address: OnceLock::new(),
             world: Mutex::default(),
             faults: Mutex::new(settings.faults.clone()),
             answers: Mutex::new(Arc::new(settings.model.answers.clone())),
@@ -81,6 +108,61 @@ impl Core {
             changes: watch::Sender::new(0),
             settings,
         })
+    }
+
+    pub fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        lock(&self.accounts)
+    }
+
+    pub fn files(&self) -> MutexGuard<'_, Files> {
+        lock(&self.files)
+    }
+
+    /// Adds an account, and tells the phone page.
+    pub fn add_account(&self, account: Account) -> Result<Arc<Account>, SimulatorError> {
+        known_app(&self.settings, &account)?;
+        let account = self.accounts().add(account, self.clock.now())?;
+        self.publish(FeedEvent::Account { account: account.public() });
+        Ok(account)
+    }
+
+    /// Works on the templates of a business account.
+    pub fn with_templates<T>(&self, waba: &str, work: impl FnOnce(&mut Vec<Template>) -> T) -> T {
+        let mut all = lock(&self.templates);
+        work(all.entry(waba.to_owned()).or_insert_with(|| self.settings.templates.clone()))
+    }
+
+    /// Works on what an account's app is subscribed to.
+    pub fn with_subscriptions<T>(&self, work: impl FnOnce(&mut HashMap<String, Vec<String>>) -> T) -> T {
+        work(&mut lock(&self.subscriptions))
+    }
+
+    /// Whether an account's app hears of a field.
+    pub fn hears(&self, account: &Account, field: &str) -> bool {
+        self.with_subscriptions(|all| {
+            all.get(account.id()).is_none_or(|fields| fields.iter().any(|known| known == field))
+        })
+    }
+
+    /// What webhooks of an app are signed with.
+    pub fn secret(&self, app: Option<&str>) -> &str {
+        let other = app.and_then(|id| self.settings.apps.iter().find(|app| app.app_id == id));
+        other.map_or(&self.settings.app_secret, |app| &app.secret)
+    }
+
+    /// The id of the app that an account was connected through.
+    pub fn app_id<'a>(&'a self, account: &'a Account) -> &'a str {
+        account.app_id.as_deref().unwrap_or(&self.settings.app_id)
+    }
+
+    pub fn set_address(&self, address: SocketAddr) {
+        // Set once, at the start.
+        self.address.set(address).ok();
+    }
+
+    /// Where it is reached.
+    pub fn base_url(&self) -> String {
+        self.address.get().map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -107,70 +189,56 @@ impl Core {
     }
 
     /// The fault that is due for this send, counted.
-    pub fn send_fault(&self) -> Option<faults::SendFault> {
-        let due = faults::due(&mut self.faults().sends, &self.entropy)?;
-        self.world().counters.faults += 1;
-        self.changed();
+    pub fn send_fault(&self, account: &Account) -> Option<SendFault> {
+        let fits = |fault: &SendFault| fault.is_for(account.id(), account.product().name());
+        let due = faults::due(&mut self.faults().sends, &self.entropy, fits)?;
+        self.count_fault();
+        Some(due)
+    }
+
+    /// The fault that is due for this call about a file, counted.
+    pub fn media_fault(&self, account: &Account) -> Option<SendFault> {
+        let fits = |fault: &SendFault| fault.is_for(account.id(), account.product().name());
+        let due = faults::due(&mut self.faults().media, &self.entropy, fits)?;
+        self.count_fault();
         Some(due)
     }
 
     /// The fault that is due for this request to the model, counted.
     pub fn model_fault(&self) -> Option<faults::ModelFault> {
-        let due = faults::due(&mut self.faults().model, &self.entropy)?;
-        self.world().counters.faults += 1;
-        self.changed();
+        let due = faults::due(&mut self.faults().model, &self.entropy, |_| true)?;
+        self.count_fault();
         Some(due)
     }
 
-    pub fn number(&self, phone_number_id: &str) -> Option<&Number> {
-        self.numbers.get(phone_number_id)
+    fn count_fault(&self) {
+        self.world().counters.faults += 1;
+        self.changed();
     }
 
-    /// A contact writes to a number, the first one when none is named; the message's wamid.
-    pub fn say(
-        self: &Arc<Self>,
-        who: &str,
-        number: Option<&str>,
-        text: &str,
-        quoting: Option<String>,
-    ) -> Result<String, SimulatorError> {
-        let number = match number {
-            Some(id) => self.number(id),
-            None => self.settings.numbers.first(),
+    /// The account of this id, product or name; the first when none is named.
+    pub fn account(&self, named: Option<&str>) -> Result<Arc<Account>, SimulatorError> {
+        let accounts = self.accounts();
+        let found = match named {
+            Some(name) => accounts.named(name),
+            None => accounts.all().first(),
         };
-        let number = number.ok_or(SimulatorError::UnknownNumber)?;
-        if !(1..=TEXT_CHARS_MAX).contains(&text.chars().count()) {
-            return Err(SimulatorError::TextLength { max: TEXT_CHARS_MAX });
-        }
-        if self.webhooks.is_full() {
-            return Err(SimulatorError::Backlog);
-        }
-        let (contact, item) = {
-            let mut world = self.world();
-            let (wa_id, added) = world.find_or_add(who)?;
-            let contact = world.contacts.get(&wa_id).map(|entry| entry.contact.clone());
-            let contact = contact.ok_or(SimulatorError::BadContact)?;
-            if added {
-                self.publish(FeedEvent::Contact { contact: contact.clone() });
-            }
-            let item = TranscriptItem {
-                wamid: self.new_wamid(&contact, Direction::FromContact),
-                phone_number_id: number.phone_number_id.clone(),
-                direction: Direction::FromContact,
-                at: self.clock.now(),
-                text: text.to_owned(),
-                tick: Tick::Sent,
-                quoting,
-                opaque: None,
-                error_code: None,
-            };
-            world.keep(&wa_id, item.clone());
-            self.publish(FeedEvent::Message { contact: wa_id, message: item.clone() });
-            (contact, item)
-        };
-        let value = crate::webhook::inbound_value(number, &contact, &item);
-        crate::webhook::emit(self, number, &value, Some(item.wamid.clone()));
-        Ok(item.wamid)
+        found.cloned().ok_or(SimulatorError::UnknownAccount)
+    }
+
+    /// An id of a message of Messenger or Instagram.
+    pub fn new_mid(&self, account: &Account) -> String {
+        let mut unique = [0; 24];
+        self.entropy.fill(&mut unique);
+        let moment = self.clock.now().as_millis().to_be_bytes();
+        unique[..6].copy_from_slice(&moment[2..]);
+        let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(unique);
+        if account.is_instagram() { format!("aWdf{text}") } else { format!("m_{text}") }
+    }
+
+    /// An id of an object that is no message: digits, as Meta makes them.
+    pub fn new_object_id(&self, prefix: u64) -> String {
+        format!("{prefix}{:013}", self.entropy.up_to(9_999_999_999_999))
     }
 
     /// An id as Meta makes them: it embeds whose phone it is about, so it is personal data there too.
@@ -219,6 +287,13 @@ impl Core {
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
+}
+
+/// Refuses an account of an app that there is not.
+fn known_app(settings: &SimulatorSettings, account: &Account) -> Result<(), SimulatorError> {
+    let Some(id) = &account.app_id else { return Ok(()) };
+    let known = *id == settings.app_id || settings.apps.iter().any(|app| app.app_id == *id);
+    if known { Ok(()) } else { Err(SimulatorError::UnknownApp) }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

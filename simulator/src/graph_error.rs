@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::core::Core;
+use crate::graph_codes::known;
 use crate::server::{Reply, json_reply};
 
 /// A refusal as Meta words it.
@@ -15,57 +16,18 @@ pub(crate) struct GraphError {
     kind: &'static str,
     message: String,
     details: Option<String>,
+    transient: bool,
 }
 
-/// What Meta calls a code.
-pub(crate) const fn title(code: u32) -> &'static str {
-    match code {
-        1 => "API Unknown",
-        2 => "API Service",
-        4 => "API Too Many Calls",
-        10 => "Permission Denied",
-        100 => "Invalid parameter",
-        190 => "Access token has expired",
-        368 => "Temporarily blocked for policies violations",
-        613 => "Calls exceeded the rate limit",
-        80007 => "Rate limit issues",
-        130_429 => "Rate limit hit",
-        130_472 => "User's number is part of an experiment",
-        131_005 => "Access denied",
-        131_008 => "Required parameter is missing",
-        33 | 131_009 => "Parameter value is not valid",
-        131_016 => "Service unavailable",
-        131_021 => "Recipient cannot be sender",
-        131_026 => "Message undeliverable",
-        131_031 => "Account has been locked",
-        131_042 => "Business eligibility payment issue",
-        131_047 => "Re-engagement message",
-        131_048 => "Spam rate limit hit",
-        131_049 => "Meta chose not to deliver",
-        131_051 => "Unsupported message type",
-        131_056 => "(Business Account, Consumer Account) pair rate limit hit",
-        131_057 => "Account in maintenance mode",
-        133_010 => "Phone number not registered",
-        _ => "Something went wrong",
-    }
-}
-
-/// The HTTP status that goes with a code.
-const fn status(code: u32) -> u16 {
-    match code {
-        0 | 190 => 401,
-        10 | 200..=299 | 368 | 131_005 | 131_031 => 403,
-        3 | 131_000 | 131_016 | 131_057 => 500,
-        2 | 133_004 => 503,
-        613 => 429,
-        _ => 400,
-    }
+/// What WhatsApp calls a code.
+pub(crate) fn title(code: u32) -> &'static str {
+    known(true, code, None).map_or("Something went wrong", |row| row.title)
 }
 
 impl GraphError {
     /// A refusal with the code's own title and HTTP status.
     pub fn coded(code: u32, details: &str) -> Self {
-        Self::with_status(status(code), code, details)
+        Self::with_status(known(true, code, None).map_or(400, |row| row.status), code, details)
     }
 
     /// A refusal with an HTTP status of choice.
@@ -77,13 +39,43 @@ impl GraphError {
             kind: "OAuthException",
             message: format!("(#{code}) {}", title(code)),
             details: Some(details.to_owned()),
+            transient: false,
+        }
+    }
+
+    /// A refusal of Messenger, Instagram or Graph itself, with the HTTP status that goes with it.
+    pub fn social(code: u32, subcode: Option<u32>, message: &str) -> Self {
+        Self {
+            status: known(false, code, subcode).map_or(400, |row| row.status),
+            code,
+            subcode,
+            kind: "OAuthException",
+            message: format!("(#{code}) {message}"),
+            details: None,
+            transient: false,
+        }
+    }
+
+    /// A refusal that was asked for: whatever is not given is as the product would have it.
+    pub fn asked_for(whatsapp: bool, status: Option<u16>, code: u32, subcode: Option<u32>) -> Self {
+        let row = known(whatsapp, code, subcode);
+        let words = row.map_or("Something went wrong", |row| row.title);
+        let details = whatsapp.then(|| "[simulated] a fault that was asked for".to_owned());
+        Self {
+            status: status.or_else(|| row.map(|row| row.status)).unwrap_or(400),
+            code,
+            subcode,
+            kind: "OAuthException",
+            message: format!("(#{code}) {words}"),
+            details,
+            transient: matches!(code, 1 | 2),
         }
     }
 
     /// 100: a parameter that Graph itself refuses.
     pub fn param(message: &str) -> Self {
         let message = format!("(#100) {message}");
-        Self { status: 400, code: 100, subcode: None, kind: "OAuthException", message, details: None }
+        Self { status: 400, code: 100, subcode: None, kind: "OAuthException", message, details: None, transient: false }
     }
 
     /// 131008: something mandatory is not there.
@@ -98,7 +90,7 @@ impl GraphError {
 
     /// 131051: a message type that Meta takes and the simulator does not.
     pub fn unsupported_type(kind: &str) -> Self {
-        Self::coded(131_051, &format!("[simulated] the simulator takes text only, not '{kind}'"))
+        Self::coded(131_051, &format!("[simulated] the simulator does not take '{kind}'"))
     }
 
     /// 190: no token, or none that is known.
@@ -110,6 +102,7 @@ impl GraphError {
             kind: "OAuthException",
             message: "Invalid OAuth access token - Cannot parse access token".to_owned(),
             details: None,
+            transient: false,
         }
     }
 
@@ -125,6 +118,7 @@ impl GraphError {
                  permissions, or does not support this operation."
             ),
             details: None,
+            transient: false,
         }
     }
 
@@ -139,16 +133,21 @@ impl GraphError {
         if let Some(subcode) = self.subcode {
             error["error_subcode"] = json!(subcode);
         }
+        if self.transient {
+            error["is_transient"] = json!(true);
+        }
         if let Some(details) = &self.details {
             error["error_data"] = json!({"messaging_product": "whatsapp", "details": details});
         }
+        // An error inside a 200 is seen too.
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         json_reply(status, &json!({"error": error}))
     }
 
     /// The element of `errors` in a `failed` status.
     pub fn in_status(code: u32, details: &str) -> Value {
-        json!({"code": code, "title": title(code), "message": title(code), "error_data": {"details": details},
+        let title = title(code);
+        json!({"code": code, "title": title, "message": title, "error_data": {"details": details},
                "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"})
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn state(core: &Core) -> State {
         messages_kept: world.messages_kept(),
         webhooks: core.webhooks.counters(),
         model: core.model.counters(),
-        callback_url: core.webhooks.callback().map(|callback| callback.as_str().to_owned()),
+        callback_url: core.webhooks.callback(None).map(|callback| callback.as_str().to_owned()),
     }
 }
 

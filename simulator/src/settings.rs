@@ -1,8 +1,8 @@
 //! What a simulator is started with, and what can go wrong with it.
 
-use std::collections::HashSet;
-
+use crate::accounts::{Account, App};
 use crate::faults::Faults;
+use crate::templates::{self, Template};
 
 /// How a simulator behaves. Times are milliseconds; the defaults are Meta's where Meta has one.
 ///
@@ -13,10 +13,18 @@ pub struct SimulatorSettings {
     pub port: u16,
     /// What all chance (message ids, shuffles, faults by chance) is drawn from.
     pub seed: u64,
-    /// The WhatsApp numbers that businesses own here; at least one.
+    /// The WhatsApp numbers that businesses own here.
     pub numbers: Vec<Number>,
+    /// The other accounts, of any product; more can be added later. At least one number or account is needed.
+    pub accounts: Vec<Account>,
+    /// The templates that each WhatsApp Business Account has.
+    pub templates: Vec<Template>,
+    /// Meta's id of the simulated app, digits.
+    pub app_id: String,
     /// The Meta app's secret, with which webhooks are signed.
     pub app_secret: String,
+    /// Other Meta apps, which accounts may name.
+    pub apps: Vec<App>,
     /// The token that the callback's verification carries.
     pub verify_token: String,
     /// Where webhooks go; can be set later. Only `http` on this machine.
@@ -38,12 +46,16 @@ pub struct SimulatorSettings {
 }
 
 impl Default for SimulatorSettings {
-    /// Everything but `numbers`, `app_secret`, `verify_token` and `model_key`, which must be given.
+    /// Everything but `numbers` or `accounts`, `app_secret`, `verify_token` and `model_key`, which must be given.
     fn default() -> Self {
         Self {
             port: 0,
             seed: 1,
             numbers: Vec::new(),
+            accounts: Vec::new(),
+            templates: templates::seeded(),
+            app_id: "1000000001".to_owned(),
+            apps: Vec::new(),
             app_secret: String::new(),
             verify_token: String::new(),
             callback_url: None,
@@ -129,11 +141,13 @@ pub struct Limits {
     pub pair_burst: u64,
     /// Messages per second of one number; 0 lifts the limit.
     pub number_per_second: u64,
+    /// Messages per second of one Page or Instagram account; 0 lifts the limit (Meta: Messenger, rate limits).
+    pub page_per_second: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pair_every_ms: 6_000, pair_burst: 45, number_per_second: 80 }
+        Self { pair_every_ms: 6_000, pair_burst: 45, number_per_second: 80, page_per_second: 300 }
     }
 }
 
@@ -199,6 +213,21 @@ pub enum SimulatorError {
     /// There is no such number.
     #[error("no number has that phone_number_id: choose one of those the simulator was started with")]
     UnknownNumber,
+    /// There is no such account.
+    #[error("no account has that id, product or name: choose one of those at /sim/accounts, or add it there")]
+    UnknownAccount,
+    /// No Meta app has that id.
+    #[error("no app has that app_id: start the simulator with it")]
+    UnknownApp,
+    /// There is no such message in that conversation.
+    #[error("that message is not one of this person's with this account")]
+    UnknownMessage,
+    /// The message offers no such choice.
+    #[error("that message offers no such choice")]
+    UnknownChoice,
+    /// The act cannot be done.
+    #[error("{0}")]
+    Act(&'static str),
     /// A contact's name or number cannot be used.
     #[error(
         "a contact needs a name of 1 to 64 characters and, if given, a number of 7 to 15 digits of its own"
@@ -227,27 +256,14 @@ pub enum SimulatorError {
 impl SimulatorSettings {
     pub(crate) fn check(&self) -> Result<(), SimulatorError> {
         let bad = |reason| Err(SimulatorError::Settings(reason));
-        if self.numbers.is_empty() {
-            return bad("at least one number is needed");
+        if self.numbers.is_empty() && self.accounts.is_empty() {
+            return bad("at least one number or account is needed");
         }
         if self.app_secret.is_empty() || self.verify_token.is_empty() || self.model_key.is_empty() {
             return bad("app_secret, verify_token and model_key must not be empty");
         }
-        let mut ids = HashSet::new();
-        for number in &self.numbers {
-            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            if !digits(&number.phone_number_id) || !digits(&number.waba_id) {
-                return bad("phone_number_id and waba_id are digits");
-            }
-            if !ids.insert(&number.phone_number_id) {
-                return bad("each phone_number_id may be given once");
-            }
-            if number.access_token.is_empty() {
-                return bad("each number needs an access_token");
-            }
-            if crate::contacts::phone_digits(&number.display_phone_number).is_none() {
-                return bad("each display_phone_number has 7 to 15 digits");
-            }
+        if self.app_id.is_empty() || self.apps.iter().any(|app| app.secret.is_empty() || app.app_id.is_empty()) {
+            return bad("each app needs an id and a secret");
         }
         if self.webhooks.concurrent_max == 0 || self.webhooks.first_retry_ms == 0 {
             return bad("webhooks.concurrent_max and webhooks.first_retry_ms must be above 0");

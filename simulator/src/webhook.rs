@@ -2,20 +2,21 @@
 //!
 //! Each webhook is delivered by a task of its own, so their order is not kept, as Meta keeps none.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use iassistance_domain::{Entropy as _, Timestamp};
+use iassistance_domain::Entropy as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
+use crate::accounts::Account;
 use crate::callback::{Callback, Connections};
-use crate::contacts::{Contact, phone_digits};
 use crate::core::{Core, FeedEvent, lock};
-use crate::settings::{Number, SimulatorError, WebhookSettings};
-use crate::world::{Tick, TranscriptItem};
+use crate::settings::{SimulatorError, WebhookSettings};
+use crate::world::Tick;
 
 /// What was counted of webhooks since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -39,12 +40,15 @@ struct Webhook {
     signature: String,
     /// The inbound message in it, whose tick turns when the webhook is taken.
     inbound: Option<String>,
+    /// The other Meta app that it is for.
+    app: Option<String>,
 }
 
 /// All that is on its way to the callback.
 pub(crate) struct Outgoing {
     settings: WebhookSettings,
-    callback: Mutex<Option<Callback>>,
+    /// Where webhooks go, by app; the simulator's own has no name.
+    callbacks: Mutex<HashMap<Option<String>, Callback>>,
     connections: Connections,
     on_the_wire: Semaphore,
     held: Mutex<Vec<Webhook>>,
@@ -56,10 +60,15 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub fn new(settings: WebhookSettings, callback: Option<&str>) -> Result<Self, SimulatorError> {
+    /// `callbacks`: where webhooks go at first, by app.
+    pub fn new(
+        settings: WebhookSettings,
+        callbacks: impl Iterator<Item = (Option<String>, String)>,
+    ) -> Result<Self, SimulatorError> {
+        let callbacks = callbacks.map(|(app, url)| Ok((app, Callback::parse(&url)?)));
         Ok(Self {
             settings,
-            callback: Mutex::new(callback.map(Callback::parse).transpose()?),
+            callbacks: Mutex::new(callbacks.collect::<Result<_, SimulatorError>>()?),
             connections: Connections::new(settings.concurrent_max),
             on_the_wire: Semaphore::new(settings.concurrent_max),
             held: Mutex::default(),
@@ -71,14 +80,21 @@ impl Outgoing {
         })
     }
 
-    pub fn callback(&self) -> Option<Callback> {
-        lock(&self.callback).clone()
+    /// Where an app's webhooks go: to the simulator's own callback if it has none.
+    pub fn callback(&self, app: Option<&str>) -> Option<Callback> {
+        let callbacks = lock(&self.callbacks);
+        callbacks.get(&app.map(str::to_owned)).or_else(|| callbacks.get(&None)).cloned()
     }
 
-    /// Sends webhooks there from now on, those that wait at once.
-    pub fn set_callback(&self, url: &str) -> Result<(), SimulatorError> {
+    /// Whether any webhooks go there.
+    pub fn calls(&self, to: &Callback) -> bool {
+        lock(&self.callbacks).values().any(|callback| callback == to)
+    }
+
+    /// Sends an app's webhooks there from now on, those that wait at once.
+    pub fn set_callback(&self, app: Option<&str>, url: &str) -> Result<(), SimulatorError> {
         let callback = Callback::parse(url)?;
-        *lock(&self.callback) = Some(callback);
+        lock(&self.callbacks).insert(app.map(str::to_owned), callback);
         self.connections.forget();
         self.hurry();
         Ok(())
@@ -102,59 +118,13 @@ impl Outgoing {
     }
 }
 
-/// Seconds as Meta writes them: in a string.
-pub(crate) fn seconds(at: Timestamp) -> String {
-    at.as_millis().div_euclid(1_000).to_string()
-}
-
-/// The `value` of a change of the field `messages`, with what it tells of.
-pub(crate) fn value(number: &Number, told: &Value) -> Value {
-    let mut value = json!({
-        "messaging_product": "whatsapp",
-        "metadata": {
-            "display_phone_number": phone_digits(&number.display_phone_number),
-            "phone_number_id": number.phone_number_id,
-        },
-    });
-    if let (Some(value), Some(told)) = (value.as_object_mut(), told.as_object()) {
-        value.extend(told.clone());
-    }
-    value
-}
-
-/// The `value` that brings a contact's message (Meta: Cloud API, text messages webhook).
-pub(crate) fn inbound_value(number: &Number, contact: &Contact, item: &TranscriptItem) -> Value {
-    let mut profile = json!({"profile": {"name": contact.name}, "user_id": contact.user_id});
-    let mut message = json!({
-        "from_user_id": contact.user_id,
-        "id": item.wamid,
-        "timestamp": seconds(item.at),
-        "type": "text",
-        "text": {"body": item.text},
-    });
-    if contact.hides_number {
-        profile["profile"]["username"] = json!(contact.name.to_lowercase().replace(' ', "."));
-    } else {
-        profile["wa_id"] = json!(contact.wa_id);
-        message["from"] = json!(contact.wa_id);
-    }
-    if let Some(quoting) = &item.quoting {
-        let from = phone_digits(&number.display_phone_number);
-        message["context"] = json!({"from": from, "id": quoting});
-    }
-    self::value(number, &json!({"contacts": [profile], "messages": [message]}))
-}
-
 /// Signs a webhook and sets it on its way, as the faults of the moment will have it.
-pub(crate) fn emit(core: &Arc<Core>, number: &Number, value: &Value, inbound: Option<String>) {
-    let envelope = json!({
-        "object": "whatsapp_business_account",
-        "entry": [{"id": number.waba_id, "changes": [{"field": "messages", "value": value}]}],
-    });
+pub(crate) fn emit(core: &Arc<Core>, account: &Account, envelope: &Value, inbound: Option<String>) {
     let body = escape(&envelope.to_string());
-    let signature =
-        iassistance_channels::signature::sign(core.settings.app_secret.as_bytes(), body.as_bytes());
-    let webhook = Webhook { body: Bytes::from(body), signature, inbound };
+    let secret = core.secret(account.app_id.as_deref());
+    let signature = iassistance_channels::signature::sign(secret.as_bytes(), body.as_bytes());
+    let app = account.app_id.clone();
+    let webhook = Webhook { body: Bytes::from(body), signature, inbound, app };
     let faults = core.faults().webhooks.clone();
     for _ in 0..=faults.extra_deliveries {
         core.webhooks.created.fetch_add(1, Ordering::AcqRel);
@@ -242,7 +212,7 @@ async fn deliver(core: &Core, webhook: &Webhook) {
 async fn attempt(core: &Core, webhook: &Webhook) -> bool {
     let outgoing = &core.webhooks;
     let Ok(_permit) = outgoing.on_the_wire.acquire().await else { return false };
-    let Some(callback) = outgoing.callback() else { return false };
+    let Some(callback) = outgoing.callback(webhook.app.as_deref()) else { return false };
     outgoing.attempts.fetch_add(1, Ordering::AcqRel);
     let posted = outgoing.connections.post(core, &callback, &webhook.body, &webhook.signature);
     tokio::select! {
@@ -274,6 +244,7 @@ fn escape(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn the_wire_form_is_ascii_and_means_the_same() {

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use iassistance_domain::Timestamp;
 use serde::Serialize;
 
-use crate::contacts::{Contacts, NewContact, Rate};
+use crate::accounts::Account;
+use crate::contacts::{Contacts, NewContact, Pair, Rate};
+use crate::shown::Shown;
 
 /// How many messages a simulator keeps; the oldest go first.
 pub const MESSAGES_MAX: usize = 100_000;
+const COMMENTS_MAX: usize = 10_000;
 
 /// Which way a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,8 +19,20 @@ pub const MESSAGES_MAX: usize = 100_000;
 pub enum Direction {
     /// The contact wrote it.
     FromContact,
-    /// A business sent it through the Graph API.
+    /// A business sent it.
     ToContact,
+}
+
+/// Who made a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// The contact.
+    Contact,
+    /// The server under test, through the Graph API.
+    App,
+    /// The business's owner, on their phone or in the Page's inbox.
+    Owner,
 }
 
 /// The mark beside a message. Of a contact's own: sent, taken by the server (200), marked as read by it.
@@ -39,12 +54,14 @@ pub enum Tick {
 /// One message of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TranscriptItem {
-    /// Meta's name for the message.
+    /// Meta's name for the message: a wamid, or the mid of Messenger and Instagram.
     pub wamid: String,
-    /// The business's number.
+    /// The business's account: the `phone_number_id` of a number, the id of a Page or Instagram account.
     pub phone_number_id: String,
     /// Which way it went.
     pub direction: Direction,
+    /// Who made it.
+    pub author: Author,
     /// When it was written or accepted.
     pub at: Timestamp,
     /// Its text.
@@ -53,10 +70,22 @@ pub struct TranscriptItem {
     pub tick: Tick,
     /// The message that it quotes.
     pub quoting: Option<String>,
-    /// The `biz_opaque_callback_data` of a send.
+    /// The `biz_opaque_callback_data` of a send, or the `metadata` of Messenger.
     pub opaque: Option<String>,
     /// The Graph code with which it failed.
     pub error_code: Option<u32>,
+    /// How it is shown.
+    pub shown: Shown,
+    /// The contact's reaction to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact_reaction: Option<String>,
+    /// The business's reaction to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business_reaction: Option<String>,
+    /// How often its words were changed.
+    pub edits: u32,
+    /// It was taken back; its words are gone.
+    pub removed: bool,
 }
 
 /// A send that was accepted.
@@ -64,13 +93,15 @@ pub struct TranscriptItem {
 pub struct AcceptedSend {
     /// When.
     pub at: Timestamp,
-    /// The business's number.
+    /// The business's account: the `phone_number_id` of a number, the id of a Page or Instagram account.
     pub phone_number_id: String,
     /// The contact's number.
     pub to: String,
-    /// The text.
+    /// The text: what was written, a caption, a title, or the emoji of a reaction.
     pub text: String,
-    /// The `biz_opaque_callback_data`.
+    /// How it is shown.
+    pub shown: Shown,
+    /// The `biz_opaque_callback_data`, or the `metadata` of Messenger.
     pub opaque: Option<String>,
     /// The message that it quotes.
     pub quoting: Option<String>,
@@ -97,14 +128,51 @@ pub struct Counters {
     pub typing_indicators: u64,
     /// Status webhooks, by status; `dropped` counts those that a fault swallowed.
     pub statuses: BTreeMap<&'static str, u64>,
-    /// Faults that happened, to sends and to the model.
+    /// Typing, seen and reaction actions on Messenger and Instagram.
+    pub sender_actions: u64,
+    /// Faults that happened, to sends, media and the model.
     pub faults: u64,
 }
 
 /// A message and whose it is.
-struct Message {
-    wa_id: String,
-    item: TranscriptItem,
+pub(crate) struct Message {
+    pub wa_id: String,
+    pub item: TranscriptItem,
+}
+
+/// A public comment, which may be answered in private once.
+pub(crate) struct Comment {
+    pub wa_id: String,
+    pub account: String,
+    pub at: Timestamp,
+    pub answered: bool,
+}
+
+/// The comments of the last days.
+#[derive(Default)]
+pub(crate) struct Comments {
+    by_id: HashMap<String, Comment>,
+    in_order: VecDeque<String>,
+}
+
+impl Comments {
+    pub fn keep(&mut self, id: String, comment: Comment) {
+        if self.in_order.len() >= COMMENTS_MAX
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        self.in_order.push_back(id.clone());
+        self.by_id.insert(id, comment);
+    }
+
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut Comment> {
+        self.by_id.get_mut(id)
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Comment> {
+        self.by_id.get(id)
+    }
 }
 
 /// Everything that is remembered.
@@ -113,6 +181,7 @@ pub(crate) struct World {
     pub contacts: Contacts,
     pub counters: Counters,
     pub number_rates: HashMap<String, Rate>,
+    pub comments: Comments,
     messages: VecDeque<Message>,
     first: u64,
     by_wamid: HashMap<String, u64>,
@@ -142,12 +211,13 @@ impl World {
         let seq = self.first + self.messages.len() as u64;
         let Some(entry) = self.contacts.get_mut(wa_id) else { return };
         entry.messages.push_back(seq);
-        match item.direction {
-            Direction::FromContact => {
+        match item.author {
+            Author::Contact => {
                 self.counters.inbound_messages += 1;
                 entry.pairs.entry(item.phone_number_id.clone()).or_default().last_inbound = Some(item.at);
             }
-            Direction::ToContact => {
+            Author::Owner => {}
+            Author::App => {
                 self.counters.sends_accepted += 1;
                 let texts = entry.texts.entry(item.text.clone()).or_default();
                 self.counters.repeated_texts += u64::from(*texts > 0);
@@ -169,7 +239,7 @@ impl World {
         self.by_wamid.remove(&oldest.item.wamid);
         let Some(entry) = self.contacts.get_mut(&oldest.wa_id) else { return };
         entry.messages.pop_front();
-        if oldest.item.direction == Direction::ToContact {
+        if oldest.item.author == Author::App {
             count_down(&mut entry.texts, &oldest.item.text);
             if let Some(opaque) = &oldest.item.opaque {
                 count_down(&mut entry.opaques, opaque);
@@ -183,6 +253,54 @@ impl World {
 
     fn at_mut(&mut self, seq: u64) -> Option<&mut Message> {
         self.messages.get_mut(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    /// A message that is still kept.
+    pub fn message(&self, wamid: &str) -> Option<&Message> {
+        self.at(*self.by_wamid.get(wamid)?)
+    }
+
+    pub fn message_mut(&mut self, wamid: &str) -> Option<&mut Message> {
+        let seq = *self.by_wamid.get(wamid)?;
+        self.at_mut(seq)
+    }
+
+    /// A contact's message with an account, by id; `last` is the newest that fits.
+    pub fn find_message(
+        &self,
+        wa_id: &str,
+        account: &str,
+        wamid: &str,
+        fits: impl Fn(&TranscriptItem) -> bool,
+    ) -> Option<&TranscriptItem> {
+        if wamid != "last" {
+            let message = self.message(wamid)?;
+            let theirs = message.wa_id == wa_id && message.item.phone_number_id == account;
+            return theirs.then_some(&message.item);
+        }
+        let seqs = self.contacts.get(wa_id)?.messages.iter().rev();
+        let items = seqs.filter_map(|seq| self.at(*seq)).map(|message| &message.item);
+        items.filter(|item| item.phone_number_id == account).find(|item| fits(item))
+    }
+
+    /// What lies between a contact and an account.
+    pub fn pair(&self, wa_id: &str, account: &Account) -> Option<&Pair> {
+        self.contacts.get(wa_id)?.pairs.get(account.id())
+    }
+
+    pub fn pair_mut(&mut self, wa_id: &str, account: &Account) -> Option<&mut Pair> {
+        let entry = self.contacts.get_mut(wa_id)?;
+        Some(entry.pairs.entry(account.id().to_owned()).or_default())
+    }
+
+    /// The contact's id with a Page or Instagram account, made at the first meeting.
+    pub fn scoped_id(&mut self, wa_id: &str, account: &Account) -> Option<String> {
+        if let Some(known) = self.pair(wa_id, account).and_then(|pair| pair.scoped_id.clone()) {
+            return Some(known);
+        }
+        let made = self.contacts.make_up_scoped(wa_id, account.product());
+        self.pair_mut(wa_id, account)?.scoped_id = Some(made.clone());
+        Some(made)
     }
 
     /// Moves a message's tick on, never back; the contact's number when that changed something.
@@ -236,11 +354,12 @@ impl World {
     /// The accepted sends that are still kept, oldest first: those to one contact, or all.
     pub fn sends(&self, wa_id: Option<&str>) -> Vec<AcceptedSend> {
         let accepted = |message: &Message| {
-            (message.item.direction == Direction::ToContact).then(|| AcceptedSend {
+            (message.item.author == Author::App).then(|| AcceptedSend {
                 at: message.item.at,
                 phone_number_id: message.item.phone_number_id.clone(),
                 to: message.wa_id.clone(),
                 text: message.item.text.clone(),
+                shown: message.item.shown.clone(),
                 opaque: message.item.opaque.clone(),
                 quoting: message.item.quoting.clone(),
                 wamid: message.item.wamid.clone(),
@@ -270,12 +389,18 @@ mod tests {
             wamid: format!("w{n}"),
             phone_number_id: "1".into(),
             direction,
+            author: if direction == Direction::ToContact { Author::App } else { Author::Contact },
             at: Timestamp::EPOCH,
             text: format!("t{n}"),
             tick: Tick::Sent,
             quoting: None,
             opaque: Some(format!("o{n}")),
             error_code: None,
+            shown: Shown::default(),
+            contact_reaction: None,
+            business_reaction: None,
+            edits: 0,
+            removed: false,
         }
     }
 
