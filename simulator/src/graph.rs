@@ -1,125 +1,165 @@
-//! The Graph API of WhatsApp's Cloud API, as far as the server uses it.
+//! The Graph API, as far as the server uses it: which path does what, and who may ask.
 
 use std::sync::Arc;
 
-use hyper::StatusCode;
-use iassistance_domain::Timestamp;
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::contacts::Contact;
-use crate::core::{Core, FeedEvent};
+use crate::accounts::{Account, TokenKind};
+use crate::core::Core;
 use crate::faults::SendFault;
 use crate::graph_error::GraphError;
-use crate::graph_request::{GraphRequest, Recipient, SendText, parse};
 use crate::server::{Call, Reply, json_reply, truncated_reply};
-use crate::settings::{Number, OutsideWindow};
-use crate::statuses;
-use crate::world::{Direction, Tick, TranscriptItem, World};
+use crate::statuses::Failure;
+use crate::{graph_admin, graph_media, graph_objects, graph_social, graph_whatsapp};
 
-/// How long after a contact's last message anything but a template may be sent (Meta: "customer service window").
-const WINDOW_MS: u64 = 24 * 3_600_000;
-pub(crate) const WINDOW_DETAILS: &str = "Message failed to send because more than 24 hours have passed since the customer last replied to this number.";
+const FAULT_DETAILS: &str = "[simulated] a fault that was asked for";
 
-/// `GET /{version}/{phone_number_id}`: what the number is.
-pub(crate) fn number(core: &Core, call: &Call, id: &str) -> Reply {
-    match authorise(core, call, id) {
-        Ok(number) => json_reply(
-            StatusCode::OK,
-            &json!({
-                "id": number.phone_number_id,
-                "display_phone_number": number.display_phone_number,
-                "verified_name": number.verified_name,
-                "quality_rating": "GREEN",
-            }),
-        ),
+/// Everything under `/{version}/`, and what Instagram answers without a version.
+pub(crate) fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply {
+    let get = call.head.method == Method::GET;
+    let post = call.head.method == Method::POST;
+    let reply = match path {
+        ["debug_token"] if get => answer(core, debug_token(core, call)),
+        ["refresh_access_token"] if get => answer(core, graph_admin::refresh(core, call)),
+        [node, "messages"] if post => messages(core, call, node),
+        [node, "media"] if post => graph_media::upload(core, call, node),
+        [node, "message_attachments"] if post => graph_media::attach(core, call, node),
+        [node, "message_templates"] if get => answer(core, graph_admin::templates(core, call, node)),
+        [node, "phone_numbers"] if get => answer(core, graph_admin::phone_numbers(core, call, node)),
+        [node, "subscribed_apps"] => answer(core, graph_admin::subscribed_apps(core, call, node)),
+        [node, action] if post && action.ends_with("_thread_control") => {
+            answer(core, graph_admin::thread_control(core, call, node, action))
+        }
+        [node] if get => graph_objects::object(core, call, node),
+        [node] if call.head.method == Method::DELETE => graph_media::delete(core, call, node),
+        _ => GraphError::unknown_object(&path.join("/")).reply(core),
+    };
+    with_usage(core, call, path.first().copied().unwrap_or_default(), reply)
+}
+
+pub(crate) fn answer(core: &Core, result: Result<Value, GraphError>) -> Reply {
+    match result {
+        Ok(value) => json_reply(StatusCode::OK, &value),
         Err(error) => error.reply(core),
     }
 }
 
-/// `GET /{version}/debug_token?input_token=`: whether a token is good.
-pub(crate) fn debug_token(core: &Core, call: &Call) -> Reply {
-    let known = |token: &str| core.settings.numbers.iter().any(|number| number.access_token == token);
-    if !call.bearer().is_some_and(known) {
-        return GraphError::invalid_token().reply(core);
+/// Adds the usage headers that were asked for.
+fn with_usage(core: &Core, call: &Call, node: &str, reply: Reply) -> Reply {
+    let usage = core.faults().usage.clone();
+    let Reply::Answer(mut response) = reply else { return reply };
+    if let Some(app) = usage.app
+        && let Ok(header) = HeaderValue::from_str(&json!(app).to_string())
+    {
+        response.headers_mut().insert("x-app-usage", header);
     }
-    let valid = call.query("input_token").is_some_and(|token| known(&token));
-    let scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
-    json_reply(
-        StatusCode::OK,
-        &json!({"data": {"is_valid": valid, "type": "SYSTEM_USER", "expires_at": 0, "scopes": scopes}}),
-    )
+    let owners = core.accounts().owners(call.bearer(), node, core.clock.now()).unwrap_or_default();
+    if let (Some(business), Some(account)) = (usage.business, owners.first())
+        && let Ok(header) = HeaderValue::from_str(&json!({account.usage_id(): [business]}).to_string())
+    {
+        response.headers_mut().insert("x-business-use-case-usage", header);
+    }
+    Reply::Answer(response)
 }
 
-/// Whatever else is asked of Graph.
-pub(crate) fn unknown(core: &Core, id: &str) -> Reply {
-    GraphError::unknown_object(id).reply(core)
-}
-
-/// `POST /{version}/{phone_number_id}/messages`: sends, or marks as read.
-pub(crate) fn messages(core: &Arc<Core>, call: &Call, id: &str) -> Reply {
-    let asked = authorise(core, call, id).and_then(|number| {
-        if !call.header("content-type").starts_with("application/json") {
-            return Err(GraphError::param("The request body must be application/json."));
-        }
-        Ok((number, parse(&call.body)?))
-    });
-    let result = match asked {
-        Ok((number, GraphRequest::Read { message_id, typing })) => {
-            mark_read(core, number, &message_id, typing)
-        }
-        Ok((number, GraphRequest::Send(send))) => return answer_send(core, number, send),
-        Err(error) => Err(error),
+/// `GET /{version}/debug_token?input_token=`: whether a token is good, of whom it is and what it may do.
+fn debug_token(core: &Core, call: &Call) -> Result<Value, GraphError> {
+    let now = core.clock.now();
+    let accounts = core.accounts();
+    let app_token = format!("{}|{}", core.settings.app_id, core.settings.app_secret);
+    if call.bearer() != Some(app_token.as_str()) {
+        accounts.token(call.bearer(), now)?;
+    }
+    let Some(token) = call.query("input_token").and_then(|input| accounts.inspect(&input)) else {
+        let error = json!({"code": 190, "message": "Invalid OAuth access token."});
+        return Ok(json!({"data": {"is_valid": false, "error": error, "scopes": []}}));
     };
-    match result {
-        Ok(value) => json_reply(StatusCode::OK, &value),
-        Err(error) => refuse(core, &error),
+    let (kind, scopes): (_, &[&str]) = match token.kind {
+        TokenKind::System => ("SYSTEM_USER", &["whatsapp_business_management", "whatsapp_business_messaging"]),
+        TokenKind::Page => {
+            const PAGE: [&str; 5] = [
+                "pages_messaging",
+                "pages_manage_metadata",
+                "pages_show_list",
+                "instagram_basic",
+                "instagram_manage_messages",
+            ];
+            ("PAGE", &PAGE)
+        }
+        TokenKind::Instagram => ("USER", &["instagram_business_basic", "instagram_business_manage_messages"]),
+    };
+    let expires_at = token.expires_at.map_or(0, |end| end.as_millis().div_euclid(1_000));
+    let account = token.accounts.first();
+    let mut data = json!({
+        "app_id": account.map_or(core.settings.app_id.as_str(), |account| core.app_id(account)),
+        "application": "Simulated app",
+        "is_valid": token.expires_at.is_none_or(|end| end > now),
+        "type": kind,
+        "issued_at": token.issued_at.as_millis().div_euclid(1_000),
+        "expires_at": expires_at,
+        "data_access_expires_at": 0,
+        "scopes": scopes,
+        "user_id": graph_objects::OWNER_ID,
+    });
+    if let Some(page) = account.filter(|_| token.kind == TokenKind::Page) {
+        data["profile_id"] = json!(page.id());
+    }
+    Ok(json!({ "data": data }))
+}
+
+/// `POST /{version}/{node}/messages`: sends, marks as read, shows typing.
+fn messages(core: &Arc<Core>, call: &Call, node: &str) -> Reply {
+    let senders = core.accounts().senders(call.bearer(), node, core.clock.now());
+    let senders = match senders.and_then(|senders| is_json(call).map(|()| senders)) {
+        Ok(senders) => senders,
+        Err(error) => return refuse(core, &error),
+    };
+    match senders.first() {
+        Some(account) if account.is_whatsapp() => graph_whatsapp::messages(core, account, &call.body),
+        Some(_) => graph_social::messages(core, &senders, &call.body),
+        None => refuse(core, &GraphError::unknown_object(node)),
     }
 }
 
-/// The number, if the token may use it.
-fn authorise<'a>(core: &'a Core, call: &Call, id: &str) -> Result<&'a Number, GraphError> {
-    let token = call.bearer().ok_or_else(GraphError::invalid_token)?;
-    if !core.settings.numbers.iter().any(|number| number.access_token == token) {
-        return Err(GraphError::invalid_token());
+fn is_json(call: &Call) -> Result<(), GraphError> {
+    if call.header("content-type").starts_with("application/json") {
+        return Ok(());
     }
-    let number = core.number(id).filter(|number| number.access_token == token);
-    number.ok_or_else(|| GraphError::unknown_object(id))
+    Err(GraphError::param("The request body must be application/json."))
 }
 
-fn refuse(core: &Core, error: &GraphError) -> Reply {
+/// Answers with a refusal, counted.
+pub(crate) fn refuse(core: &Core, error: &GraphError) -> Reply {
     *core.world().counters.sends_refused.entry(error.code).or_default() += 1;
     core.changed();
     error.reply(core)
 }
 
-fn mark_read(core: &Core, number: &Number, message_id: &str, typing: bool) -> Result<Value, GraphError> {
-    let mut world = core.world();
-    let (contact, turned) = world.mark_read(&number.phone_number_id, message_id).ok_or_else(|| {
-        GraphError::bad_value("Param message_id is not a message that this number received.")
-    })?;
-    for wamid in turned {
-        core.publish(FeedEvent::Tick { contact: contact.clone(), wamid, tick: Tick::Read });
-    }
-    if typing {
-        world.counters.typing_indicators += 1;
-        core.publish(FeedEvent::Typing { contact });
-    }
-    Ok(json!({"success": true}))
-}
-
 /// A well-formed send: the fault that is due has its way, else it is accepted or refused.
-fn answer_send(core: &Arc<Core>, number: &Number, send: SendText) -> Reply {
-    let fault = core.send_fault();
-    match fault {
+pub(crate) fn send(
+    core: &Core,
+    account: &Account,
+    accept: impl FnOnce(Option<Failure>) -> Result<Value, GraphError>,
+) -> Reply {
+    let fault = core.send_fault(account);
+    let mut failure = None;
+    match &fault {
         Some(SendFault::Refuse { status, code }) => {
-            let details = "[simulated] a fault that was asked for";
-            return refuse(core, &GraphError::with_status(status, code, details));
+            return refuse(core, &GraphError::with_status(*status, *code, FAULT_DETAILS));
+        }
+        Some(SendFault::Error { code, later: true, .. }) => {
+            failure = Some(Failure { code: *code, details: FAULT_DETAILS });
+        }
+        Some(SendFault::Error { code, subcode, status, .. }) => {
+            return refuse(core, &GraphError::asked_for(account.is_whatsapp(), *status, *code, *subcode));
         }
         Some(SendFault::Hang { accepted: false }) => return Reply::Hang,
         Some(SendFault::Cut { accepted: false }) => return Reply::Cut,
         _ => {}
     }
-    let value = match accept(core, number, send) {
+    let value = match accept(failure) {
         Ok(value) => value,
         Err(error) => return refuse(core, &error),
     };
@@ -129,94 +169,4 @@ fn answer_send(core: &Arc<Core>, number: &Number, send: SendText) -> Reply {
         Some(SendFault::Truncate) => truncated_reply(core, &value),
         _ => json_reply(StatusCode::OK, &value),
     }
-}
-
-/// Accepts a send and lets its statuses follow.
-fn accept(core: &Arc<Core>, number: &Number, send: SendText) -> Result<Value, GraphError> {
-    if core.webhooks.is_full() {
-        return Err(GraphError::coded(131_016, "[simulated] too many webhooks wait for the callback"));
-    }
-    let now = core.clock.now();
-    let mut world = core.world();
-    let contact = recipient(core, &mut world, number, &send.recipient)?;
-    take_rates(core, &mut world, number, &contact, now)?;
-    let anyway = core.settings.outside_window == OutsideWindow::Delivered;
-    let open = anyway || in_window(&world, number, &contact, now);
-    if !open && core.settings.outside_window == OutsideWindow::RefusedAtOnce {
-        return Err(GraphError::coded(131_047, WINDOW_DETAILS));
-    }
-    let item = TranscriptItem {
-        wamid: core.new_wamid(&contact, Direction::ToContact),
-        phone_number_id: number.phone_number_id.clone(),
-        direction: Direction::ToContact,
-        at: now,
-        text: send.body,
-        tick: Tick::Accepted,
-        quoting: send.quoting,
-        opaque: send.opaque,
-        error_code: None,
-    };
-    world.keep(&contact.wa_id, item.clone());
-    drop(world);
-    core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: item.clone() });
-    let answered = match send.recipient {
-        Recipient::Phone { input, .. } => json!({"input": input, "wa_id": contact.wa_id}),
-        Recipient::User(user) => json!({"input": user, "user_id": contact.user_id}),
-    };
-    let value = json!({
-        "messaging_product": "whatsapp",
-        "contacts": [answered],
-        "messages": [{"id": item.wamid}],
-    });
-    statuses::follow(core, number.clone(), contact, item, open);
-    Ok(value)
-}
-
-/// The contact that a send is for. A number that never wrote becomes one, so that the phone page shows it.
-fn recipient(core: &Core, world: &mut World, number: &Number, to: &Recipient) -> Result<Contact, GraphError> {
-    let unknown = || GraphError::bad_value("Param recipient is not a user of this business portfolio.");
-    let wa_id = match to {
-        Recipient::User(user) => world.contacts.find(user).ok_or_else(unknown)?,
-        Recipient::Phone { digits, .. } => {
-            if crate::contacts::phone_digits(&number.display_phone_number).as_ref() == Some(digits) {
-                return Err(GraphError::coded(131_021, "The sender and the recipient are the same number."));
-            }
-            let full = |_| GraphError::coded(131_016, "[simulated] no room for another contact");
-            let (wa_id, added) = world.find_or_add(digits).map_err(full)?;
-            if let Some(entry) = world.contacts.get(&wa_id).filter(|_| added) {
-                core.publish(FeedEvent::Contact { contact: entry.contact.clone() });
-            }
-            wa_id
-        }
-    };
-    world.contacts.get(&wa_id).map(|entry| entry.contact.clone()).ok_or_else(unknown)
-}
-
-fn take_rates(
-    core: &Core,
-    world: &mut World,
-    number: &Number,
-    contact: &Contact,
-    now: Timestamp,
-) -> Result<(), GraphError> {
-    let limits = core.settings.limits;
-    let id = &number.phone_number_id;
-    let every_us = 1_000_000_u64.checked_div(limits.number_per_second).unwrap_or(0);
-    let rate = world.number_rates.entry(id.clone()).or_default();
-    if !rate.take(now, every_us, limits.number_per_second) {
-        return Err(GraphError::coded(130_429, "Cloud API message throughput has been reached."));
-    }
-    let Some(entry) = world.contacts.get_mut(&contact.wa_id) else { return Ok(()) };
-    if !entry.pairs.entry(id.clone()).or_default().take(now, limits) {
-        let details =
-            "Too many messages sent from this phone number to the same phone number in a short period.";
-        return Err(GraphError::coded(131_056, details));
-    }
-    Ok(())
-}
-
-fn in_window(world: &World, number: &Number, contact: &Contact, now: Timestamp) -> bool {
-    let entry = world.contacts.get(&contact.wa_id);
-    let last = entry.and_then(|entry| entry.pairs.get(&number.phone_number_id)?.last_inbound);
-    last.is_some_and(|last| now.millis_since(last) < WINDOW_MS)
 }

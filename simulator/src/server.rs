@@ -19,9 +19,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::core::Core;
-use crate::{control, graph, model};
+use crate::media::FILE_BYTES_MAX;
+use crate::{control, graph, graph_media, model};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bodies of the control API: files may be in them, in base64.
+const CONTROL_BYTES_MAX: usize = 36 * 1024 * 1024;
 const CONNECTIONS_MAX: usize = 1_024;
 
 /// The connection is to be closed as if something had cut it.
@@ -94,7 +97,7 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) {
 
 async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
-    let reply = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let reply = match Limited::new(body, bytes_max(head.uri.path())).collect().await {
         Ok(body) => route(&core, Call { head, body: body.to_bytes() }).await,
         Err(_) => json_reply(StatusCode::PAYLOAD_TOO_LARGE, &json!({"error": "the body is too large"})),
     };
@@ -102,6 +105,17 @@ async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<
         Reply::Answer(response) => Ok(response),
         Reply::Hang => std::future::pending().await,
         Reply::Cut => Err(Cut),
+    }
+}
+
+/// The largest body that a path takes.
+fn bytes_max(path: &str) -> usize {
+    if path.ends_with("/media") || path.ends_with("/message_attachments") {
+        FILE_BYTES_MAX + BODY_BYTES_MAX
+    } else if path.starts_with("/sim/") {
+        CONTROL_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
     }
 }
 
@@ -115,10 +129,10 @@ async fn route(core: &Arc<Core>, call: Call) -> Reply {
         ["sim", rest @ ..] => control::route(core, &call, rest).await,
         ["v1", "chat", "completions"] if post => model::completions(core, &call),
         ["v1", "models"] if get => model::models(core, &call),
-        [version, "debug_token"] if get && is_version(version) => graph::debug_token(core, &call),
-        [version, id] if get && is_version(version) => graph::number(core, &call, id),
-        [version, id, "messages"] if post && is_version(version) => graph::messages(core, &call, id),
-        [version, rest @ ..] if is_version(version) => graph::unknown(core, &rest.join("/")),
+        ["media", id] if get => graph_media::download(core, &call, id, true),
+        ["cdn", id] if get => graph_media::download(core, &call, id, false),
+        ["refresh_access_token"] => graph::route(core, &call, &segments),
+        [version, rest @ ..] if is_version(version) => graph::route(core, &call, rest),
         _ => not_found(),
     }
 }

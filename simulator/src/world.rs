@@ -88,6 +88,30 @@ pub struct TranscriptItem {
     pub removed: bool,
 }
 
+impl TranscriptItem {
+    /// A text that was just made; the rest is filled in where it differs.
+    pub(crate) fn new(account: &str, author: Author, at: Timestamp, text: String) -> Self {
+        let from_contact = author == Author::Contact;
+        Self {
+            wamid: String::new(),
+            phone_number_id: account.to_owned(),
+            direction: if from_contact { Direction::FromContact } else { Direction::ToContact },
+            author,
+            at,
+            text,
+            tick: Tick::Sent,
+            quoting: None,
+            opaque: None,
+            error_code: None,
+            shown: Shown::default(),
+            contact_reaction: None,
+            business_reaction: None,
+            edits: 0,
+            removed: false,
+        }
+    }
+}
+
 /// A send that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AcceptedSend {
@@ -385,22 +409,11 @@ mod tests {
     use super::*;
 
     fn item(n: usize, direction: Direction) -> TranscriptItem {
+        let author = if direction == Direction::ToContact { Author::App } else { Author::Contact };
         TranscriptItem {
             wamid: format!("w{n}"),
-            phone_number_id: "1".into(),
-            direction,
-            author: if direction == Direction::ToContact { Author::App } else { Author::Contact },
-            at: Timestamp::EPOCH,
-            text: format!("t{n}"),
-            tick: Tick::Sent,
-            quoting: None,
             opaque: Some(format!("o{n}")),
-            error_code: None,
-            shown: Shown::default(),
-            contact_reaction: None,
-            business_reaction: None,
-            edits: 0,
-            removed: false,
+            ..TranscriptItem::new("1", author, Timestamp::EPOCH, format!("t{n}"))
         }
     }
 
