@@ -262,7 +262,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub fn add(&mut self, account: Account, now: Timestamp) -> Result<Arc<Account>, SimulatorError> {
         let bad = |reason| Err(SimulatorError::Settings(reason));
-        account.check().or_else(bad)?;
+        account.check().map_err(SimulatorError::Settings)?;
         if self.get(account.id()).is_some() {
             return bad("each phone_number_id, page_id and ig_id may be given once");
         }
@@ -313,7 +313,11 @@ impl Accounts {
     pub fn token(&self, token: Option<&str>, now: Timestamp) -> Result<&Token, GraphError> {
         let token = token.and_then(|token| self.tokens.get(token)).ok_or_else(GraphError::invalid_token)?;
         if token.expires_at.is_some_and(|end| end <= now) {
-            return Err(GraphError::social(190, Some(463), "Error validating access token: Session has expired."));
+            return Err(GraphError::social(
+                190,
+                Some(463),
+                "Error validating access token: Session has expired.",
+            ));
         }
         Ok(token)
     }
@@ -378,7 +382,9 @@ impl Accounts {
             return Err(GraphError::invalid_token());
         }
         if now.millis_since(token.issued_at) < INSTAGRAM_REFRESH_MS {
-            return Err(GraphError::param("The access token is not yet 24 hours old and cannot be refreshed."));
+            return Err(GraphError::param(
+                "The access token is not yet 24 hours old and cannot be refreshed.",
+            ));
         }
         let (accounts, family) = (token.accounts.clone(), token.family);
         let expires_at = Some(now.plus_millis(INSTAGRAM_TOKEN_MS));

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::accounts::{Account, AccountKind, EventShape};
+use crate::act::Deed;
 use crate::contacts::NewContact;
 use crate::core::{Core, FeedEvent};
 use crate::faults::Faults;
@@ -14,7 +16,7 @@ use crate::report;
 use crate::script::Script;
 use crate::server::{Call, Reply, json_reply, not_found};
 use crate::settings::{ScriptedAnswer, SimulatorError};
-use crate::{phone, script};
+use crate::{graph_media, phone, scene, script};
 
 const ANSWERS_MAX: usize = 1_000;
 const SCRIPT_LIMIT_MS: u64 = 60_000;
@@ -24,7 +26,7 @@ const SCRIPT_LIMIT_MS: u64 = 60_000;
 struct Say {
     contact: String,
     text: String,
-    #[serde(default)]
+    #[serde(default, alias = "account")]
     number: Option<String>,
     #[serde(default)]
     quoting: Option<String>,
@@ -34,8 +36,71 @@ struct Say {
 #[serde(deny_unknown_fields)]
 struct SetCallback {
     url: String,
+    /// Of which app; the simulator's own if there is none.
+    #[serde(default)]
+    app_id: Option<String>,
     #[serde(default)]
     verify: bool,
+}
+
+/// An account to add: the ids that its kind has.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum NewAccount {
+    Whatsapp {
+        phone_number_id: String,
+        waba_id: String,
+        display_phone_number: String,
+        #[serde(flatten)]
+        rest: Rest,
+    },
+    Messenger {
+        page_id: String,
+        #[serde(flatten)]
+        rest: Rest,
+    },
+    InstagramPage {
+        ig_id: String,
+        page_id: String,
+        #[serde(flatten)]
+        rest: Rest,
+    },
+    InstagramLogin {
+        ig_id: String,
+        user_id: String,
+        #[serde(flatten)]
+        rest: Rest,
+    },
+}
+
+/// What every account has.
+#[derive(Deserialize)]
+struct Rest {
+    name: String,
+    access_token: String,
+    #[serde(default)]
+    app_id: Option<String>,
+    #[serde(default)]
+    shape: EventShape,
+}
+
+impl From<NewAccount> for Account {
+    fn from(new: NewAccount) -> Self {
+        let (kind, rest) = match new {
+            NewAccount::Whatsapp { phone_number_id, waba_id, display_phone_number, rest } => {
+                (AccountKind::Whatsapp { phone_number_id, waba_id, display_phone_number }, rest)
+            }
+            NewAccount::Messenger { page_id, rest } => (AccountKind::Messenger { page_id }, rest),
+            NewAccount::InstagramPage { ig_id, page_id, rest } => {
+                (AccountKind::InstagramPage { ig_id, page_id }, rest)
+            }
+            NewAccount::InstagramLogin { ig_id, user_id, rest } => {
+                (AccountKind::InstagramLogin { ig_id, user_id }, rest)
+            }
+        };
+        let Rest { name, access_token, app_id, shape } = rest;
+        Self { kind, name, access_token, app_id, shape }
+    }
 }
 
 /// Why a control request was refused.
@@ -64,10 +129,15 @@ pub(crate) async fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply
         (&Method::GET, ["phone"]) => return phone::page(),
         (&Method::GET, ["phone.css"]) => return phone::style(),
         (&Method::GET, ["phone.js"]) => return phone::program(),
+        (&Method::GET, ["cards.js"]) => return phone::cards(),
         (&Method::GET, ["phone.svg"]) => return phone::icon(),
+        (&Method::GET, ["media", id]) => return media(core, id),
         (&Method::GET, ["events"]) => return phone::events(core),
         (&Method::GET, ["state"]) => Ok(json!(report::state(core))),
         (&Method::GET, ["numbers"]) => Ok(numbers(core)),
+        (&Method::GET, ["accounts"]) => Ok(accounts(core)),
+        (&Method::POST, ["accounts"]) => add_account(core, call),
+        (&Method::POST, ["act"]) => act(core, call),
         (&Method::GET, ["contacts"]) => Ok(json!(report::contacts(core))),
         (&Method::POST, ["contacts"]) => add_contact(core, call),
         (&Method::POST, ["say"]) => say(core, call),
@@ -103,12 +173,36 @@ fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Refused> {
     Ok(serde_json::from_slice(&call.body)?)
 }
 
+fn accounts(core: &Core) -> Value {
+    Value::Array(core.accounts().all().iter().map(|account| account.public()).collect())
+}
+
+/// The WhatsApp numbers among the accounts.
 fn numbers(core: &Core) -> Value {
-    let public = core.settings.numbers.iter().map(|number| {
-        json!({"phone_number_id": number.phone_number_id, "waba_id": number.waba_id,
-               "display_phone_number": number.display_phone_number, "verified_name": number.verified_name})
+    let accounts = core.accounts();
+    let public = accounts.all().iter().filter_map(|account| match &account.kind {
+        AccountKind::Whatsapp { phone_number_id, waba_id, display_phone_number } => {
+            Some(json!({"phone_number_id": phone_number_id, "waba_id": waba_id,
+                        "display_phone_number": display_phone_number, "verified_name": account.name}))
+        }
+        _ => None,
     });
     Value::Array(public.collect())
+}
+
+fn add_account(core: &Core, call: &Call) -> Result<Value, Refused> {
+    let account = core.add_account(read::<NewAccount>(call)?.into())?;
+    Ok(account.public())
+}
+
+fn act(core: &Arc<Core>, call: &Call) -> Result<Value, Refused> {
+    Ok(json!(scene::play(core, read::<Deed>(call)?)?))
+}
+
+/// A file's bytes, for the phone page.
+fn media(core: &Core, id: &str) -> Reply {
+    let file = core.files().get(id, core.clock.now()).cloned();
+    file.filter(|file| file.link.is_none()).map_or_else(not_found, |file| graph_media::serve(&file))
 }
 
 fn add_contact(core: &Core, call: &Call) -> Result<Value, Refused> {
@@ -162,7 +256,7 @@ fn set_answers(core: &Core, call: &Call) -> Result<Value, Refused> {
 
 async fn set_callback(core: &Core, call: &Call) -> Result<Value, Refused> {
     let wanted: SetCallback = read(call)?;
-    core.webhooks.set_callback(&wanted.url)?;
+    core.webhooks.set_callback(wanted.app_id.as_deref(), &wanted.url)?;
     if wanted.verify {
         verify(core).await?;
     }
@@ -171,7 +265,7 @@ async fn set_callback(core: &Core, call: &Call) -> Result<Value, Refused> {
 
 /// Asks the callback to echo a challenge.
 pub(crate) async fn verify(core: &Core) -> Result<(), SimulatorError> {
-    let callback = core.webhooks.callback().ok_or(SimulatorError::NoCallback)?;
+    let callback = core.webhooks.callback(None).ok_or(SimulatorError::NoCallback)?;
     callback.verify(core, &core.settings.verify_token, &core.new_trace()).await
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine as _;
@@ -16,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Account, Accounts};
+use crate::act::{Act, Deed};
 use crate::contacts::Contact;
 use crate::faults::{self, Faults, SendFault};
-use crate::model::Model;
 use crate::media::Files;
+use crate::model::Model;
+use crate::scene;
 use crate::settings::{ScriptedAnswer, SimulatorError, SimulatorSettings};
 use crate::templates::Template;
 use crate::webhook::Outgoing;
@@ -224,6 +226,29 @@ impl Core {
             None => accounts.all().first(),
         };
         found.cloned().ok_or(SimulatorError::UnknownAccount)
+    }
+
+    /// A contact writes to a number (or any account), the first one when none is named; the message's wamid.
+    pub fn say(
+        self: &Arc<Self>,
+        who: &str,
+        number: Option<&str>,
+        text: &str,
+        quoting: Option<String>,
+    ) -> Result<String, SimulatorError> {
+        if number.is_some_and(|id| self.accounts().named(id).is_none()) {
+            return Err(SimulatorError::UnknownNumber);
+        }
+        let act = Act::Text { text: text.to_owned() };
+        let done = scene::play(self, Deed { quoting, ..Deed::of(who, number, act) })?;
+        Ok(done.wamid.unwrap_or_default())
+    }
+
+    /// A contact moves to another number; the phone page loads everything again.
+    pub fn renumber(&self, wa_id: &str, new: &str) -> Result<Contact, SimulatorError> {
+        let contact = self.world().renumber(wa_id, new)?;
+        self.publish(FeedEvent::Resync);
+        Ok(contact)
     }
 
     /// An id of a message of Messenger or Instagram.

@@ -60,7 +60,9 @@ impl<'a> Fields<'a> {
     pub fn only(&self, known: &[&str]) -> Result<(), GraphError> {
         match self.map.keys().find(|key| !known.contains(&key.as_str())) {
             Some(key) if self.at.is_empty() => Err(GraphError::param(&format!("Unexpected key \"{key}\""))),
-            Some(key) => Err(GraphError::param(&format!("Unexpected key \"{key}\" on param \"{}\"", self.at))),
+            Some(key) => {
+                Err(GraphError::param(&format!("Unexpected key \"{key}\" on param \"{}\"", self.at)))
+            }
             None => Ok(()),
         }
     }
@@ -137,7 +139,8 @@ impl<'a> Fields<'a> {
     /// A web address.
     pub fn web(&self, key: &str) -> Result<&'a str, GraphError> {
         let text = self.need(key, 2_000)?;
-        let web = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+        let web =
+            url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
         if web { Ok(text) } else { Err(self.bad(key, "is not a valid URI")) }
     }
 
@@ -148,7 +151,9 @@ impl<'a> Fields<'a> {
             (true, false) => {
                 Ok(ShownMedia { kind, id: Some(self.need("id", 100)?.to_owned()), link: None, name })
             }
-            (false, true) => Ok(ShownMedia { kind, id: None, link: Some(self.web("link")?.to_owned()), name }),
+            (false, true) => {
+                Ok(ShownMedia { kind, id: None, link: Some(self.web("link")?.to_owned()), name })
+            }
             (false, false) => Err(self.missing("id")),
             (true, true) => Err(self.bad("id", "and link exclude each other")),
         }

@@ -77,7 +77,9 @@ fn debug_token(core: &Core, call: &Call) -> Result<Value, GraphError> {
         return Ok(json!({"data": {"is_valid": false, "error": error, "scopes": []}}));
     };
     let (kind, scopes): (_, &[&str]) = match token.kind {
-        TokenKind::System => ("SYSTEM_USER", &["whatsapp_business_management", "whatsapp_business_messaging"]),
+        TokenKind::System => {
+            ("SYSTEM_USER", &["whatsapp_business_management", "whatsapp_business_messaging"])
+        }
         TokenKind::Page => {
             const PAGE: [&str; 5] = [
                 "pages_messaging",

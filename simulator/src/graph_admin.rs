@@ -82,7 +82,8 @@ fn paged(core: &Core, call: &Call, path: &str, all: Vec<Value>) -> Result<Value,
     let end = from + data.len();
     let mut answer = json!({"data": data, "paging": {"cursors": {"before": format!("after{from}"), "after": format!("after{end}")}}});
     if end < total {
-        answer["paging"]["next"] = json!(format!("{}/{path}?limit={limit}&after=after{end}", core.base_url()));
+        answer["paging"]["next"] =
+            json!(format!("{}/{path}?limit={limit}&after=after{end}", core.base_url()));
     }
     Ok(answer)
 }
@@ -122,7 +123,9 @@ pub(crate) fn subscribed_apps(core: &Core, call: &Call, node: &str) -> Result<Va
         Method::GET => {
             let fields = core.with_subscriptions(|all| all.get(account.id()).cloned());
             let fields = fields.unwrap_or_else(|| FIELDS.map(str::to_owned).to_vec());
-            Ok(json!({"data": [{"id": core.app_id(account), "name": "Simulated app", "subscribed_fields": fields}]}))
+            Ok(
+                json!({"data": [{"id": core.app_id(account), "name": "Simulated app", "subscribed_fields": fields}]}),
+            )
         }
         Method::POST if whatsapp => Ok(json!({"success": true})),
         Method::POST => {
@@ -154,11 +157,13 @@ fn asked_fields(call: &Call) -> Result<Vec<String>, GraphError> {
     });
     let fields: Vec<String> = match text {
         Some(text) => text.split(',').map(|field| field.trim().to_owned()).collect(),
-        None => match serde_json::from_slice::<Value>(&call.body).unwrap_or_default().get("subscribed_fields") {
-            Some(Value::String(text)) => text.split(',').map(|field| field.trim().to_owned()).collect(),
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            _ => Vec::new(),
-        },
+        None => {
+            match serde_json::from_slice::<Value>(&call.body).unwrap_or_default().get("subscribed_fields") {
+                Some(Value::String(text)) => text.split(',').map(|field| field.trim().to_owned()).collect(),
+                Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                _ => Vec::new(),
+            }
+        }
     };
     if fields.is_empty() {
         return Err(GraphError::param("The parameter subscribed_fields is required"));
@@ -170,7 +175,12 @@ fn asked_fields(call: &Call) -> Result<Vec<String>, GraphError> {
 }
 
 /// `POST /{page or account}/{take,pass,request,release}_thread_control` (Meta: Messenger, handover).
-pub(crate) fn thread_control(core: &Core, call: &Call, node: &str, action: &str) -> Result<Value, GraphError> {
+pub(crate) fn thread_control(
+    core: &Core,
+    call: &Call,
+    node: &str,
+    action: &str,
+) -> Result<Value, GraphError> {
     let senders = core.accounts().senders(call.bearer(), node, core.clock.now())?;
     let body = object(&call.body)?;
     let body = Fields::root(&body, Dialect::Social);
@@ -187,7 +197,8 @@ pub(crate) fn thread_control(core: &Core, call: &Call, node: &str, action: &str)
     match action {
         "take_thread_control" => pair.held_by = None,
         "pass_thread_control" => {
-            let target = body.get("target_app_id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+            let target =
+                body.get("target_app_id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
             pair.held_by = Some(target.ok_or_else(|| body.missing("target_app_id"))?);
         }
         "request_thread_control" | "release_thread_control" => {}

@@ -75,7 +75,15 @@ impl GraphError {
     /// 100: a parameter that Graph itself refuses.
     pub fn param(message: &str) -> Self {
         let message = format!("(#100) {message}");
-        Self { status: 400, code: 100, subcode: None, kind: "OAuthException", message, details: None, transient: false }
+        Self {
+            status: 400,
+            code: 100,
+            subcode: None,
+            kind: "OAuthException",
+            message,
+            details: None,
+            transient: false,
+        }
     }
 
     /// 131008: something mandatory is not there.

@@ -109,7 +109,9 @@ fn read_upload(core: &Core, call: &Call, account: &Account) -> Result<File, Grap
     let file = file.ok_or_else(|| GraphError::param("The parameter file is required."))?;
     let mime = field(&parts, "type").or_else(|| file.content_type.clone()).unwrap_or_default();
     let Some(rule) = whatsapp_rule(&mime) else {
-        return Err(GraphError::param(&format!("Param file must be a file of a supported type, not '{mime}'")));
+        return Err(GraphError::param(&format!(
+            "Param file must be a file of a supported type, not '{mime}'"
+        )));
     };
     if file.body.is_empty() || file.body.len() > rule.bytes_max {
         let details = format!("File of {} bytes: 1 to {} are taken.", file.body.len(), rule.bytes_max);
@@ -161,7 +163,8 @@ fn read_attachment(core: &Core, call: &Call, account: &Account) -> Result<File, 
     let body = match &form {
         Some(parts) => {
             let message = field(parts, "message").and_then(|text| serde_json::from_str(&text).ok());
-            let message: Value = message.ok_or_else(|| GraphError::param("The parameter message is required."))?;
+            let message: Value =
+                message.ok_or_else(|| GraphError::param("The parameter message is required."))?;
             object(json!({ "message": message }).to_string().as_bytes())?
         }
         None => object(&call.body)?,
@@ -193,7 +196,8 @@ fn read_attachment(core: &Core, call: &Call, account: &Account) -> Result<File, 
         }
         return Ok(file);
     };
-    let data = part(parts, "filedata").ok_or_else(|| GraphError::param("The parameter filedata is required."))?;
+    let data =
+        part(parts, "filedata").ok_or_else(|| GraphError::param("The parameter filedata is required."))?;
     file.mime = data.content_type.clone().unwrap_or_default();
     if kind != MediaKind::Document && kind_of(&file.mime).social() != kind.social() {
         return Err(GraphError::social(100, Some(2_018_047), "Attachment type does not match the file"));
@@ -250,7 +254,9 @@ pub(crate) fn delete(core: &Core, call: &Call, id: &str) -> Reply {
 /// `GET /media/{id}?ext=&hash=`, which wants the token, and `GET /cdn/{id}?ext=&hash=`, which does not.
 pub(crate) fn download(core: &Core, call: &Call, id: &str, with_token: bool) -> Reply {
     let (now, query) = (core.clock.now(), |name| call.query(name).unwrap_or_default());
-    let nothing = || json_reply(StatusCode::NOT_FOUND, &json!({"error": "there is nothing at this address (any more)"}));
+    let nothing = || {
+        json_reply(StatusCode::NOT_FOUND, &json!({"error": "there is nothing at this address (any more)"}))
+    };
     if with_token && !matches!(visible(core, call, id), Ok(Some(_))) {
         return match visible(core, call, id) {
             Err(error) => error.reply(core),

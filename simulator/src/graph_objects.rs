@@ -114,7 +114,9 @@ fn owned(core: &Core, call: &Call, node: &str) -> Result<Object, GraphError> {
             Object::new(fields, &["name", "currency", "timezone_id", "message_template_namespace"])
         }
         AccountKind::Whatsapp { .. } => number(account),
-        AccountKind::Messenger { page_id } | AccountKind::InstagramPage { page_id, .. } if page_id == node => {
+        AccountKind::Messenger { page_id } | AccountKind::InstagramPage { page_id, .. }
+            if page_id == node =>
+        {
             let linked = owners.iter().find(|owner| owner.is_instagram());
             let mut fields = json!({"id": page_id, "name": account.name, "category": "Shopping",
                                     "tasks": ["MESSAGING", "MODERATE", "MANAGE"]});
@@ -197,12 +199,10 @@ mod tests {
 
     #[test]
     fn fields_are_read_without_what_stands_in_braces() {
-        assert_eq!(top_level("id, name,instagram_business_account{id,username},x"), [
-            "id",
-            "name",
-            "instagram_business_account",
-            "x"
-        ]);
+        assert_eq!(
+            top_level("id, name,instagram_business_account{id,username},x"),
+            ["id", "name", "instagram_business_account", "x"]
+        );
         assert!(top_level("").is_empty());
     }
 

@@ -147,9 +147,8 @@ fn parse_content(body: &Fields<'_>, kind: &'static str) -> Result<Outbound, Grap
         return parse_contacts(body);
     }
     let part = body.object(kind).ok().flatten();
-    let part = part.ok_or_else(|| {
-        GraphError::missing(&format!("Parameter '{kind}' is mandatory for type '{kind}'."))
-    })?;
+    let part = part
+        .ok_or_else(|| GraphError::missing(&format!("Parameter '{kind}' is mandatory for type '{kind}'.")))?;
     match kind {
         "text" => parse_text(&part),
         "template" => TemplateCall::parse(&part).map(Outbound::Template),
@@ -197,11 +196,15 @@ fn parse_media(part: &Fields<'_>, kind: &str) -> Result<Outbound, GraphError> {
 
 fn parse_location(part: &Fields<'_>) -> Result<Outbound, GraphError> {
     part.only(&["latitude", "longitude", "name", "address"])?;
-    let (latitude, longitude) = (part.number("latitude", -90.0..=90.0)?, part.number("longitude", -180.0..=180.0)?);
+    let (latitude, longitude) =
+        (part.number("latitude", -90.0..=90.0)?, part.number("longitude", -180.0..=180.0)?);
     let words = [part.optional("name", 1_000)?, part.optional("address", 1_000)?];
     let words: Vec<&str> = words.into_iter().flatten().collect();
     let footer = Some(format!("{latitude}, {longitude}"));
-    Ok(Outbound::Message { text: words.join(", "), shown: Shown { footer, ..Shown::of(ShownKind::Location) } })
+    Ok(Outbound::Message {
+        text: words.join(", "),
+        shown: Shown { footer, ..Shown::of(ShownKind::Location) },
+    })
 }
 
 fn parse_contacts(body: &Fields<'_>) -> Result<Outbound, GraphError> {

@@ -122,7 +122,8 @@ fn accept(
     if matches!(recipient, To::Comment(_)) {
         message.shown.kind = ShownKind::Comment;
     }
-    let attachment = message.reusable.then(|| keep_attachment(core, account, &message.shown.media, now)).flatten();
+    let attachment =
+        message.reusable.then(|| keep_attachment(core, account, &message.shown.media, now)).flatten();
     let item = TranscriptItem {
         wamid: core.new_mid(account),
         tick: Tick::Accepted,
@@ -155,7 +156,11 @@ fn check_files(
         let file = files.get(id, now).filter(|file| file.account == account.id());
         let file = file.ok_or_else(|| GraphError::social(100, None, "Invalid attachment_id"))?;
         if file.kind.social() != wanted.kind.social() {
-            return Err(GraphError::social(100, Some(2_018_047), "Attachment type does not match the upload"));
+            return Err(GraphError::social(
+                100,
+                Some(2_018_047),
+                "Attachment type does not match the upload",
+            ));
         }
     }
     Ok(())
@@ -182,7 +187,11 @@ fn check_pair(world: &World, account: &Account, contact: &Contact) -> Result<(),
         return Err(if account.is_instagram() {
             GraphError::social(100, Some(2_534_037), "The app is not the thread owner")
         } else {
-            GraphError::social(2_018_300, None, "Message failed to send because another app is controlling this thread now.")
+            GraphError::social(
+                2_018_300,
+                None,
+                "Message failed to send because another app is controlling this thread now.",
+            )
         });
     }
     if pair.blocked {
@@ -229,9 +238,8 @@ fn check_window(
         return Ok(());
     }
     let pair = world.pair(&contact.wa_id, account);
-    let within = |millis| {
-        pair.and_then(|pair| pair.last_inbound).is_some_and(|last| now.millis_since(last) < millis)
-    };
+    let within =
+        |millis| pair.and_then(|pair| pair.last_inbound).is_some_and(|last| now.millis_since(last) < millis);
     let by_ad = pair.and_then(|pair| pair.ad_until).is_some_and(|until| now < until);
     if within(if by_person { WEEK_MS } else { WINDOW_MS }) || by_ad {
         return Ok(());

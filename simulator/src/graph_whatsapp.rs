@@ -34,10 +34,12 @@ const NO_MARKETING: Failure =
 /// `POST /{version}/{phone_number_id}/messages`.
 pub(crate) fn messages(core: &Arc<Core>, account: &Arc<Account>, body: &[u8]) -> Reply {
     match parse(body) {
-        Ok(GraphRequest::Read { message_id, typing }) => match mark_read(core, account, &message_id, typing) {
-            Ok(value) => json_reply(StatusCode::OK, &value),
-            Err(error) => refuse(core, &error),
-        },
+        Ok(GraphRequest::Read { message_id, typing }) => {
+            match mark_read(core, account, &message_id, typing) {
+                Ok(value) => json_reply(StatusCode::OK, &value),
+                Err(error) => refuse(core, &error),
+            }
+        }
         Ok(GraphRequest::Send(message)) => {
             send(core, account, |failure| accept(core, account, *message, failure))
         }

@@ -5,16 +5,21 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `POST /{version}/{phone_number_id}/messages`, `GET /{version}/{phone_number_id}`, `GET /{version}/debug_token` | the Graph API |
+//! | `/{version}/…` | the Graph API of WhatsApp, Messenger and Instagram: `{node}/messages`, `{node}/media`, `{node}/message_attachments`, `{node}/message_templates`, `{node}/phone_numbers`, `{node}/subscribed_apps`, `{node}/{take,pass,request,release}_thread_control`, `{node}?fields=`, `me`, `debug_token`, `refresh_access_token` |
+//! | `GET /refresh_access_token` | renews a token of Instagram Login |
+//! | `GET /media/{id}`, `GET /cdn/{id}` | files, as WhatsApp (with the token, for five minutes) and as the others hand them out |
 //! | `POST /v1/chat/completions`, `GET /v1/models` | the model, `simulated-1` |
 //! | `GET /sim/phone` | the phone page |
 //! | `GET /sim/events` | what happens, as server-sent events |
-//! | `GET /sim/state`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=`, `/sim/sends[?contact=]` | what happened |
+//! | `GET /sim/state`, `/sim/accounts`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=`, `/sim/sends[?contact=]` | what happened |
 //! | `POST /sim/contacts {name, wa_id?, hides_number?}` | a new contact |
-//! | `POST /sim/say {contact, text, number?, quoting?}` | a contact writes |
+//! | `POST /sim/accounts {kind, name, access_token, app_id?, shape?, …ids}` | a new account: `whatsapp` (`phone_number_id`, `waba_id`, `display_phone_number`), `messenger` (`page_id`), `instagram_page` (`ig_id`, `page_id`) or `instagram_login` (`ig_id`, `user_id`) |
+//! | `POST /sim/say {contact, text, number?, quoting?}` | a contact writes; `number` is any account's id, product or name |
+//! | `POST /sim/act {contact?, account?, act: {kind, …}, quoting?, came_from_ad?, forwarded?}` | a contact, an owner or Meta does something, see [`mod@act`] |
+//! | `GET /sim/media/{id}` | a file's bytes |
 //! | `GET\|POST /sim/faults` | what goes wrong on purpose, see [`faults`] |
 //! | `POST /sim/answers [{when_contains, answer}]` | what the model says |
-//! | `POST /sim/callback {url, verify?}` | where webhooks go |
+//! | `POST /sim/callback {url, app_id?, verify?}` | where webhooks go |
 //! | `POST /sim/retry` | retry waiting webhooks at once |
 //! | `POST /sim/script[?limit_ms=]` | play a script, see [`script`] |
 
@@ -24,25 +29,48 @@ use std::sync::Arc;
 use iassistance_domain::Clock;
 use tokio::net::TcpListener;
 
+mod accounts;
+pub mod act;
 mod callback;
 mod contacts;
 mod control;
 mod core;
+mod envelope;
 pub mod faults;
+mod fields;
 mod graph;
+mod graph_admin;
+mod graph_codes;
 mod graph_error;
+mod graph_interactive;
+mod graph_media;
+mod graph_objects;
 mod graph_request;
+mod graph_social;
+mod graph_whatsapp;
+mod media;
 mod model;
 mod model_request;
+mod multipart;
 mod phone;
 mod report;
+mod scene;
+mod scene_meta;
+mod scene_social;
+mod scene_whatsapp;
 pub mod script;
+mod script_line;
 mod server;
 mod settings;
+mod shown;
+mod social_request;
 mod statuses;
+mod templates;
 mod webhook;
 mod world;
 
+pub use accounts::{ACCOUNTS_MAX, Account, AccountKind, App, EventShape};
+pub use act::{Act, Deed, Done};
 pub use contacts::{CONTACTS_MAX, Contact, NewContact};
 pub use faults::Faults;
 pub use model::{LABEL, ModelCounters};
@@ -53,8 +81,10 @@ pub use settings::{
     Limits, ModelSettings, Number, OutsideWindow, ScriptedAnswer, SimulatorError, SimulatorSettings,
     StatusDelays, WebhookSettings,
 };
+pub use shown::{Card, Choice, ChoiceKind, MediaKind, Shown, ShownKind, ShownMedia};
+pub use templates::{Template, TemplateButton, TemplateHeader, seeded as seeded_templates};
 pub use webhook::WebhookCounters;
-pub use world::{AcceptedSend, Counters, Direction, MESSAGES_MAX, Tick, TranscriptItem};
+pub use world::{AcceptedSend, Author, Counters, Direction, MESSAGES_MAX, Tick, TranscriptItem};
 
 /// A running simulator. Dropping it stops it; [`Simulator::stop`] also waits until it has.
 pub struct Simulator {
@@ -73,6 +103,7 @@ impl Simulator {
         let bind = |source| SimulatorError::Bind { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        core.set_address(address);
         core.tasks.spawn("server", server::serve(Arc::clone(&core), listener));
         Ok(Self { core, address })
     }
@@ -85,6 +116,14 @@ impl Simulator {
     /// The base address of the Graph API; the server adds `/{version}/…`.
     pub fn graph_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What `meta.instagram_base_url` is set to: the base address of Instagram Login's own Graph API. It is the same
+    /// address as [`Simulator::graph_url`]: which of Meta's two hosts is meant is told by the token. A token of Instagram
+    /// Login opens its own account's paths and no Page's, and the other way round; each gets 190 where Meta's other host
+    /// would not know it.
+    pub fn instagram_url(&self) -> String {
+        self.graph_url()
     }
 
     /// The base address of the model.
@@ -107,9 +146,46 @@ impl Simulator {
     /// # Errors
     /// When it is not plain `http` on this machine.
     pub fn set_callback(&self, url: &str) -> Result<(), SimulatorError> {
-        self.core.webhooks.set_callback(url)?;
+        self.core.webhooks.set_callback(None, url)?;
         self.core.changed();
         Ok(())
+    }
+
+    /// The same, for the webhooks of another app.
+    ///
+    /// # Errors
+    /// When there is no such app, or it is not plain `http` on this machine.
+    pub fn set_callback_of(&self, app_id: &str, url: &str) -> Result<(), SimulatorError> {
+        if !self.core.settings.apps.iter().any(|app| app.app_id == app_id) {
+            return Err(SimulatorError::UnknownApp);
+        }
+        self.core.webhooks.set_callback(Some(app_id), url)?;
+        self.core.changed();
+        Ok(())
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// When its ids or its token cannot be used, or its app is not known.
+    pub fn add_account(&self, account: Account) -> Result<(), SimulatorError> {
+        self.core.add_account(account).map(drop)
+    }
+
+    /// Does something as a contact, an owner or Meta.
+    ///
+    /// # Errors
+    /// When the account, the message or the choice is not known, or the product has no such thing.
+    pub fn act(&self, deed: Deed) -> Result<Done, SimulatorError> {
+        scene::play(&self.core, deed)
+    }
+
+    /// The id by which a contact is known to a Page or an Instagram account, once they have met.
+    pub fn scoped_id(&self, contact: &str, account: &str) -> Option<String> {
+        let account = self.core.account(Some(account)).ok()?;
+        let world = self.core.world();
+        let wa_id = world.contacts.find(contact)?;
+        world.pair(&wa_id, &account)?.scoped_id.clone()
     }
 
     /// Asks the callback to echo a challenge, as Meta does before it sends anything.

@@ -189,7 +189,9 @@ pub(crate) const fn sample(kind: MediaKind) -> (&'static [u8], &'static str, &'s
             (include_bytes!("assets/samples/voice.ogg"), "audio/ogg; codecs=opus", "voice.ogg")
         }
         MediaKind::Video => (include_bytes!("assets/samples/video.mp4"), "video/mp4", "video.mp4"),
-        MediaKind::Document => (include_bytes!("assets/samples/document.pdf"), "application/pdf", "document.pdf"),
+        MediaKind::Document => {
+            (include_bytes!("assets/samples/document.pdf"), "application/pdf", "document.pdf")
+        }
     }
 }
 

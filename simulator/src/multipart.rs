@@ -54,19 +54,26 @@ fn find(body: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
 
 fn part(whole: &Bytes) -> Option<Part> {
     // A part without headers begins with the empty line.
-    let (head, start) = if whole.starts_with(b"\r\n") { (0, 2) } else {
+    let (head, start) = if whole.starts_with(b"\r\n") {
+        (0, 2)
+    } else {
         let end = find(whole, 0, b"\r\n\r\n")?;
         (end, end + 4)
     };
     let headers = String::from_utf8_lossy(whole.get(..head)?).into_owned();
     let header = |wanted: &str| {
         let mut lines = headers.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim().to_owned())
+        lines
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.trim().to_owned())
     };
     let disposition = header("content-disposition")?;
     let parameter = |wanted: &str| {
         let found = disposition.split(';').filter_map(|part| part.trim().split_once('='));
-        found.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.trim_matches('"').to_owned())
+        found
+            .into_iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.trim_matches('"').to_owned())
     };
     Some(Part {
         name: parameter("name")?,
@@ -98,7 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_no_whole_form_is_none() {
-        for body in ["", "--x-y", "--x-y\r\n", "--x-y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb"] {
+        for body in ["", "--x-y", "--x-y\r\n", "--x-y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb"]
+        {
             assert!(parse(FORM, &Bytes::from_static(body.as_bytes())).is_none(), "{body:?}");
         }
         assert!(parse("application/json", &Bytes::from_static(b"{}")).is_none());

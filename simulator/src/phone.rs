@@ -31,6 +31,10 @@ pub(crate) fn program() -> Reply {
     asset("text/javascript; charset=utf-8", include_str!("assets/phone.js"))
 }
 
+pub(crate) fn cards() -> Reply {
+    asset("text/javascript; charset=utf-8", include_str!("assets/cards.js"))
+}
+
 pub(crate) fn icon() -> Reply {
     asset("image/svg+xml", include_str!("assets/phone.svg"))
 }

@@ -2,44 +2,77 @@
 //!
 //! ```text
 //! # Lines that begin so are comments; empty lines are skipped.
-//! # Which number the lines after this talk to (else the first):
+//! # Which account the lines after this are with (else the first): an id, a product or a name.
+//! on instagram
+//! # The same, by a WhatsApp number's id:
 //! number 200000000000001
 //! # The contact says it; \n is a new line:
 //! ana: Hello
 //! # The next reply to ana contains these words, in any case:
 //! ana < you said
+//! # It is of this sort: a file (image, video, audio, document, sticker), choices, template, cards, location, contacts,
+//! # reaction or text. Words may follow:
+//! ana < [choices] which one
 //! # Time passes; or 2s:
 //! wait 500ms
 //! # Exactly 3 replies since the script began, to everyone together:
 //! expect replies 3
+//! # Nobody gets a reply for half a second:
+//! expect silence 500ms
 //! ```
 //!
-//! A contact is a name without spaces, or a number; one that is not known yet is added.
+//! What a contact does beside writing; "the newest" is the newest message of the conversation that it can be:
+//!
+//! ```text
+//! ana sends image with a caption        # or video, audio, voice, document, sticker; a small sample is sent
+//! ana sends location 52.2297 21.0122 The shop
+//! ana chooses Yes                       # the newest button, list row or quick reply of that name
+//! ana taps GET_STARTED                  # a postback that no message brought
+//! ana replies: to the newest message
+//! ana reacts 👍                         # to the newest reply; `ana unreacts` takes it back
+//! ana sees ❤                            # the business's reaction to her newest message
+//! ana edits: her newest message
+//! ana unsends                           # her newest message
+//! ana comes from ad: Hello              # her message tells of an ad
+//! ana comes by link spring              # an m.me or ig.me link
+//! ana comments: how much?               # in public
+//! ana answers story: wow                # Instagram
+//! ana mentions                          # the account, in her story (Instagram)
+//! ana stops marketing                   # `ana resumes marketing`
+//! ana reads                             # all that arrived
+//! ana calls
+//! ana blocks                            # `ana unblocks`
+//! ana thread take                       # another app takes her conversation; or pass (back), request
+//! ana does {"kind": "unsupported"}      # any act, see the module `act`
+//! owner to ana: the owner writes on the phone or in the inbox
+//! owner to ana sends image with a caption
+//! owner to ana unsends
+//! meta {"kind": "account_update", "event": "DISABLED_UPDATE"}
+//! faults {"sends": [{"fault": {"kind": "error", "code": 131026, "later": true}, "next": 1}]}
+//! ```
+//!
+//! (The remarks after `#` are not part of these lines.) A contact is a name without spaces, or a number; one that is
+//! not known yet is added.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 
+use crate::act::Deed;
 use crate::core::Core;
-use crate::world::AcceptedSend;
+use crate::scene;
+use crate::script_line::{self, Step};
+use crate::shown::Shown;
+use crate::world::{AcceptedSend, Author};
 
 const LINES_MAX: usize = 10_000;
-const WAIT_MS_MAX: u64 = 3_600_000;
 
 /// A script that was read and can be played.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Script {
     steps: Vec<(usize, Step)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Number(String),
-    Say { contact: String, text: String },
-    Reply { contact: String, words: String },
-    Wait { millis: u64 },
-    Replies { count: usize },
 }
 
 /// Why a script could not be read.
@@ -102,69 +135,24 @@ impl Script {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let step = parse_line(line).map_err(|problem| ScriptError::Line { line: index + 1, problem })?;
+            let step =
+                script_line::parse(line).map_err(|problem| ScriptError::Line { line: index + 1, problem })?;
             steps.push((index + 1, step));
         }
         Ok(Self { steps })
     }
 }
 
-fn parse_line(line: &str) -> Result<Step, &'static str> {
-    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '+');
-    let end = line.find(|letter| !is_name(letter)).unwrap_or(line.len());
-    let (name, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    if name.is_empty() {
-        return Err("a line begins with a contact, `number`, `wait`, `expect` or `#`");
-    }
-    if let Some(text) = rest.strip_prefix(':') {
-        let text = text.trim().replace("\\n", "\n");
-        if text.is_empty() {
-            return Err("nothing is said: write `contact: text`");
-        }
-        return Ok(Step::Say { contact: name.to_owned(), text });
-    }
-    if let Some(words) = rest.strip_prefix('<') {
-        let words = words.trim();
-        let words = words.strip_prefix("contains ").unwrap_or(words).trim();
-        if words.is_empty() {
-            return Err("nothing is expected: write `contact < words`");
-        }
-        return Ok(Step::Reply { contact: name.to_owned(), words: words.to_owned() });
-    }
-    match name {
-        "number" if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Ok(Step::Number(rest.to_owned()))
-        }
-        "number" => Err("write `number <phone_number_id>`"),
-        "wait" => match duration_ms(rest) {
-            Some(millis) => Ok(Step::Wait { millis }),
-            None => Err("write `wait 500ms` or `wait 2s`, at most an hour"),
-        },
-        "expect" => match rest.strip_prefix("replies ").and_then(|count| count.trim().parse().ok()) {
-            Some(count) => Ok(Step::Replies { count }),
-            None => Err("write `expect replies <count>`"),
-        },
-        _ => Err("after a contact comes `:` (says) or `<` (expects)"),
-    }
-}
-
-fn duration_ms(text: &str) -> Option<u64> {
-    let (count, unit) = match text.strip_suffix("ms") {
-        Some(count) => (count, 1),
-        None => (text.strip_suffix('s')?, 1_000),
-    };
-    let millis = count.trim().parse::<u64>().ok()?.checked_mul(unit)?;
-    (millis <= WAIT_MS_MAX).then_some(millis)
-}
+/// Whose replies are counted: a contact's, with one account or with all.
+type Reader = (String, Option<String>);
 
 /// What a running script knows.
 struct Run<'a> {
     core: &'a Arc<Core>,
     limit_ms: u64,
-    number: Option<String>,
+    account: Option<String>,
     /// How many sends each contact had, of those a line has not read yet.
-    read: HashMap<String, usize>,
+    read: HashMap<Reader, usize>,
     accepted_before: u64,
 }
 
@@ -172,7 +160,7 @@ struct Run<'a> {
 pub(crate) async fn run(core: &Arc<Core>, script: &Script, limit_ms: u64) -> ScriptOutcome {
     let began = core.clock.now();
     let accepted_before = core.world().counters.sends_accepted;
-    let mut run = Run { core, limit_ms, number: None, read: HashMap::new(), accepted_before };
+    let mut run = Run { core, limit_ms, account: None, read: HashMap::new(), accepted_before };
     run.skip_what_was_there(script);
     let mut steps_done = 0;
     let mut failure = None;
@@ -191,44 +179,86 @@ impl Run<'_> {
     /// Replies from before the script are none of its.
     fn skip_what_was_there(&mut self, script: &Script) {
         for (_, step) in &script.steps {
-            if let Step::Reply { contact, .. } = step {
-                let already = self.sends(contact).len();
-                self.read.insert(contact.clone(), already);
+            match step {
+                Step::On(name) => self.account = self.account_id(name).ok(),
+                Step::Reply { contact, .. } => {
+                    let reader = (contact.clone(), self.account.clone());
+                    let already = self.sends(&reader).len();
+                    self.read.insert(reader, already);
+                }
+                _ => {}
             }
         }
+        self.account = None;
+    }
+
+    fn account_id(&self, name: &str) -> Result<String, String> {
+        let account = self.core.account(Some(name)).map_err(|error| format!("{name}: {error}"))?;
+        Ok(account.id().to_owned())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Number(id) => {
-                self.core.number(id).ok_or_else(|| format!("there is no number {id}"))?;
-                self.number = Some(id.clone());
+            Step::On(name) => {
+                self.account = Some(self.account_id(name)?);
                 Ok(())
             }
-            Step::Say { contact, text } => {
-                let said = self.core.say(contact, self.number.as_deref(), text, None);
-                said.map(drop).map_err(|error| error.to_string())
+            Step::Do(deed) => {
+                let deed = Deed { account: self.account.clone(), ..(**deed).clone() };
+                scene::play(self.core, deed).map(drop).map_err(|error| error.to_string())
             }
-            Step::Reply { contact, words } => self.expect_reply(contact, words).await,
+            Step::Reply { contact, sort, words } => self.expect_reply(contact, sort.as_deref(), words).await,
+            Step::Sees { contact, emoji } => self.expect_reaction(contact, emoji).await,
             Step::Wait { millis } => {
                 self.core.clock.sleep_millis(*millis).await;
                 Ok(())
             }
             Step::Replies { count } => self.expect_replies(*count).await,
+            Step::Silence { millis } => {
+                let before = self.replies();
+                self.core.clock.sleep_millis(*millis).await;
+                match self.replies() - before {
+                    0 => Ok(()),
+                    more => Err(format!("expected silence, {more} replies came")),
+                }
+            }
+            Step::Faults(faults) => {
+                self.core.set_faults((**faults).clone()).map_err(|error| error.to_string())
+            }
         }
     }
 
-    async fn expect_reply(&mut self, contact: &str, words: &str) -> Result<(), String> {
-        let read = self.read.get(contact).copied().unwrap_or(0);
-        let next = self.within_limit(|run| run.sends(contact).into_iter().nth(read)).await;
+    async fn expect_reply(&mut self, contact: &str, sort: Option<&str>, words: &str) -> Result<(), String> {
+        let reader = (contact.to_owned(), self.account.clone());
+        let read = self.read.get(&reader).copied().unwrap_or(0);
+        let next = self.within_limit(|run| run.sends(&reader).into_iter().nth(read)).await;
         let Some(next) = next else {
             return Err(format!("no reply to {contact} came within {} ms", self.limit_ms));
         };
-        self.read.insert(contact.to_owned(), read + 1);
+        self.read.insert(reader, read + 1);
+        if let Some(sort) = sort.filter(|sort| !is_of(&next.shown, sort)) {
+            return Err(format!("the reply to {contact} is not of the sort [{sort}]: \"{}\"", next.text));
+        }
         if next.text.to_lowercase().contains(&words.to_lowercase()) {
             return Ok(());
         }
         Err(format!("the reply to {contact} does not contain \"{words}\": \"{}\"", next.text))
+    }
+
+    async fn expect_reaction(&self, contact: &str, emoji: &str) -> Result<(), String> {
+        let seen = self.within_limit(|run| {
+            let world = run.core.world();
+            let wa_id = world.contacts.find(contact)?;
+            let mut items = world.transcript(&wa_id).into_iter().rev();
+            let newest = items.find(|item| {
+                let here = run.account.as_ref().is_none_or(|account| *account == item.phone_number_id);
+                here && item.author == Author::Contact
+            });
+            newest?.business_reaction.filter(|reaction| reaction == emoji)
+        });
+        seen.await
+            .map(drop)
+            .ok_or_else(|| format!("{contact} did not see {emoji} within {} ms", self.limit_ms))
     }
 
     async fn expect_replies(&mut self, count: usize) -> Result<(), String> {
@@ -253,9 +283,12 @@ impl Run<'_> {
         }
     }
 
-    fn sends(&self, contact: &str) -> Vec<AcceptedSend> {
+    fn sends(&self, (contact, account): &Reader) -> Vec<AcceptedSend> {
         let world = self.core.world();
-        world.contacts.find(contact).map(|wa_id| world.sends(Some(&wa_id))).unwrap_or_default()
+        let all = world.contacts.find(contact).map(|wa_id| world.sends(Some(&wa_id)));
+        let mut all = all.unwrap_or_default();
+        all.retain(|send| account.as_ref().is_none_or(|account| *account == send.phone_number_id));
+        all
     }
 
     fn replies(&self) -> usize {
@@ -264,9 +297,15 @@ impl Run<'_> {
     }
 }
 
+/// Whether a message is of a sort: its own, or that of one of its files.
+fn is_of(shown: &Shown, sort: &str) -> bool {
+    json!(shown.kind) == sort || shown.media.iter().any(|media| json!(media.kind) == sort)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::Act;
 
     #[test]
     fn every_kind_of_line_is_read() {
@@ -276,13 +315,16 @@ mod tests {
         )
         .unwrap();
         let steps: Vec<Step> = script.steps.iter().map(|(_, step)| step.clone()).collect();
+        let say = |who: &str, text: &str| {
+            Step::Do(Box::new(Deed::of(who, None, Act::Text { text: text.to_owned() })))
+        };
         let expected = [
-            Step::Number("2001".into()),
-            Step::Say { contact: "ana".into(), text: "Hello: <you>\nthere".into() },
-            Step::Reply { contact: "ana".into(), words: "World".into() },
-            Step::Reply { contact: "+1555".into(), words: "x".into() },
+            Step::On("2001".into()),
+            say("ana", "Hello: <you>\nthere"),
+            Step::Reply { contact: "ana".into(), sort: None, words: "World".into() },
+            Step::Reply { contact: "+1555".into(), sort: None, words: "x".into() },
             Step::Wait { millis: 2_000 },
-            Step::Say { contact: "wait".into(), text: "is a contact too".into() },
+            say("wait", "is a contact too"),
             Step::Replies { count: 3 },
         ];
         assert_eq!(steps, expected);
@@ -292,14 +334,16 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_by_its_number() {
         let table = [
-            ("ana: hi\nana hello", "line 2: after a contact comes `:` (says) or `<` (expects)"),
             ("wait soon", "line 1: write `wait 500ms` or `wait 2s`, at most an hour"),
             ("\nwait 3601s", "line 2: write `wait 500ms` or `wait 2s`, at most an hour"),
-            ("expect 3", "line 1: write `expect replies <count>`"),
+            ("expect 3", "line 1: write `expect replies <count>` or `expect silence 500ms`"),
             ("number one", "line 1: write `number <phone_number_id>`"),
             ("ana:", "line 1: nothing is said: write `contact: text`"),
-            ("ana <", "line 1: nothing is expected: write `contact < words`"),
-            (": hi", "line 1: a line begins with a contact, `number`, `wait`, `expect` or `#`"),
+            ("ana <", "line 1: nothing is expected: write `contact < words` or `contact < [choices] words`"),
+            (
+                ": hi",
+                "line 1: a line begins with a contact, `on`, `number`, `owner`, `wait`, `expect` or `#`",
+            ),
         ];
         for (text, message) in table {
             assert_eq!(Script::parse(text).unwrap_err().to_string(), message);

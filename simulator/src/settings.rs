@@ -262,7 +262,9 @@ impl SimulatorSettings {
         if self.app_secret.is_empty() || self.verify_token.is_empty() || self.model_key.is_empty() {
             return bad("app_secret, verify_token and model_key must not be empty");
         }
-        if self.app_id.is_empty() || self.apps.iter().any(|app| app.secret.is_empty() || app.app_id.is_empty()) {
+        if self.app_id.is_empty()
+            || self.apps.iter().any(|app| app.secret.is_empty() || app.app_id.is_empty())
+        {
             return bad("each app needs an id and a secret");
         }
         if self.webhooks.concurrent_max == 0 || self.webhooks.first_retry_ms == 0 {

@@ -109,7 +109,9 @@ fn parse_recipient(recipient: &Fields<'_>) -> Result<To, GraphError> {
     recipient.only(&WAYS)?;
     let given: Vec<&str> = WAYS.into_iter().filter(|way| recipient.has(way)).collect();
     let [way] = given.as_slice() else {
-        return Err(refuse("The parameter recipient must name exactly one of id, comment_id, post_id, user_ref"));
+        return Err(refuse(
+            "The parameter recipient must name exactly one of id, comment_id, post_id, user_ref",
+        ));
     };
     let id = recipient.need(way, 1_000)?.to_owned();
     Ok(match *way {
@@ -165,8 +167,7 @@ fn parse_message(message: &Fields<'_>) -> Result<SocialMessage, GraphError> {
         return Err(refuse("The message must have exactly one of text, attachment and attachments"));
     }
     let metadata = message.optional("metadata", 1_000)?.map(str::to_owned);
-    let mut made =
-        SocialMessage { text: String::new(), shown: Shown::default(), metadata, reusable: false };
+    let mut made = SocialMessage { text: String::new(), shown: Shown::default(), metadata, reusable: false };
     if message.has("text") {
         message.need("text", TEXT_CHARS_MAX)?.clone_into(&mut made.text);
     } else if let Some(attachment) = message.object("attachment")? {
@@ -273,7 +274,8 @@ fn parse_element(element: &Fields<'_>) -> Result<Card, GraphError> {
     let title = element.need("title", CARD_CHARS_MAX)?.to_owned();
     let subtitle = element.optional("subtitle", CARD_CHARS_MAX)?.map(str::to_owned);
     let buttons = element.list_or_empty("buttons", BUTTONS_MAX)?;
-    if subtitle.is_none() && buttons.is_empty() && !element.has("image_url") && !element.has("default_action") {
+    if subtitle.is_none() && buttons.is_empty() && !element.has("image_url") && !element.has("default_action")
+    {
         return Err(refuse("An element needs more than a title"));
     }
     let choices = buttons.iter().map(parse_button).collect::<Result<_, _>>()?;
@@ -330,10 +332,13 @@ mod tests {
             let reply = json!({"content_type": "text", "title": title, "payload": "P"});
             text(&json!({"text": "?", "quick_replies": vec![reply; count]}))
         };
-        let template = |payload: Value| text(&json!({"attachment": {"type": "template", "payload": payload}}));
+        let template =
+            |payload: Value| text(&json!({"attachment": {"type": "template", "payload": payload}}));
         let buttons = |count: usize, words: usize| {
             let button = json!({"type": "postback", "title": "Yes", "payload": "Y"});
-            template(json!({"template_type": "button", "text": "x".repeat(words), "buttons": vec![button; count]}))
+            template(
+                json!({"template_type": "button", "text": "x".repeat(words), "buttons": vec![button; count]}),
+            )
         };
         let generic = |count: usize, words: usize| {
             let element = json!({"title": "x".repeat(words), "subtitle": "s"});
@@ -393,7 +398,10 @@ mod tests {
             (with(json!({"recipient": {"id": "1", "comment_id": "2"}})), 100),
             (action(json!({"sender_action": "typing_on"})), 0),
             (action(json!({"sender_action": "dance"})), 100),
-            (action(json!({"sender_action": "react", "payload": {"message_id": "m", "reaction": "love"}})), 0),
+            (
+                action(json!({"sender_action": "react", "payload": {"message_id": "m", "reaction": "love"}})),
+                0,
+            ),
             (action(json!({"sender_action": "react"})), 100),
         ];
         for (body, expected) in table {

@@ -132,7 +132,9 @@ fn tell_social(core: &Arc<Core>, send: &Followed, tick: Tick) {
             let told = json!({"delivery": {"mids": [item.wamid], "watermark": now.as_millis()}});
             social(core, account, contact, "message_deliveries", told);
         }
-        Tick::Read => social(core, account, contact, read_field(account), read(account, item, now.as_millis())),
+        Tick::Read => {
+            social(core, account, contact, read_field(account), read(account, item, now.as_millis()))
+        }
         _ => {}
     }
 }
@@ -154,7 +156,8 @@ pub(crate) fn read(account: &Account, item: &TranscriptItem, watermark: i64) -> 
 pub(crate) fn social(core: &Arc<Core>, account: &Account, contact: &Contact, field: &str, told: Value) {
     let Some(id) = core.world().scoped_id(&contact.wa_id, account) else { return };
     let now = core.clock.now();
-    let mut event = json!({"sender": {"id": id}, "recipient": {"id": account.id()}, "timestamp": now.as_millis()});
+    let mut event =
+        json!({"sender": {"id": id}, "recipient": {"id": account.id()}, "timestamp": now.as_millis()});
     if let (Some(event), Value::Object(told)) = (event.as_object_mut(), told) {
         event.extend(told);
     }

@@ -140,7 +140,10 @@ impl TemplateCall {
 
     /// The files that it brings.
     pub fn media(&self) -> impl Iterator<Item = &ShownMedia> {
-        self.components.iter().flat_map(|one| &one.parameters).filter_map(|parameter| parameter.media.as_ref())
+        self.components
+            .iter()
+            .flat_map(|one| &one.parameters)
+            .filter_map(|parameter| parameter.media.as_ref())
     }
 
     fn parameters(&self, kind: &str) -> &[Parameter] {
@@ -216,7 +219,9 @@ fn places(text: &str) -> Vec<&str> {
 fn count_mismatch(of: &str, expected: usize, given: usize) -> GraphError {
     GraphError::coded(
         132_000,
-        &format!("{of}: number of localizable_params ({given}) does not match the expected number of params ({expected})"),
+        &format!(
+            "{of}: number of localizable_params ({given}) does not match the expected number of params ({expected})"
+        ),
     )
 }
 
@@ -280,10 +285,13 @@ impl Template {
             };
             let parameter = parameter.filter(|parameter| !parameter.text.is_empty());
             let Some(parameter) = parameter.filter(|parameter| parameter.kind != "payload") else {
-                return Err(format_mismatch(&format!("body: Parameter name or format mismatch at {{{{{place}}}}}")));
+                return Err(format_mismatch(&format!(
+                    "body: Parameter name or format mismatch at {{{{{place}}}}}"
+                )));
             };
             if parameter.text.contains(['\n', '\t']) || parameter.text.contains("    ") {
-                let details = "Param text cannot have new-line/tab characters or more than 4 consecutive spaces";
+                let details =
+                    "Param text cannot have new-line/tab characters or more than 4 consecutive spaces";
                 return Err(GraphError::coded(132_007, details));
             }
             text = text.replace(&format!("{{{{{place}}}}}"), &parameter.text);

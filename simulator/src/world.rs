@@ -6,8 +6,8 @@ use iassistance_domain::Timestamp;
 use serde::Serialize;
 
 use crate::accounts::Account;
-use crate::contacts::{Contacts, NewContact, Pair, Rate};
-use crate::shown::Shown;
+use crate::contacts::{Contact, Contacts, NewContact, Pair, Rate};
+use crate::shown::{Shown, ShownKind};
 
 /// How many messages a simulator keeps; the oldest go first.
 pub const MESSAGES_MAX: usize = 100_000;
@@ -222,6 +222,15 @@ impl World {
         Ok((contact.wa_id, true))
     }
 
+    /// The contact moves to another number, with all that was said.
+    pub fn renumber(&mut self, wa_id: &str, new: &str) -> Result<Contact, crate::SimulatorError> {
+        let contact = self.contacts.renumber(wa_id, new)?;
+        for message in self.messages.iter_mut().filter(|message| message.wa_id == wa_id) {
+            message.wa_id.clone_from(&contact.wa_id);
+        }
+        Ok(contact)
+    }
+
     /// How many messages are kept now.
     pub fn messages_kept(&self) -> usize {
         self.messages.len()
@@ -238,7 +247,10 @@ impl World {
         match item.author {
             Author::Contact => {
                 self.counters.inbound_messages += 1;
-                entry.pairs.entry(item.phone_number_id.clone()).or_default().last_inbound = Some(item.at);
+                // A public comment is no message: it opens nothing.
+                if item.shown.kind != ShownKind::Comment {
+                    entry.pairs.entry(item.phone_number_id.clone()).or_default().last_inbound = Some(item.at);
+                }
             }
             Author::Owner => {}
             Author::App => {
