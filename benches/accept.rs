@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use iassistance_domain::contact::ContactIdentity;
-use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
 use iassistance_domain::message::Content;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::{Limits, Store};
@@ -25,10 +25,13 @@ fn event(number: u64) -> InboundEvent {
         provider_id: Pii::new(wamid(number)),
         from: ContactIdentity {
             wa_id: Some(Pii::new(format!("1555{:07}", number % CONTACTS))),
-            user_id: None,
+            ..ContactIdentity::default()
         },
         profile_name: Some(Pii::new("Ada Example".to_owned())),
         content: Content::text("Do you have it in blue?"),
+        context: None,
+        referral: None,
+        arrival: Arrival::Live,
     };
     let occurred_at = Timestamp::from_secs(1_790_000_000);
     InboundEvent { dedup: Pii::new(format!("m:{}", wamid(number))), occurred_at, kind }

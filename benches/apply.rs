@@ -9,6 +9,7 @@ use iassistance_domain::conversation::{Conversation, Effect, Input, TurnOutcome,
 use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId, MessageId};
 use iassistance_domain::message::Content;
+use iassistance_domain::window::Opening;
 use iassistance_domain::{SeededEntropy, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -22,7 +23,7 @@ fn conversation(enabled: bool) -> Conversation {
 }
 
 fn received(message: MessageId) -> Input {
-    Input::MessageReceived { message, sent_at: NOW }
+    Input::MessageReceived { message, sent_at: NOW, answer: true, opens: Opening::Ordinary }
 }
 
 /// A message comes, the turn begins, the model answers.

@@ -17,19 +17,18 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
+use iassistance::app::way_out;
 use iassistance_actors::conversation::ConversationKey;
 use iassistance_actors::kernel::SystemClock;
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::scripted::Scripted;
-use iassistance_channels::{SendError, Sender, Sent, parse, signature};
+use iassistance_channels::{parse, signature};
 use iassistance_config::{Settings, Sources};
-use iassistance_domain::channel::{Channel, StoredSecret};
-use iassistance_domain::delivery::DeliveryProblem;
+use iassistance_domain::Timestamp;
+use iassistance_domain::channel::StoredSecret;
 use iassistance_domain::id::{ConversationId, MetaAppId};
-use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_domain::{Pii, Timestamp};
+use iassistance_storage::content::ContentStore;
 use iassistance_storage::{Limits, Store};
 use iassistance_vault::SystemEntropy;
 use serde_json::json;
@@ -45,21 +44,6 @@ const RUNG: usize = 4_000;
 /// How long the longest wait here may take.
 const WAIT_MAX: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Nothing is ever sent here.
-struct Nowhere;
-
-#[async_trait]
-impl Sender for Nowhere {
-    async fn send(&self, _: &Channel, _: &OutboxEntry) -> Result<Sent, SendError> {
-        let problem = DeliveryProblem { code: 0, title: "nothing leaves a bench".to_owned() };
-        Err(SendError::Unknown { problem })
-    }
-
-    async fn mark_read(&self, _: &Channel, _: &Pii<String>, _: bool) -> Result<(), SendError> {
-        Ok(())
-    }
-}
 
 fn main() {
     let folder = folder();
@@ -120,12 +104,17 @@ fn engine(store: &Arc<impl Store>) -> Engine {
     settings.limits.tenant_burst = 1_000_000;
     settings.actors.idle_ms = 1;
     settings.actors.conversations_max = 2 * SET * SETS;
+    // Nothing is ever sent here; whatever were, would not get far.
+    settings.meta.graph_base_url = "http://127.0.0.1:1".parse().unwrap();
+    let (_, sender) = way_out(&settings).unwrap();
+    let keys: Arc<dyn Store> = Arc::clone(store) as _;
     let clock = Arc::new(SystemClock);
     let parts = EngineParts {
         clock: Arc::clone(&clock) as _,
         entropy: Arc::new(SystemEntropy),
         store: Arc::clone(store) as _,
-        sender: Arc::new(Nowhere),
+        content: ContentStore::memory(settings.media.file_bytes_max, keys),
+        sender,
         generator: Arc::new(Scripted::new(clock, Vec::new())),
     };
     Engine::start(EngineSettings::from(&settings), parts).unwrap()

@@ -194,7 +194,7 @@ impl App {
 }
 
 /// The way out of the process, and the channels at its end.
-fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
+pub fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
     let (meta, media) = (&settings.meta, &settings.media);
     let egress = Egress::new(&EgressSettings {
         graph: meta.graph_base_url.clone(),

@@ -31,7 +31,7 @@ pub fn acknowledged(folder: &Path, set_up: &SetUp, acknowledged: &[u64]) -> usiz
             let Some(last) = events.last() else { break };
             after = last.seq;
             for event in &events {
-                let EventKind::MessageReceived { message } = &event.kind else { continue };
+                let EventKind::MessageReceived { message, .. } = &event.kind else { continue };
                 let id = message.provider_id.as_ref().expect("Meta's id");
                 *times.entry(number_of(id.reveal(TenantView)).expect("an id of this bench")).or_default() +=
                     1;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iassistance_actors::kernel::SystemClock;
-use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy};
@@ -102,6 +102,7 @@ pub async fn tenant(store: &dyn Store) -> (TenantCtx, ChannelId, MetaAppId) {
     let meta_app = MetaAppId::new(now, &SystemEntropy);
     let app = MetaApp {
         id: meta_app,
+        app_id: None,
         name: "bench".into(),
         secrets: vec![StoredSecret::new(SECRET)],
         verify_token: StoredSecret::new("bench"),
@@ -113,10 +114,12 @@ pub async fn tenant(store: &dyn Store) -> (TenantCtx, ChannelId, MetaAppId) {
         id: channel,
         tenant,
         meta_app,
-        kind: ChannelKind::Whatsapp,
+        connection: Connection::CloudApi { account_id: None, number: None },
         external_id: PHONE_NUMBER_ID.into(),
         name: "bench".into(),
         access_token: StoredSecret::new("bench"),
+        token_owner: None,
+        health: ChannelHealth::connecting(now),
         created_at: now,
     };
     store.put_channel(connected).await.unwrap();

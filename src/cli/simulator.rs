@@ -17,6 +17,8 @@ use super::{Failure, Output};
 pub const PHONE_NUMBER_ID: &str = "200000000000001";
 pub const WABA_ID: &str = "100000000000001";
 pub const DISPLAY_NUMBER: &str = "+1 555-010-0001";
+/// Meta's id of the simulated app.
+pub const APP_ID: &str = "1000000001";
 pub const APP_SECRET: &str = "simulated-app-secret";
 pub const VERIFY_TOKEN: &str = "simulated-verify-token";
 pub const ACCESS_TOKEN: &str = "simulated-access-token";
@@ -69,6 +71,7 @@ pub fn settings(port: u16, seed: u64, numbers: u64) -> SimulatorSettings {
         seed,
         numbers: (0..numbers.max(1)).map(number).collect(),
         accounts: accounts(),
+        app_id: APP_ID.to_owned(),
         app_secret: APP_SECRET.to_owned(),
         verify_token: VERIFY_TOKEN.to_owned(),
         model_key: MODEL_KEY.to_owned(),

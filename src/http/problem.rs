@@ -26,12 +26,13 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     /// The templates that may be sent instead, where a window is closed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    templates: Vec<MessageTemplate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::box_collection, reason = "a refusal is returned by value everywhere and is kept small")]
+    templates: Option<Box<Vec<MessageTemplate>>>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
-    allow: Option<String>,
+    allow: Option<Box<str>>,
     /// Whether what was asked for may have taken effect all the same.
     #[serde(skip)]
     uncertain: bool,
@@ -46,7 +47,7 @@ impl Problem {
             status: status.as_u16(),
             code,
             detail: None,
-            templates: Vec::new(),
+            templates: None,
             retry_after_s: None,
             allow: None,
             uncertain: false,
@@ -91,7 +92,7 @@ impl Problem {
         let mut problem =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "It does not have this method")
                 .detail(format!("it has {allow}"));
-        problem.allow = Some(allow);
+        problem.allow = Some(allow.into_boxed_str());
         problem
     }
 
@@ -177,7 +178,7 @@ impl ResponseError for Problem {
             response.insert_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
         if let Some(methods) = &self.allow {
-            response.insert_header((header::ALLOW, methods.as_str()));
+            response.insert_header((header::ALLOW, &**methods));
         }
         if self.status == 401 {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
@@ -213,14 +214,14 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::NotFound(_) => Self::not_found(),
             CommandError::WindowClosed { ref templates } => {
-                let detail = error.to_string();
+                let (detail, templates) = (error.to_string(), templates.clone());
                 let mut problem = Self::new(
                     StatusCode::CONFLICT,
                     "window_closed",
                     "The channel's answering window is closed",
                 )
                 .detail(detail);
-                problem.templates.clone_from(templates);
+                problem.templates = (!templates.is_empty()).then(|| Box::new(templates));
                 problem
             }
             CommandError::NotCarried(detail) => {

@@ -53,6 +53,7 @@ async fn state(flow: &Flow) -> (Vec<Vec<Value>>, usize) {
 async fn meta_app(flow: &Flow, secrets: &[&str], verify_token: &str) -> MetaAppId {
     let app = MetaApp {
         id: MetaAppId::new(START, &SystemEntropy),
+        app_id: None,
         name: "another".into(),
         secrets: secrets.iter().map(|secret| StoredSecret::new(*secret)).collect(),
         verify_token: StoredSecret::new(verify_token),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::{Channel, ChannelAddress, MetaApp, Route};
+use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MessageTemplate, MetaApp, Route};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
+use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, MetaAppId, TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
@@ -81,8 +82,28 @@ impl Store for FaultyStore {
         (self.hook)(Act { name: "put_channel", conversation: None })?;
         self.inner.put_channel(channel).await
     }
-    fn route(&self, address: &ChannelAddress) -> Option<Route> {
-        self.inner.route(address)
+    fn routes(&self, address: &ChannelAddress) -> Vec<Route> {
+        self.inner.routes(address)
+    }
+    async fn set_channel_health(&self, ctx: TenantCtx, id: ChannelId, health: ChannelHealth) -> Result<()> {
+        (self.hook)(Act { name: "set_channel_health", conversation: None })?;
+        self.inner.set_channel_health(ctx, id, health).await
+    }
+    async fn remove_channel(&self, ctx: TenantCtx, id: ChannelId) -> Result<bool> {
+        (self.hook)(Act { name: "remove_channel", conversation: None })?;
+        self.inner.remove_channel(ctx, id).await
+    }
+    async fn channels_of_app(&self, app: MetaAppId) -> Result<Vec<Channel>> {
+        (self.hook)(Act { name: "channels_of_app", conversation: None })?;
+        self.inner.channels_of_app(app).await
+    }
+    async fn put_deletion(&self, deletion: Deletion) -> Result<()> {
+        (self.hook)(Act { name: "put_deletion", conversation: None })?;
+        self.inner.put_deletion(deletion).await
+    }
+    async fn deletion(&self, id: DeletionId) -> Result<Option<Deletion>> {
+        (self.hook)(Act { name: "deletion", conversation: None })?;
+        self.inner.deletion(id).await
     }
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
         (self.hook)(Act { name: "put_api_key", conversation: None })?;
@@ -238,6 +259,23 @@ impl TenantStore for FaultyTenant {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
         (self.hook)(Act { name: "channel", conversation: None })?;
         self.inner.channel(id).await
+    }
+    async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()> {
+        (self.hook)(Act { name: "put_templates", conversation: None })?;
+        self.inner.put_templates(channel, templates).await
+    }
+    async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>> {
+        (self.hook)(Act { name: "templates", conversation: None })?;
+        self.inner.templates(channel).await
+    }
+    async fn outbound_before(
+        &self,
+        conversation: ConversationId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        (self.hook)(Act { name: "outbound_before", conversation: Some(conversation) })?;
+        self.inner.outbound_before(conversation, at, limit).await
     }
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
         (self.hook)(Act { name: "assistant", conversation: None })?;

@@ -18,7 +18,7 @@ use iassistance_assistant::scripted::{Behaviour, Scripted};
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
 use iassistance_domain::assistant::AssistantSettings;
-use iassistance_domain::channel::{Channel, ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
@@ -427,6 +427,7 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
     let store = &vaulted.store;
     let app = MetaApp {
         id: folder.meta_app,
+        app_id: None,
         name: "app".into(),
         secrets: vec![StoredSecret::new(SECRET)],
         verify_token: StoredSecret::new("flow-verify-token"),
@@ -440,10 +441,12 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
             id: ChannelId::new(START, &SystemEntropy),
             tenant: id,
             meta_app: folder.meta_app,
-            kind: ChannelKind::Whatsapp,
+            connection: Connection::CloudApi { account_id: None, number: None },
             external_id: number.into(),
             name: number.into(),
             access_token: StoredSecret::new("flow-access-token"),
+            token_owner: None,
+            health: ChannelHealth::connecting(START),
             created_at: START,
         };
         store.put_channel(channel).await.unwrap();

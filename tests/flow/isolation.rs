@@ -97,6 +97,7 @@ async fn an_app_speaks_for_its_own_channels_alone() {
     let flow = Flow::start().await;
     let other = MetaApp {
         id: MetaAppId::new(START, &SystemEntropy),
+        app_id: None,
         name: "another".into(),
         secrets: vec![StoredSecret::new("another-secret")],
         verify_token: StoredSecret::new("t"),

@@ -2,7 +2,7 @@
 
 use actix::Message;
 
-use iassistance_channels::check;
+use iassistance_channels::{check, pieces};
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_domain::content::Content;
@@ -175,6 +175,11 @@ async fn permitted(
             }
         }
         (_, Some(ReplyTo::Comment { .. })) => {
+            // Meta takes one private answer to a comment, and no second.
+            if pieces(loaded.kind, draft.content.clone()).len() > 1 {
+                let title = "a comment is answered by one message, and this would be several: shorten it";
+                return Err(CommandError::NotCarried(title.to_owned()));
+            }
             let written = answered.map_or(Timestamp::EPOCH, |comment| comment.sent_at);
             if now > written.plus_millis(conversation.comment_ms()) {
                 return Err(CommandError::WindowClosed { templates: Vec::new() });

@@ -8,6 +8,8 @@ use super::*;
 fn egress() -> Egress {
     Egress::new(&EgressSettings {
         graph: "https://graph.facebook.com".parse().unwrap(),
+        instagram: "https://graph.facebook.com".parse().unwrap(),
+        media_domains: Vec::new(),
         model: "http://127.0.0.1:9000/v1".parse().unwrap(),
         model_hosts: vec!["api.openai.com".to_owned()],
         connect_timeout_ms: 1_000,

@@ -121,7 +121,8 @@ fn disposition(filename: Option<&str>) -> String {
         if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push('%');
+            encoded.push_str(&hex::encode_upper([byte]));
         }
     }
     format!("attachment; filename*=UTF-8''{encoded}")

@@ -36,7 +36,7 @@ shape! {
 }
 
 shape! {
-    struct Problem<'a> { code: Scalar<'a>, error_subcode: Scalar<'a> }
+    struct Problem<'a> { code: Scalar<'a>, error_subcode: Scalar<'a>, error_data: Scalar<'a> }
 }
 
 pub(super) fn read(
@@ -98,7 +98,8 @@ fn problem(errors: Scalar<'_>) -> DeliveryProblem {
     let errors: List<'_, Object<Problem<'_>>> = errors.list();
     let coded = errors.iter().filter_map(|error| error.0.as_ref()).find_map(|error| {
         let code = error.code.integer()?;
-        Some(classify(Product::Whatsapp, code, error.error_subcode.integer(), None).problem)
+        let said = classify(Product::Whatsapp, code, error.error_subcode.integer(), None);
+        Some(said.with_details(error.error_data.member("details").text().as_deref()).problem)
     });
     coded.unwrap_or_else(|| DeliveryProblem {
         class: ProblemClass::Request,
