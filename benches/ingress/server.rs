@@ -46,11 +46,12 @@ pub fn set_up(folder: &Path) -> SetUp {
     let at = |name: &str| folder.join(name).display().to_string();
     let settings = format!(
         "[server]\nport = 0\n\n[storage]\npath = {:?}\ninbox_entries_max = 100000000\n\n\
-         [vault]\nkeyring_file = {:?}\nroot_key_file = {:?}\n\n\
+         [vault]\nkeyring_file = {:?}\nroot_key_file = {:?}\n\n[media]\nfolder = {:?}\n\n\
          [limits]\ntenant_steps_per_s = 1000000\ntenant_burst = 1000000\n",
         at("store"),
         at("keyring.json"),
         at("root.key"),
+        at("media"),
     );
     fs::write(folder.join("iassistance.toml"), settings).unwrap();
     let made = |arguments: &[&str]| -> String {

@@ -280,6 +280,7 @@ fn flags(folder: &Path, simulator: &str, port: u16) -> Vec<String> {
     [
         ("storage.path", within("store")),
         ("vault.keyring_file", within("keyring.json")),
+        ("media.folder", within("media")),
         ("vault.root_key_file", within("root.key")),
         ("meta.graph_base_url", simulator.to_owned()),
         ("model.base_url", format!("{simulator}/v1")),

@@ -409,6 +409,7 @@ fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings 
     let mut flags = vec![
         format!("storage.path={}", folder.join("store").display()),
         format!("vault.keyring_file={}", folder.join("keyring.json").display()),
+        format!("media.folder={}", folder.join("media").display()),
         format!("vault.root_key_file={}", folder.join("root.key").display()),
         format!("meta.graph_base_url={}", simulator.graph_url()),
         format!("model.base_url={}", simulator.model_url()),

@@ -42,6 +42,7 @@ impl Desk {
             "actors.arbiters=1".to_owned(),
             "server.json_body_bytes_max=2000".to_owned(),
             flag("vault.keyring_file", "keyring.json"),
+            flag("media.folder", "media"),
             flag("vault.root_key_file", "root.key"),
         ];
         let settings = Sources { flags, ..Sources::default() }.settings().unwrap();
