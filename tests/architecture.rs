@@ -42,7 +42,7 @@ const ALONE: [(&str, &[&str]); 17] = [
     ("actix-web", &["root"]),
     ("actix-web-actors", &["root"]),
     ("clap", &["root"]),
-    ("utoipa", &["root"]),
+    ("utoipa", &["domain", "root"]),
     ("hyper", &["simulator"]),
 ];
 

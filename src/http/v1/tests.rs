@@ -41,6 +41,9 @@ impl Desk {
             "storage.backend=memory".to_owned(),
             "actors.arbiters=1".to_owned(),
             "server.json_body_bytes_max=2000".to_owned(),
+            // Nobody answers there, and nothing else is asked.
+            "meta.graph_base_url=http://127.0.0.1:1".to_owned(),
+            "meta.instagram_base_url=http://127.0.0.1:1".to_owned(),
             flag("vault.keyring_file", "keyring.json"),
             flag("media.folder", "media"),
             flag("vault.root_key_file", "root.key"),
@@ -137,6 +140,8 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{meta_app}", &format!("app_{digits}"))
         .replace("{channel}", &format!("chn_{digits}"))
         .replace("{conversation}", &format!("cnv_{digits}"))
+        .replace("{message}", &format!("msg_{digits}"))
+        .replace("{place}", "0")
         .replace("{turn}", &format!("trn_{digits}"))
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
@@ -149,7 +154,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "messages") => Some(json!({ "operator": "Ada", "text": "Hello" })),
         ("post", "keys") => Some(json!({ "name": "k", "scopes": ["manage"] })),
         ("post", "channels") => Some(json!({
-            "kind": "whatsapp", "external_id": "123", "name": "c", "access_token": "t",
+            "connection": { "via": "page" }, "external_id": "123", "name": "c", "access_token": "t",
             "meta_app": format!("app_{}", "0".repeat(32)),
         })),
         ("put", "{channel}") => Some(json!({ "name": "c" })),
@@ -245,10 +250,13 @@ async fn secrets_go_in_and_never_come_out() {
     let rotated = json!({ "secrets": ["hush-3", "hush-1"] });
     let rotated = desk.ask(&platform, "put", &format!("/meta-apps/{id}"), Some(rotated)).await;
     assert_eq!(rotated.body["secrets"], 2);
-    let new = json!({ "kind": "whatsapp", "external_id": "123", "name": "Desk", "access_token": "hush-4", "meta_app": id });
+    let new = json!({
+        "connection": { "via": "cloud_api", "account_id": "1" }, "external_id": "123", "name": "Desk",
+        "access_token": "hush-4", "meta_app": id,
+    });
     let path = format!("/tenants/{tenant}/channels");
     let channel = desk.ask(&platform, "post", &path, Some(new.clone())).await;
-    assert_eq!((channel.status, &channel.body["has_access_token"]), (201, &json!(true)));
+    assert_eq!((channel.status, &channel.body["channel"]["has_access_token"]), (201, &json!(true)));
     assert!(desk.ask(&platform, "post", &path, Some(new)).await.is_problem(409, "conflict"));
     let mut settings = assistant();
     settings["api_key"] = json!("hush-5");
