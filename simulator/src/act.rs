@@ -172,7 +172,8 @@ pub enum Act {
         #[serde(default)]
         answers: Option<Map<String, Value>>,
     },
-    /// The contact uses a button that no message brought: a greeting, an ice breaker, the menu.
+    /// The contact uses a button that no message here brought: a greeting, an ice breaker, the menu; on WhatsApp the
+    /// button of a template.
     Postback {
         /// What is written on it.
         title: String,

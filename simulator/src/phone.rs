@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::core::{Core, FeedEvent};
 use crate::server::{Reply, full, respond};
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// A comment that keeps the stream open and finds pages that are gone.
 const BEAT_MS: u64 = 15_000;

@@ -39,6 +39,11 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
         Act::Edit { of, text } => edit(scene, &of, &text),
         Act::TakeBack { of } => take_back(scene, &of),
         Act::Choose { of, choice, answers } => choose(scene, &of, &choice, answers.unwrap_or_default()),
+        // The quick-reply button of a template that somebody else sent.
+        Act::Postback { title, payload } => {
+            let body = json!({"payload": payload, "text": title});
+            told(scene, "button", &body, &title, Shown::of(ShownKind::Chosen))
+        }
         Act::Order { items, text } => order(scene, &items, &text),
         Act::Unsupported => {
             let error = json!({"code": 131_051, "title": "Message type unknown", "message": "Message type unknown",

@@ -23,7 +23,7 @@ async fn each_refusal_has_metas_code_status_and_envelope() {
     let mut opaque = text_to(ANA, "x");
     opaque["biz_opaque_callback_data"] = json!("x".repeat(513));
     let mut image = text_to(ANA, "x");
-    image["type"] = json!("image");
+    image["type"] = json!("pin");
     let mut odd = text_to(ANA, "x");
     odd["type"] = json!("telepathy");
     let read = json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.NONE"});

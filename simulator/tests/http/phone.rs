@@ -8,7 +8,7 @@ use crate::support::{ANA, call, get, graph, open, post, settings, soon, start, t
 #[tokio::test]
 async fn the_page_has_a_strict_policy_and_nothing_from_outside() {
     let (simulator, _clock) = start(settings()).await;
-    for path in ["/sim/phone", "/sim/phone.css", "/sim/phone.js", "/sim/phone.svg"] {
+    for path in ["/sim/phone", "/sim/phone.css", "/sim/phone.js", "/sim/cards.js", "/sim/phone.svg"] {
         let asset = get(&simulator, path).await;
         assert_eq!(asset.status, 200, "{path}");
         let policy = asset.headers["content-security-policy"].to_str().unwrap();

@@ -12,7 +12,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use iassistance_domain::{ManualClock, Timestamp};
-use iassistance_simulator::{Number, Simulator, SimulatorSettings};
+use iassistance_simulator::{
+    Account, AccountKind, Act, App, Deed, EventShape, Number, Simulator, SimulatorSettings,
+};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -43,6 +45,71 @@ pub fn settings() -> SimulatorSettings {
         model_key: MODEL_KEY.into(),
         ..SimulatorSettings::default()
     }
+}
+
+pub const PAGE: &str = "900000000000001";
+pub const IG: &str = "17840000000000001";
+pub const IG_LOGIN: &str = "17840000000000002";
+pub const IG_USER: &str = "26000000000000001";
+pub const PAGE_TOKEN: &str = "example-page-token";
+pub const IG_TOKEN: &str = "example-ig-token";
+pub const OTHER_APP: &str = "1000000002";
+pub const OTHER_SECRET: &str = "example-secret-of-another-app";
+
+/// A number, a Page, an Instagram account through that Page and one by itself, which has an app of its own.
+pub fn all_products() -> SimulatorSettings {
+    let account = |kind, token: &str, app: Option<&str>| Account {
+        kind,
+        name: "Example Shop".into(),
+        access_token: token.into(),
+        app_id: app.map(str::to_owned),
+        shape: EventShape::Messaging,
+    };
+    let (ig_id, page_id) = (IG.to_owned(), PAGE.to_owned());
+    let accounts = vec![
+        account(AccountKind::Messenger { page_id: page_id.clone() }, PAGE_TOKEN, None),
+        account(AccountKind::InstagramPage { ig_id, page_id }, PAGE_TOKEN, None),
+        account(
+            AccountKind::InstagramLogin { ig_id: IG_LOGIN.into(), user_id: IG_USER.into() },
+            IG_TOKEN,
+            Some(OTHER_APP),
+        ),
+    ];
+    let app = App { app_id: OTHER_APP.into(), secret: OTHER_SECRET.into(), callback_url: None };
+    SimulatorSettings { accounts, apps: vec![app], ..settings() }
+}
+
+/// Asks Graph with a token; a null body is none.
+pub async fn ask(simulator: &Simulator, method: &str, token: &str, path: &str, body: &Value) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    soon(call(simulator, method, &format!("/v24.0/{path}"), &headers, body)).await.unwrap()
+}
+
+pub async fn send_as(simulator: &Simulator, token: &str, node: &str, body: &Value) -> Answer {
+    ask(simulator, "POST", token, &format!("{node}/messages"), body).await
+}
+
+/// An answer's HTTP status, Graph code and subcode; 0 for none.
+pub fn refusal(answer: &Answer) -> (u16, u64, u64) {
+    let error = answer.json()["error"].clone();
+    let number = |key: &str| error[key].as_u64().unwrap_or(0);
+    (answer.status, number("code"), number("error_subcode"))
+}
+
+/// Somebody writes; the id of the message.
+pub fn says(simulator: &Simulator, who: &str, account: &str, text: &str) -> String {
+    does(simulator, who, account, Act::Text { text: text.into() })
+}
+
+/// Somebody does something; the id of the message.
+pub fn does(simulator: &Simulator, who: &str, account: &str, act: Act) -> String {
+    simulator.act(Deed::of(who, Some(account), act)).unwrap().wamid.unwrap_or_default()
+}
+
+pub fn social_text(to: &str, text: &str) -> Value {
+    json!({"recipient": {"id": to}, "messaging_type": "RESPONSE", "message": {"text": text}})
 }
 
 pub async fn start(settings: SimulatorSettings) -> (Simulator, ManualClock) {
@@ -140,6 +207,12 @@ impl Arrived {
     pub fn value(&self) -> Value {
         let whole: Value = serde_json::from_slice(&self.body).unwrap();
         whole["entry"][0]["changes"][0]["value"].clone()
+    }
+
+    /// All of it, once it is known to be signed with the secret.
+    pub fn signed(&self, secret: &str) -> Value {
+        assert_eq!(self.signature, iassistance_channels::signature::sign(secret.as_bytes(), &self.body));
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The word of the status in it, if it brings one.
