@@ -40,7 +40,7 @@ pub(crate) enum FeedEvent {
     },
     Message {
         contact: String,
-        message: TranscriptItem,
+        message: Box<TranscriptItem>,
     },
     Tick {
         contact: String,

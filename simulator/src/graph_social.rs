@@ -134,7 +134,7 @@ fn accept(
     };
     world.keep(&contact.wa_id, item.clone());
     drop(world);
-    core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: item.clone() });
+    core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: Box::new(item.clone()) });
     let mut value = json!({"recipient_id": scoped, "message_id": item.wamid});
     if let Some(id) = attachment {
         value["attachment_id"] = json!(id);
@@ -297,7 +297,7 @@ fn react(
     let scoped = world.scoped_id(&contact.wa_id, account).unwrap_or_default();
     if let Some(message) = world.message_mut(target) {
         message.item.business_reaction = emoji;
-        let message = message.item.clone();
+        let message = Box::new(message.item.clone());
         core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message });
     }
     Ok(json!({"recipient_id": scoped, "message_id": core.new_mid(account)}))

@@ -105,7 +105,7 @@ fn accept(
     };
     world.keep(&contact.wa_id, item.clone());
     drop(world);
-    core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: item.clone() });
+    core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: Box::new(item.clone()) });
     let answered = match send.recipient {
         Recipient::Phone { input, .. } => json!({"input": input, "wa_id": contact.wa_id}),
         Recipient::User(user) => json!({"input": user, "user_id": contact.user_id}),
@@ -214,14 +214,14 @@ fn react(
     now: Timestamp,
 ) -> Result<(), GraphError> {
     let known = world.find_message(&contact.wa_id, account.id(), target, |_| false);
-    if !known.is_some_and(|item| now.millis_since(item.at) < REACTION_MS) {
+    if known.is_none_or(|item| now.millis_since(item.at) >= REACTION_MS) {
         return Err(GraphError::bad_value(
             "Param reaction['message_id'] is not a message of this conversation of the last 30 days.",
         ));
     }
     if let Some(message) = world.message_mut(target) {
         message.item.business_reaction = (!emoji.is_empty()).then(|| emoji.to_owned());
-        let message = message.item.clone();
+        let message = Box::new(message.item.clone());
         core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message });
     }
     Ok(())

@@ -92,10 +92,13 @@ fn meet(core: &Core, account: &Account, who: &str) -> Result<Contact, SimulatorE
 }
 
 fn check(act: &Act) -> Result<(), SimulatorError> {
-    let text = match act {
-        Act::Text { text } | Act::Edit { text, .. } | Act::StoryReply { text } => text,
-        Act::Comment { text, .. } | Act::OwnerText { text } => text,
-        _ => return Ok(()),
+    let (Act::Text { text }
+    | Act::Edit { text, .. }
+    | Act::StoryReply { text }
+    | Act::Comment { text, .. }
+    | Act::OwnerText { text }) = act
+    else {
+        return Ok(());
     };
     if (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) {
         return Ok(());
@@ -139,7 +142,10 @@ impl Scene<'_> {
     /// Remembers a message and shows it.
     pub fn keep(&self, item: &TranscriptItem) {
         self.core.world().keep(&self.contact.wa_id, item.clone());
-        self.core.publish(FeedEvent::Message { contact: self.contact.wa_id.clone(), message: item.clone() });
+        self.core.publish(FeedEvent::Message {
+            contact: self.contact.wa_id.clone(),
+            message: Box::new(item.clone()),
+        });
     }
 
     /// Changes a message that is kept and shows it anew.
@@ -147,7 +153,7 @@ impl Scene<'_> {
         let mut world = self.core.world();
         if let Some(message) = world.message_mut(wamid) {
             change(&mut message.item);
-            let message = message.item.clone();
+            let message = Box::new(message.item.clone());
             self.core.publish(FeedEvent::Message { contact: self.contact.wa_id.clone(), message });
         }
     }

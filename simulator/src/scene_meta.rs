@@ -72,7 +72,7 @@ fn of_whatsapp(
 ) -> Result<Value, SimulatorError> {
     let (field, value) = match act {
         Act::AccountUpdate { event } => {
-            ("account_update", account_update(&event, account.digits().unwrap_or_default()))
+            ("account_update", account_update(&event, &account.digits().unwrap_or_default()))
         }
         Act::Quality { event, limit } => {
             let mut value = json!({"display_phone_number": account.digits(), "event": event});
@@ -111,7 +111,7 @@ fn of_whatsapp(
 }
 
 /// Some events bring more than their name.
-fn account_update(event: &str, number: String) -> Value {
+fn account_update(event: &str, number: &str) -> Value {
     let mut value = json!({"event": event, "phone_number": number});
     match event {
         "DISABLED_UPDATE" => {

@@ -25,13 +25,18 @@ type Made = Result<Option<String>, SimulatorError>;
 pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
     let instagram = scene.account.is_instagram();
     match act {
-        Act::Text { text } => said(scene, &text, Shown::default(), json!({ "text": text })),
+        Act::Text { text } => Ok(Some(said(scene, &text, Shown::default(), json!({ "text": text })))),
         Act::File(given) => file(scene, given),
         Act::Location { latitude, longitude, .. } if !instagram => {
             let payload = json!({"coordinates": {"lat": latitude, "long": longitude}});
             let footer = Some(format!("{latitude}, {longitude}"));
             let shown = Shown { footer, ..Shown::of(ShownKind::Location) };
-            said(scene, "", shown, json!({"attachments": [{"type": "location", "payload": payload}]}))
+            Ok(Some(said(
+                scene,
+                "",
+                shown,
+                json!({"attachments": [{"type": "location", "payload": payload}]}),
+            )))
         }
         Act::React { to, emoji } => react(scene, &to, emoji),
         Act::Edit { of, text } => edit(scene, &of, &text),
@@ -42,13 +47,13 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
             Ok(Some(own.wamid))
         }
         Act::Choose { of, choice, .. } => choose(scene, &of, &choice),
-        Act::Postback { title, payload } => postback(scene, &title, &payload),
+        Act::Postback { title, payload } => Ok(Some(postback(scene, &title, &payload))),
         Act::Order { items, text } if !instagram => order(scene, &items, &text),
         Act::StoryReply { text } if instagram => {
             let story =
                 json!({"id": "17800000000000001", "url": format!("{}/cdn/story", scene.core.base_url())});
             let more = json!({"text": text, "reply_to": {"story": story}});
-            said(scene, &text, Shown::of(ShownKind::Story), more)
+            Ok(Some(said(scene, &text, Shown::of(ShownKind::Story), more)))
         }
         Act::StoryMention if instagram => story_mention(scene),
         Act::Attachment { sort, payload } => {
@@ -56,32 +61,37 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
             if let Some(payload) = payload {
                 attachment["payload"] = payload;
             }
-            said(scene, &sort, Shown::of(ShownKind::Unsupported), json!({ "attachments": [attachment] }))
+            Ok(Some(said(
+                scene,
+                &sort,
+                Shown::of(ShownKind::Unsupported),
+                json!({ "attachments": [attachment] }),
+            )))
         }
         Act::Unsupported => {
-            said(scene, "", Shown::of(ShownKind::Unsupported), json!({"is_unsupported": true}))
+            Ok(Some(said(scene, "", Shown::of(ShownKind::Unsupported), json!({"is_unsupported": true}))))
         }
-        Act::Comment { text, by_business } => comment(scene, &text, by_business),
-        Act::Referral { reference } => referral(scene, &reference),
-        Act::Marketing { wanted } if !instagram => marketing(scene, wanted),
+        Act::Comment { text, by_business } => Ok(Some(comment(scene, &text, by_business))),
+        Act::Referral { reference } => Ok(referral(scene, &reference)),
+        Act::Marketing { wanted } if !instagram => Ok(marketing(scene, wanted)),
         Act::Block { blocked } => {
             if let Some(pair) = scene.core.world().pair_mut(&scene.contact.wa_id, &scene.account) {
                 pair.blocked = blocked;
             }
             Ok(None)
         }
-        Act::Read => read(scene),
+        Act::Read => Ok(read(scene)),
         Act::OwnerText { text } => {
             let item = scene.message(Author::Owner, &text, Shown::default());
-            owner(scene, &item)
+            Ok(Some(owner(scene, &item)))
         }
         Act::OwnerFile(given) => {
             let stored = scene.store(given)?;
             let item = scene.message(Author::Owner, &stored.caption, stored.shown);
-            owner(scene, &item)
+            Ok(Some(owner(scene, &item)))
         }
         Act::OwnerTakeBack { of } => owner_take_back(scene, &of),
-        Act::Thread { control } => thread(scene, control),
+        Act::Thread { control } => Ok(thread(scene, control)),
         _ => Err(NOT_HERE),
     }
 }
@@ -114,7 +124,7 @@ fn tell(scene: &Scene<'_>, field: &str, told: &Value, inbound: Option<String>) {
 }
 
 /// A message of the contact's.
-fn said(scene: &Scene<'_>, text: &str, shown: Shown, more: Value) -> Made {
+fn said(scene: &Scene<'_>, text: &str, shown: Shown, more: Value) -> String {
     let item = scene.message(Author::Contact, text, shown);
     let mut message = json!({ "mid": item.wamid });
     if let Some(quoting) = &item.quoting {
@@ -134,7 +144,7 @@ fn said(scene: &Scene<'_>, text: &str, shown: Shown, more: Value) -> Made {
     }
     scene.keep(&item);
     tell(scene, "messages", &json!({ "message": message }), Some(item.wamid.clone()));
-    Ok(Some(item.wamid))
+    item.wamid
 }
 
 /// A file comes without words; words follow in a message of their own.
@@ -149,7 +159,7 @@ fn file(scene: &Scene<'_>, given: GivenFile) -> Made {
     if !stored.caption.is_empty() {
         more["text"] = json!(stored.caption);
     }
-    said(scene, &stored.caption, stored.shown, more)
+    Ok(Some(said(scene, &stored.caption, stored.shown, more)))
 }
 
 fn story_mention(scene: &Scene<'_>) -> Made {
@@ -157,7 +167,7 @@ fn story_mention(scene: &Scene<'_>) -> Made {
     let url = stored.shown.media.first().map(|media| scene.core.media_url(media));
     let attachment = json!({"type": "story_mention", "payload": {"url": url}});
     let shown = Shown { kind: ShownKind::Story, ..stored.shown };
-    said(scene, "", shown, json!({ "attachments": [attachment] }))
+    Ok(Some(said(scene, "", shown, json!({ "attachments": [attachment] }))))
 }
 
 /// Messenger has words for six reactions; the rest is `other`.
@@ -209,16 +219,16 @@ fn choose(scene: &Scene<'_>, of: &str, wanted: &str) -> Made {
     match choice.kind {
         ChoiceKind::QuickReply => {
             let more = json!({"text": choice.title, "quick_reply": {"payload": choice.id}});
-            said(scene, &choice.title, Shown::of(ShownKind::Chosen), more)
+            Ok(Some(said(scene, &choice.title, Shown::of(ShownKind::Chosen), more)))
         }
-        ChoiceKind::Postback => postback(scene, &choice.title, &choice.id),
+        ChoiceKind::Postback => Ok(Some(postback(scene, &choice.title, &choice.id))),
         ChoiceKind::Link => Err(SimulatorError::Act("a link opens elsewhere and tells nobody")),
         _ => Err(NOT_HERE),
     }
 }
 
 /// On standby the payload is left out (Meta: standby).
-fn postback(scene: &Scene<'_>, title: &str, payload: &str) -> Made {
+fn postback(scene: &Scene<'_>, title: &str, payload: &str) -> String {
     let item = scene.message(Author::Contact, title, Shown::of(ShownKind::Chosen));
     scene.keep(&item);
     let told = match place(scene) {
@@ -226,7 +236,7 @@ fn postback(scene: &Scene<'_>, title: &str, payload: &str) -> Made {
         Place::Messaging => json!({"postback": {"mid": item.wamid, "title": title, "payload": payload}}),
     };
     tell(scene, "messaging_postbacks", &told, Some(item.wamid.clone()));
-    Ok(Some(item.wamid))
+    item.wamid
 }
 
 fn order(scene: &Scene<'_>, items: &[OrderLine], note: &str) -> Made {
@@ -251,7 +261,7 @@ fn order(scene: &Scene<'_>, items: &[OrderLine], note: &str) -> Made {
 }
 
 /// A comment is no message: it opens no window but lets the business answer in private once.
-fn comment(scene: &Scene<'_>, text: &str, by_business: bool) -> Made {
+fn comment(scene: &Scene<'_>, text: &str, by_business: bool) -> String {
     let core: &Core = scene.core;
     let account = &scene.account;
     let author = if by_business { account.id().to_owned() } else { scoped(scene) };
@@ -286,11 +296,11 @@ fn comment(scene: &Scene<'_>, text: &str, by_business: bool) -> Made {
         let whole = envelope::page_change(account, field, scene.now, &value);
         webhook::emit(scene.core, account, &whole, Some(id.clone()));
     }
-    Ok(Some(id))
+    id
 }
 
 /// A link opens the window of a conversation that there is already.
-fn referral(scene: &Scene<'_>, reference: &str) -> Made {
+fn referral(scene: &Scene<'_>, reference: &str) -> Option<String> {
     let known = {
         let world = scene.core.world();
         world.pair(&scene.contact.wa_id, &scene.account).is_some_and(|pair| pair.last_inbound.is_some())
@@ -305,10 +315,10 @@ fn referral(scene: &Scene<'_>, reference: &str) -> Made {
     };
     let told = json!({"referral": {"ref": reference, "source": source, "type": "OPEN_THREAD"}});
     tell(scene, field, &told, None);
-    Ok(None)
+    None
 }
 
-fn marketing(scene: &Scene<'_>, wanted: bool) -> Made {
+fn marketing(scene: &Scene<'_>, wanted: bool) -> Option<String> {
     if let Some(pair) = scene.core.world().pair_mut(&scene.contact.wa_id, &scene.account) {
         pair.no_marketing = !wanted;
     }
@@ -318,28 +328,28 @@ fn marketing(scene: &Scene<'_>, wanted: bool) -> Made {
                        "token_expiry_timestamp": scene.now.plus_millis(300 * 24 * 3_600_000).as_millis(),
                        "user_token_status": "NOT_REFRESHED", "notification_messages_status": status});
     tell(scene, "messaging_optins", &json!({ "optin": optin }), None);
-    Ok(None)
+    None
 }
 
-fn read(scene: &Scene<'_>) -> Made {
+fn read(scene: &Scene<'_>) -> Option<String> {
     let unread = |item: &TranscriptItem| {
         item.author != Author::Contact && item.phone_number_id == scene.account.id() && item.tick < Tick::Read
     };
     let mut items = scene.core.world().transcript(&scene.contact.wa_id);
     items.retain(unread);
-    let Some(last) = items.last().cloned() else { return Ok(None) };
+    let last = items.last().cloned()?;
     for item in items {
         scene.change(&item.wamid, |item| item.tick = Tick::Read);
     }
     let told = statuses::read(&scene.account, &last, scene.now.as_millis());
     tell(scene, statuses::read_field(&scene.account), &told, None);
-    Ok(Some(last.wamid))
+    Some(last.wamid)
 }
 
-fn owner(scene: &Scene<'_>, item: &TranscriptItem) -> Made {
+fn owner(scene: &Scene<'_>, item: &TranscriptItem) -> String {
     scene.keep(item);
     statuses::echo(scene.core, &scene.account, &scene.contact, item, Some(INBOX_APP));
-    Ok(Some(item.wamid.clone()))
+    item.wamid.clone()
 }
 
 fn owner_take_back(scene: &Scene<'_>, of: &str) -> Made {
@@ -353,7 +363,7 @@ fn owner_take_back(scene: &Scene<'_>, of: &str) -> Made {
     Ok(Some(target.wamid))
 }
 
-fn thread(scene: &Scene<'_>, control: Control) -> Made {
+fn thread(scene: &Scene<'_>, control: Control) -> Option<String> {
     let ours = scene.core.app_id(&scene.account).to_owned();
     let told = match control {
         Control::Take => json!({"take_thread_control": {
@@ -381,5 +391,5 @@ fn thread(scene: &Scene<'_>, control: Control) -> Made {
         }
         Control::Request => tell(scene, field, &told, None),
     }
-    Ok(None)
+    None
 }

@@ -22,18 +22,24 @@ type Made = Result<Option<String>, SimulatorError>;
 
 pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
     match act {
-        Act::Text { text } => told(scene, "text", &json!({"body": text}), &text, Shown::default()),
+        Act::Text { text } => Ok(Some(told(scene, "text", &json!({"body": text}), &text, Shown::default()))),
         Act::File(given) => file(scene, given),
         Act::Location { latitude, longitude, name, address } => {
             let place =
                 json!({"latitude": latitude, "longitude": longitude, "name": name, "address": address});
-            location(scene, place, name.as_deref().unwrap_or_default())
+            Ok(Some(location(scene, place, name.as_deref().unwrap_or_default())))
         }
         Act::Card { name, phone } => {
             let digits = crate::contacts::phone_digits(&phone);
             let card = json!([{"name": {"formatted_name": name, "first_name": name},
                                "phones": [{"phone": phone, "wa_id": digits, "type": "CELL"}]}]);
-            told(scene, "contacts", &card, &format!("{name} {phone}"), Shown::of(ShownKind::Contacts))
+            Ok(Some(told(
+                scene,
+                "contacts",
+                &card,
+                &format!("{name} {phone}"),
+                Shown::of(ShownKind::Contacts),
+            )))
         }
         Act::React { to, emoji } => react(scene, &to, emoji),
         Act::Edit { of, text } => edit(scene, &of, &text),
@@ -42,7 +48,7 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
         // The quick-reply button of a template that somebody else sent.
         Act::Postback { title, payload } => {
             let body = json!({"payload": payload, "text": title});
-            told(scene, "button", &body, &title, Shown::of(ShownKind::Chosen))
+            Ok(Some(told(scene, "button", &body, &title, Shown::of(ShownKind::Chosen))))
         }
         Act::Order { items, text } => order(scene, &items, &text),
         Act::Unsupported => {
@@ -52,7 +58,7 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
             let more = json!({"type": "unsupported", "errors": [error]});
             Ok(Some(emit(scene, item, more)))
         }
-        Act::Marketing { wanted } => marketing(scene, wanted),
+        Act::Marketing { wanted } => Ok(marketing(scene, wanted)),
         Act::Block { blocked } => {
             if let Some(pair) = scene.core.world().pair_mut(&scene.contact.wa_id, &scene.account) {
                 pair.blocked = blocked;
@@ -60,12 +66,12 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
             Ok(None)
         }
         Act::NewNumber { number } => new_number(scene, &number),
-        Act::Call => call(scene),
-        Act::Read => read(scene),
+        Act::Call => Ok(Some(call(scene))),
+        Act::Read => Ok(read(scene)),
         Act::Status { of, status: word, code } => status(scene, &of, &word, code),
         Act::OwnerText { text } => {
             let item = scene.message(Author::Owner, &text, Shown::default());
-            echo(scene, item, &json!({"type": "text", "text": {"body": text}}))
+            Ok(Some(echo(scene, item, &json!({"type": "text", "text": {"body": text}}))))
         }
         Act::OwnerFile(given) => owner_file(scene, given),
         Act::OwnerTakeBack { of } => {
@@ -84,9 +90,9 @@ pub(crate) fn play(scene: &Scene<'_>, act: Act) -> Made {
 }
 
 /// A message of one type from the contact.
-fn told(scene: &Scene<'_>, kind: &str, body: &Value, text: &str, shown: Shown) -> Made {
+fn told(scene: &Scene<'_>, kind: &str, body: &Value, text: &str, shown: Shown) -> String {
     let item = scene.message(Author::Contact, text, shown);
-    Ok(Some(emit(scene, item, json!({"type": kind, kind: body}))))
+    emit(scene, item, json!({"type": kind, kind: body}))
 }
 
 fn merge(into: &mut Value, more: Value) {
@@ -158,7 +164,7 @@ fn file_body(scene: &Scene<'_>, id: &str, stored: &crate::scene::StoredFile) -> 
 fn file(scene: &Scene<'_>, given: GivenFile) -> Made {
     let stored = scene.store(given)?;
     let body = file_body(scene, &stored.id, &stored);
-    told(scene, stored.file.kind.whatsapp(), &body, &stored.caption, stored.shown.clone())
+    Ok(Some(told(scene, stored.file.kind.whatsapp(), &body, &stored.caption, stored.shown.clone())))
 }
 
 fn owner_file(scene: &Scene<'_>, given: GivenFile) -> Made {
@@ -166,10 +172,10 @@ fn owner_file(scene: &Scene<'_>, given: GivenFile) -> Made {
     let kind = stored.file.kind.whatsapp();
     let body = file_body(scene, &stored.id, &stored);
     let item = scene.message(Author::Owner, &stored.caption, stored.shown.clone());
-    echo(scene, item, &json!({"type": kind, kind: body}))
+    Ok(Some(echo(scene, item, &json!({"type": kind, kind: body}))))
 }
 
-fn location(scene: &Scene<'_>, mut place: Value, text: &str) -> Made {
+fn location(scene: &Scene<'_>, mut place: Value, text: &str) -> String {
     if let Some(place) = place.as_object_mut() {
         place.retain(|_, value| !value.is_null());
     }
@@ -231,23 +237,23 @@ fn choose(scene: &Scene<'_>, of: &str, wanted: &str, answers: Map<String, Value>
     match kind {
         ChoiceKind::Button => {
             let body = json!({"type": "button_reply", "button_reply": {"id": id, "title": title}});
-            told(&answering, "interactive", &body, &title, shown)
+            Ok(Some(told(&answering, "interactive", &body, &title, shown)))
         }
         ChoiceKind::Row => {
             let mut reply = json!({"id": id, "title": title});
             if let Some(description) = description {
                 reply["description"] = json!(description);
             }
-            told(
+            Ok(Some(told(
                 &answering,
                 "interactive",
                 &json!({"type": "list_reply", "list_reply": reply}),
                 &title,
                 shown,
-            )
+            )))
         }
         ChoiceKind::TemplateButton => {
-            told(&answering, "button", &json!({"payload": id, "text": title}), &title, shown)
+            Ok(Some(told(&answering, "button", &json!({"payload": id, "text": title}), &title, shown)))
         }
         ChoiceKind::Flow => {
             let mut answers = answers;
@@ -255,9 +261,17 @@ fn choose(scene: &Scene<'_>, of: &str, wanted: &str, answers: Map<String, Value>
             // The answers are text inside the JSON.
             let reply =
                 json!({"name": "flow", "body": "Sent", "response_json": Value::Object(answers).to_string()});
-            told(&answering, "interactive", &json!({"type": "nfm_reply", "nfm_reply": reply}), "Sent", shown)
+            Ok(Some(told(
+                &answering,
+                "interactive",
+                &json!({"type": "nfm_reply", "nfm_reply": reply}),
+                "Sent",
+                shown,
+            )))
         }
-        ChoiceKind::Location => location(&answering, json!({"latitude": 52.2297, "longitude": 21.0122}), ""),
+        ChoiceKind::Location => {
+            Ok(Some(location(&answering, json!({"latitude": 52.2297, "longitude": 21.0122}), "")))
+        }
         ChoiceKind::Link => Err(SimulatorError::Act("a link opens elsewhere and tells nobody")),
         ChoiceKind::QuickReply | ChoiceKind::Postback => Err(NOT_HERE),
     }
@@ -271,10 +285,10 @@ fn order(scene: &Scene<'_>, items: &[OrderLine], text: &str) -> Made {
     let lines: Vec<String> =
         items.iter().map(|line| format!("{} × {}", line.quantity, line.product_retailer_id)).collect();
     let shown = Shown { footer: Some(lines.join(", ")), ..Shown::of(ShownKind::Order) };
-    told(scene, "order", &body, text, shown)
+    Ok(Some(told(scene, "order", &body, text, shown)))
 }
 
-fn marketing(scene: &Scene<'_>, wanted: bool) -> Made {
+fn marketing(scene: &Scene<'_>, wanted: bool) -> Option<String> {
     if let Some(pair) = scene.core.world().pair_mut(&scene.contact.wa_id, &scene.account) {
         pair.no_marketing = !wanted;
     }
@@ -291,7 +305,7 @@ fn marketing(scene: &Scene<'_>, wanted: bool) -> Made {
     }
     let told = json!({"contacts": [envelope::profile(&scene.contact)], "user_preferences": [preference]});
     tell(scene, "user_preferences", &told, None);
-    Ok(None)
+    None
 }
 
 fn new_number(scene: &Scene<'_>, number: &str) -> Made {
@@ -305,7 +319,7 @@ fn new_number(scene: &Scene<'_>, number: &str) -> Made {
     Ok(Some(wamid))
 }
 
-fn call(scene: &Scene<'_>) -> Made {
+fn call(scene: &Scene<'_>) -> String {
     let item = scene.message(Author::Contact, "", Shown::of(ShownKind::Call));
     scene.keep(&item);
     let id = format!("wacid.{}", item.wamid.trim_start_matches("wamid."));
@@ -318,7 +332,7 @@ fn call(scene: &Scene<'_>) -> Made {
         call["from"] = json!(scene.contact.wa_id);
     }
     tell(scene, "calls", &json!({"contacts": [envelope::profile(&scene.contact)], "calls": [call]}), None);
-    Ok(Some(item.wamid))
+    item.wamid
 }
 
 fn followed(scene: &Scene<'_>, item: TranscriptItem) -> Followed {
@@ -326,7 +340,7 @@ fn followed(scene: &Scene<'_>, item: TranscriptItem) -> Followed {
 }
 
 /// Everything that arrived and was not read yet is.
-fn read(scene: &Scene<'_>) -> Made {
+fn read(scene: &Scene<'_>) -> Option<String> {
     let unread = |item: &TranscriptItem| {
         item.author == Author::App && item.phone_number_id == scene.account.id() && item.tick < Tick::Read
     };
@@ -336,7 +350,7 @@ fn read(scene: &Scene<'_>) -> Made {
         scene.change(&item.wamid, |item| item.tick = Tick::Read);
         statuses::emit_status(scene.core, &followed(scene, item), "read", None);
     }
-    Ok(None)
+    None
 }
 
 fn status(scene: &Scene<'_>, of: &str, word: &str, code: Option<u32>) -> Made {
@@ -359,10 +373,10 @@ fn status(scene: &Scene<'_>, of: &str, word: &str, code: Option<u32>) -> Made {
 }
 
 /// The owner wrote on their phone: kept, and told as an echo.
-fn echo(scene: &Scene<'_>, item: TranscriptItem, more: &Value) -> Made {
+fn echo(scene: &Scene<'_>, item: TranscriptItem, more: &Value) -> String {
     scene.keep(&item);
     tell_echo(scene, &item, more);
-    Ok(Some(item.wamid))
+    item.wamid
 }
 
 fn tell_echo(scene: &Scene<'_>, item: &TranscriptItem, more: &Value) {

@@ -127,10 +127,9 @@ fn parse_type(body: &Fields<'_>) -> Result<bool, GraphError> {
     if tag.is_some_and(|tag| GONE_TAGS.contains(&tag)) {
         return Err(refuse("This message tag is no longer supported."));
     }
-    let kind = match body.has("messaging_type") {
-        true => Some(body.one_of("messaging_type", &["RESPONSE", "UPDATE", "MESSAGE_TAG"])?),
-        false => None,
-    };
+    let typed = body.has("messaging_type");
+    let kind =
+        typed.then(|| body.one_of("messaging_type", &["RESPONSE", "UPDATE", "MESSAGE_TAG"])).transpose()?;
     match (kind, tag) {
         (Some("MESSAGE_TAG") | None, Some("HUMAN_AGENT")) => Ok(true),
         (Some("MESSAGE_TAG"), None) => Err(refuse("The parameter tag is required with MESSAGE_TAG")),

@@ -133,7 +133,7 @@ fn tell_social(core: &Arc<Core>, send: &Followed, tick: Tick) {
             social(core, account, contact, "message_deliveries", told);
         }
         Tick::Read => {
-            social(core, account, contact, read_field(account), read(account, item, now.as_millis()))
+            social(core, account, contact, read_field(account), read(account, item, now.as_millis()));
         }
         _ => {}
     }
