@@ -7,7 +7,7 @@ const TICK_WORDS = { accepted: "accepted", sent: "sent", delivered: "delivered",
 const ORDER = ["accepted", "sent", "delivered", "read", "failed"];
 
 const $ = (id) => document.getElementById(id);
-const people = new Map(); // wa_id → {contact, messages: Map(wamid → message), unread, typing, loaded}
+const people = new Map(); // wa_id → {contact, messages: Map(wamid → message), unread, typing, loaded, drawn}
 let accounts = [];
 let open = null;
 let busyWith = null; // the wamid whose actions are shown
@@ -28,7 +28,7 @@ function complain(error) {
 
 function person(contact) {
   if (!people.has(contact.wa_id)) {
-    people.set(contact.wa_id, { contact, messages: new Map(), unread: 0, typing: 0, loaded: false });
+    people.set(contact.wa_id, { contact, messages: new Map(), unread: 0, typing: 0, loaded: false, drawn: new Map() });
   }
   return people.get(contact.wa_id);
 }
@@ -74,7 +74,9 @@ function bubble(message, messages) {
   const item = make("li", `bubble ${mine ? "mine" : "theirs"}${owner ? " owner" : ""}${message.removed ? " removed" : ""}`);
   const quoted = message.quoting && messages.get(message.quoting);
   if (quoted) item.append(make("span", "quote", said(quoted)));
-  const words = message.removed ? "This message was taken back" : message.text;
+  // Cards say their titles themselves.
+  const text = message.shown.kind === "cards" ? "" : message.text;
+  const words = message.removed ? "This message was taken back" : text;
   item.append(make("span", "", words || (message.shown.media?.length ? "" : KIND_WORDS[message.shown.kind] ?? "")));
   item.append(...cards(message, (each) => act({ kind: "choose", of: message.wamid, choice: each.id || each.title })));
   const reactions = [message.contact_reaction, message.business_reaction].filter(Boolean).join(" ");
@@ -111,6 +113,32 @@ function bubble(message, messages) {
   return item;
 }
 
+/** The same element as long as nothing of a message changed: what plays goes on, what is open stays open. */
+function bubbleOf(each, message) {
+  const quoted = message.quoting && each.messages.get(message.quoting);
+  const key = JSON.stringify([message, busyWith === message.wamid, quoted && said(quoted)]);
+  const known = each.drawn.get(message.wamid);
+  if (known?.key === key) return known.element;
+  const element = bubble(message, each.messages);
+  each.drawn.set(message.wamid, { key, element });
+  return element;
+}
+
+function dayOf(each, words) {
+  const known = each.drawn.get(words) ?? { element: make("li", "day", words) };
+  each.drawn.set(words, known);
+  return known.element;
+}
+
+/** Puts these elements into a list, and moves none that is in its place already. */
+function fill(list, rows) {
+  const wanted = new Set(rows);
+  [...list.children].filter((row) => !wanted.has(row)).forEach((row) => row.remove());
+  rows.forEach((row, place) => {
+    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+  });
+}
+
 function drawChat() {
   const each = people.get(open);
   $("phone").classList.toggle("chatting", Boolean(each));
@@ -129,9 +157,9 @@ function drawChat() {
     if (!here(message) || message.shown.kind === "reaction") continue;
     if (day(message.at) !== lastDay) {
       lastDay = day(message.at);
-      rows.push(make("li", "day", lastDay));
+      rows.push(dayOf(each, lastDay));
     }
-    rows.push(bubble(message, each.messages));
+    rows.push(bubbleOf(each, message));
   }
   if (each.typing) {
     const typing = make("li", "bubble theirs typing");
@@ -139,7 +167,7 @@ function drawChat() {
     typing.append(make("i"), make("i"), make("i"));
     rows.push(typing);
   }
-  list.replaceChildren(...rows);
+  fill(list, rows);
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
