@@ -19,7 +19,7 @@ impl<T: ToSchema> ComposeSchema for Pii<T> {
 
 impl<T: ToSchema> ToSchema for Pii<T> {
     fn name() -> Cow<'static, str> {
-        T::name()
+        Cow::Borrowed("Personal")
     }
 }
 
