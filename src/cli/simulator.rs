@@ -81,25 +81,27 @@ pub fn settings(port: u16, seed: u64, numbers: u64) -> SimulatorSettings {
 
 /// A page, an Instagram account by itself, and one through the page.
 fn accounts() -> Vec<Account> {
-    let account = |kind, token: &str| Account {
+    let account = |kind, name: &str, token: &str| Account {
         kind,
-        name: "Demo Shop".to_owned(),
+        name: name.to_owned(),
         access_token: token.to_owned(),
         app_id: None,
         shape: EventShape::Messaging,
     };
     let page_id = || PAGE_ID.to_owned();
     vec![
-        account(AccountKind::Messenger { page_id: page_id() }, PAGE_TOKEN),
+        account(AccountKind::Messenger { page_id: page_id() }, "Demo Shop", PAGE_TOKEN),
         account(
             AccountKind::InstagramLogin {
                 ig_id: INSTAGRAM_ID.to_owned(),
                 user_id: INSTAGRAM_USER_ID.to_owned(),
             },
+            "Demo Shop",
             INSTAGRAM_TOKEN,
         ),
         account(
             AccountKind::InstagramPage { ig_id: PAGE_INSTAGRAM_ID.to_owned(), page_id: page_id() },
+            "Demo Shop, through its page",
             PAGE_TOKEN,
         ),
     ]
