@@ -130,7 +130,7 @@ fn parsing(criterion: &mut Criterion) {
             bencher.iter(|| assert_eq!(raw_elements(black_box(&body)), EVENTS));
         });
         group.bench_function("parse", |bencher| {
-            bencher.iter(|| {
+            bencher.iter_with_large_drop(|| {
                 let parsed = parse(black_box(verified.clone()), NOW);
                 assert_eq!(parsed.len(), EVENTS);
                 parsed

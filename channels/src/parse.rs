@@ -44,19 +44,24 @@ pub fn read(body: &[u8], now: Timestamp) -> Vec<Parsed> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let mut reading = Reading::new(now);
-    match Cursor::over(&text) {
+    let mut cursor = Cursor::new(&text);
+    if text.trim_start().starts_with('[') {
         // Instagram's documentation prints the envelope inside a list.
-        Some(mut cursor) if text.trim_start().starts_with('[') => {
-            cursor.elements(|cursor| envelope(&mut reading, cursor));
-        }
-        Some(mut cursor) => envelope(&mut reading, &mut cursor),
-        None => reading.keep(None, "unreadable", None, &text),
+        cursor.elements(|cursor| envelope(&mut reading, cursor, None));
+    } else {
+        envelope(&mut reading, &mut cursor, last_object(&text));
+    }
+    if !cursor.is_through() {
+        // Who knows what was cut off: nothing of it counts.
+        reading = Reading::new(now);
+        reading.keep(None, "unreadable", None, &text);
     }
     reading.finish(&text)
 }
 
-fn envelope(reading: &mut Reading, cursor: &mut Cursor<'_>) {
-    let object = cursor.find("object").id();
+/// Reads an envelope, of which `object` is known to be the object, or looked for.
+fn envelope(reading: &mut Reading, cursor: &mut Cursor<'_>, object: Option<&str>) {
+    let object = object.map(Cow::Borrowed).or_else(|| cursor.find("object").id());
     let (raw, is_one) = cursor.with_raw(|cursor| {
         let mut is_one = false;
         cursor.members(|name, cursor| {
@@ -69,6 +74,16 @@ fn envelope(reading: &mut Reading, cursor: &mut Cursor<'_>) {
     if !is_one {
         reading.keep(None, "unreadable", None, raw.get());
     }
+}
+
+/// The object of an envelope that ends with it, as when its members are sorted: it is then not
+/// looked for behind all entries.
+fn last_object(envelope: &str) -> Option<&str> {
+    let members = envelope.trim_end().strip_suffix('}')?.trim_end();
+    let (rest, name) = members.strip_suffix('"')?.rsplit_once('"')?;
+    let rest = rest.trim_end().strip_suffix(':')?.trim_end().strip_suffix("\"object\"")?;
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (plain && rest.ends_with(['{', ',', ' ', '\n'])).then_some(name)
 }
 
 fn entry(reading: &mut Reading, object: Option<&str>, cursor: &mut Cursor<'_>) {
@@ -99,6 +114,7 @@ impl Reading {
         list: &'l List<'a, T>,
     ) -> impl Iterator<Item = &'l T> + use<'l, 'a, T> {
         self.overflowed |= list.cut;
+        self.events.reserve(list.len().min(EVENTS_MAX - self.events.len()));
         list.iter()
     }
 
@@ -114,8 +130,10 @@ impl Reading {
             self.overflowed = true;
             return;
         }
-        let event = InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind };
-        self.events.push(Parsed { address: address.cloned(), event });
+        self.events.push(Parsed {
+            address: address.cloned(),
+            event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind },
+        });
     }
 
     /// Keeps an element as it came; it is the same again when its bytes are.

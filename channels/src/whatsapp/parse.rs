@@ -31,11 +31,20 @@ use status::Report;
 /// An entry: a business account, and what all its changes share.
 struct Entry<'a> {
     start: Cursor<'a>,
-    account: Option<ChannelAddress>,
+    account: OnceCell<Option<ChannelAddress>>,
     time: OnceCell<Scalar<'a>>,
 }
 
 impl<'a> Entry<'a> {
+    /// The address of the account; messages do not need it.
+    fn account(&self) -> Option<&ChannelAddress> {
+        let find = || {
+            let id = self.start.find("id").owned()?;
+            Some(ChannelAddress::account(ChannelKind::Whatsapp, id))
+        };
+        self.account.get_or_init(find).as_ref()
+    }
+
     /// Meta's time of it, as it is written.
     fn time(&self) -> Scalar<'a> {
         *self.time.get_or_init(|| self.start.find("time"))
@@ -96,8 +105,7 @@ fn digits(number: &str) -> impl Iterator<Item = char> + '_ {
 
 /// Reads one entry: what a `WhatsApp` business account has to say.
 pub(crate) fn entry(reading: &mut Reading, cursor: &mut Cursor<'_>) {
-    let account = cursor.find("id").owned().map(|id| ChannelAddress::account(ChannelKind::Whatsapp, id));
-    let entry = Entry { start: *cursor, account, time: OnceCell::new() };
+    let entry = Entry { start: *cursor, account: OnceCell::new(), time: OnceCell::new() };
     let (raw, is_one) = cursor.with_raw(|cursor| {
         let mut is_one = false;
         cursor.members(|name, cursor| {
@@ -108,19 +116,19 @@ pub(crate) fn entry(reading: &mut Reading, cursor: &mut Cursor<'_>) {
         is_one
     });
     if !is_one {
-        reading.keep(entry.account.as_ref(), "entry.unreadable", None, raw.get());
+        reading.keep(entry.account(), "entry.unreadable", None, raw.get());
     }
 }
 
 fn change<'a>(reading: &mut Reading, entry: &Entry<'a>, cursor: &mut Cursor<'a>) {
-    let Element { raw, object } = Element::<Change<'a>>::read(cursor);
-    let account = entry.account.as_ref();
-    let Some(change) = object else {
-        return reading.keep(account, "change.unreadable", None, raw.get());
+    let element = Element::<Change<'a>>::of(cursor);
+    let raw = element.raw;
+    let Some(change) = element.object() else {
+        return reading.keep(entry.account(), "change.unreadable", None, raw.get());
     };
     let field = change.field.id().unwrap_or(Cow::Borrowed("messages"));
-    let Some(value) = &change.value.object else {
-        return reading.keep(account, &format!("{field}.unreadable"), None, raw.get());
+    let Some(value) = change.value.object() else {
+        return reading.keep(entry.account(), &format!("{field}.unreadable"), None, raw.get());
     };
     let channel = value.address();
     let channel = channel.as_ref();

@@ -32,11 +32,11 @@ pub(super) fn read(
     raw: Scalar<'_>,
 ) {
     let Some(notice) = value.object().and_then(|said| notice(field, &said)) else {
-        return reading.keep(channel.or(entry.account.as_ref()), field, None, raw.get());
+        return reading.keep(channel.or(entry.account()), field, None, raw.get());
     };
     // The same may be said again later, and counts again: it is the same only at the same time.
     let dedup = hashed("n", &[field, entry.time().get(), raw.get()]);
-    let address = entry.account.as_ref().or(channel);
+    let address = entry.account().or(channel);
     reading.push(address, dedup, entry.moment(reading.now), InboundKind::Noticed(notice));
 }
 

@@ -20,7 +20,7 @@ pub(super) enum Unread {
 /// Reads a message of type `word` that says `payload` and is written `raw`.
 pub(super) fn read(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> Result<Content, Unread> {
     let content = match word {
-        "text" => text(payload),
+        "text" => payload.object().and_then(|text: Text<'_>| text.content()),
         "image" => media(MediaKind::Image, payload),
         "video" => media(MediaKind::Video, payload),
         "audio" => media(MediaKind::Audio, payload),
@@ -50,12 +50,14 @@ pub(super) fn read_anyhow(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> C
 }
 
 shape! {
-    struct Text<'a> { body: Scalar<'a> }
+    pub(super) struct Text<'a> { body: Scalar<'a> }
 }
 
-fn text(payload: Scalar<'_>) -> Option<Content> {
-    let body = payload.object::<Text<'_>>()?.body.text()?;
-    Some(if body.trim().is_empty() { Content::Empty } else { Content::text(body) })
+impl Text<'_> {
+    pub(super) fn content(&self) -> Option<Content> {
+        let body = self.body.text()?;
+        Some(if body.trim_start().is_empty() { Content::Empty } else { Content::text(body) })
+    }
 }
 
 shape! {

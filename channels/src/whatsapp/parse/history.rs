@@ -38,7 +38,7 @@ fn thread<'a>(
     cursor.members(|name, cursor| {
         if name == "messages" {
             cursor.elements(|cursor| {
-                old(reading, channel, value, &Element::read(cursor), contact.as_ref(), "m:");
+                old(reading, channel, value, &Element::of(cursor), contact.as_ref(), "m:");
             });
         }
     });
@@ -54,11 +54,11 @@ fn old<'a>(
     key: &str,
 ) {
     let own = |message: &Message<'a>| message.is_to_somebody() || value.is_own(message.from);
-    if element.object.as_ref().is_some_and(own) {
+    if element.object().is_some_and(own) {
         let to = contact.cloned();
         return message::echo(reading, channel, element, to, &Elsewhere::Phone, Arrival::Imported, key);
     }
-    let said = element.object.as_ref().and_then(|message| identity(message.from, message.from_user_id));
+    let said = element.object().and_then(|message| identity(message.from, message.from_user_id));
     let from = (said.or_else(|| contact.cloned()), None);
     message::one(reading, channel, element, from, Arrival::Imported, key);
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use iassistance_domain::Pii;
 use iassistance_domain::channel::ChannelAddress;
 use iassistance_domain::contact::ContactIdentity;
-use iassistance_domain::content::{Context, Forwarded, Referral};
+use iassistance_domain::content::{Content, Context, Forwarded, Referral};
 use iassistance_domain::inbound::{Arrival, InboundKind};
 use iassistance_domain::message::Elsewhere;
 
-use super::content::{self, Unread};
+use super::content::{self, Text, Unread};
 use super::people::People;
 use super::{Value, identity};
 use crate::json::{Element, Scalar, shape};
@@ -25,7 +25,7 @@ shape! {
         to_user_id: Scalar<'a>,
         timestamp: Scalar<'a>,
         kind as "type": Scalar<'a>,
-        text: Scalar<'a>,
+        text: Element<'a, Text<'a>>,
         context: Scalar<'a>,
         referral: Scalar<'a>,
         group_id: Scalar<'a>,
@@ -70,7 +70,15 @@ shape! {
 impl<'a> Message<'a> {
     /// What it says in the form that its type names.
     fn payload(&self, word: &str, raw: Scalar<'a>) -> Scalar<'a> {
-        if word == "text" { self.text } else { raw.member(word) }
+        if word == "text" { self.text.raw } else { raw.member(word) }
+    }
+
+    /// Texts were read with the message: nearly all are texts.
+    fn content(&self, word: &str, payload: Scalar<'a>, raw: Scalar<'a>) -> Result<Content, Unread> {
+        match (word, self.text.object()) {
+            ("text", Some(text)) => text.content().ok_or(Unread::Unreadable),
+            _ => content::read(word, payload, raw),
+        }
     }
 
     pub(super) fn recipient(&self) -> Option<ContactIdentity> {
@@ -91,7 +99,7 @@ pub(super) fn received(
 ) {
     let people = People::of(value);
     for element in reading.each(&value.messages) {
-        let from = element.object.as_ref().map(|message| people.sender(message));
+        let from = element.object().map(|message| people.sender(message));
         one(reading, channel, element, from.unwrap_or_default(), arrival, "m:");
     }
 }
@@ -106,8 +114,7 @@ pub(super) fn one<'a>(
     key: &str,
 ) {
     let raw = element.raw;
-    let Some((message, id)) = element.object.as_ref().and_then(|message| Some((message, message.id.id()?)))
-    else {
+    let Some((message, id)) = element.object().and_then(|message| Some((message, message.id.id()?))) else {
         return reading.keep(channel, "message.unreadable", from, raw.get());
     };
     let kind = if message.group_id.is_some() {
@@ -141,7 +148,7 @@ fn kind_of<'a>(
             reaction(payload, &from, false).unwrap_or_else(|| keep("reaction.unreadable", Some(from)))
         }
         "system" => system(message, payload).unwrap_or_else(|kind| keep(&kind, Some(from))),
-        _ => match content::read(&word, payload, raw) {
+        _ => match message.content(&word, payload, raw) {
             Ok(content) => InboundKind::MessageReceived {
                 provider_id: Pii::new(id.to_owned()),
                 from,
@@ -168,9 +175,8 @@ pub(super) fn echo<'a>(
     key: &str,
 ) {
     let raw = element.raw;
-    let to = element.object.as_ref().and_then(Message::recipient).or(to);
-    let Some((message, id)) = element.object.as_ref().and_then(|message| Some((message, message.id.id()?)))
-    else {
+    let to = element.object().and_then(Message::recipient).or(to);
+    let Some((message, id)) = element.object().and_then(|message| Some((message, message.id.id()?))) else {
         return reading.keep(channel, "echo.unreadable", to, raw.get());
     };
     let word = message.kind.id().unwrap_or(Cow::Borrowed("untyped"));

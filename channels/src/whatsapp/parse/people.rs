@@ -53,11 +53,13 @@ impl<'l, 'a> People<'l, 'a> {
     /// Who wrote: what the message says, and what else is known of the same person; and their name.
     /// In what order people come says nothing.
     pub(super) fn sender(&self, message: &Message<'a>) -> (Option<ContactIdentity>, Option<Pii<String>>) {
-        let by = |id: Scalar<'a>| self.by_id.get(&id.id()?).copied();
-        let person = by(message.from).or_else(|| by(message.from_user_id));
-        let (wa_id, user_id) = person.map(|person| (person.wa_id, person.user_id)).unwrap_or_default();
-        let first = |said: Scalar<'a>, known: Scalar<'a>| said.owned().or_else(|| known.owned());
-        let from = ContactIdentity::new(first(message.from, wa_id), first(message.from_user_id, user_id));
+        let (wa_id, user_id) = (message.from.id(), message.from_user_id.id());
+        let by = |id: &Option<Cow<'a, str>>| self.by_id.get(id.as_deref()?).copied();
+        let person = by(&wa_id).or_else(|| by(&user_id));
+        let known = |pick: fn(&Person<'a>) -> Scalar<'a>| person.and_then(|person| pick(person).id());
+        let wa_id = wa_id.or_else(|| known(|person| person.wa_id)).map(Cow::into_owned);
+        let user_id = user_id.or_else(|| known(|person| person.user_id)).map(Cow::into_owned);
+        let from = ContactIdentity::new(wa_id, user_id);
         (from, person.or(self.alone).and_then(Person::name))
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn read(
     element: &Element<'_, Report<'_>>,
 ) {
     let raw = element.raw.get();
-    let Some(status) = &element.object else {
+    let Some(status) = element.object() else {
         return reading.keep(channel, "status.unreadable", None, raw);
     };
     let to_group = status.recipient_type.is("group");
