@@ -28,6 +28,7 @@ pub(crate) fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply {
         [node, "message_attachments"] if post => graph_media::attach(core, call, node),
         [node, "message_templates"] if get => answer(core, graph_admin::templates(core, call, node)),
         [node, "phone_numbers"] if get => answer(core, graph_admin::phone_numbers(core, call, node)),
+        [app, "subscriptions"] if get => answer(core, graph_admin::subscriptions(core, call, app)),
         [node, "subscribed_apps"] => answer(core, graph_admin::subscribed_apps(core, call, node)),
         [node, action] if post && action.ends_with("_thread_control") => {
             answer(core, graph_admin::thread_control(core, call, node, action))

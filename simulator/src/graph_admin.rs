@@ -107,6 +107,20 @@ pub(crate) fn phone_numbers(core: &Core, call: &Call, node: &str) -> Result<Valu
     paged(core, call, call.head.uri.path().trim_start_matches('/'), all)
 }
 
+/// `GET /{app id}/subscriptions`: where the app's webhooks go, asked by the app for itself.
+pub(crate) fn subscriptions(core: &Core, call: &Call, app: &str) -> Result<Value, GraphError> {
+    let token = format!("{}|{}", core.settings.app_id, core.settings.app_secret);
+    if app != core.settings.app_id || call.bearer() != Some(token.as_str()) {
+        return Err(GraphError::unknown_object(app));
+    }
+    let webhook = |object: &str| {
+        let callback = core.webhooks.callback(None)?;
+        Some(json!({"object": object, "callback_url": callback.as_str(), "active": true, "fields": []}))
+    };
+    let products = ["whatsapp_business_account", "page", "instagram"];
+    Ok(json!({"data": products.into_iter().filter_map(webhook).collect::<Vec<_>>()}))
+}
+
 /// `GET`, `POST` and `DELETE /{waba, page or account}/subscribed_apps`.
 pub(crate) fn subscribed_apps(core: &Core, call: &Call, node: &str) -> Result<Value, GraphError> {
     let accounts = owners(core, call, node)?;

@@ -5,7 +5,7 @@
 //! Instagram Platform, "Webhooks", `subscribed_apps`.
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::channel::{Channel, ChannelState, Connection, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelKind, ChannelState, Connection, MetaApp, StoredSecret};
 use iassistance_domain::delivery::ProblemClass;
 use iassistance_egress::Destination;
 use reqwest::Method;
@@ -42,6 +42,7 @@ impl GraphSender {
                 Connection::InstagramLogin { .. } => {}
             }
             self.test_subscription(channel, app, &mut probe).await;
+            self.test_webhook(channel, app, &mut probe).await;
         }
         probe.finish()
     }
@@ -74,7 +75,10 @@ impl GraphSender {
         for secret in app.secrets.iter().filter(|secret| !secret.is_empty()) {
             let token = format!("{app_id}|{}", secret.expose());
             match self.ask_as_app(channel, url.clone(), &token).await {
-                Ok(mut answer) => return Some(answer["data"].take()),
+                Ok(mut answer) => {
+                    probe.app_token = Some(token);
+                    return Some(answer["data"].take());
+                }
                 Err(SendError::Permanent { .. }) => {}
                 Err(error) => {
                     probe.error("app", &error, ChannelState::Degraded);
@@ -171,6 +175,16 @@ impl GraphSender {
         match found {
             Ok(found) => judge_subscription(&found, app, probe),
             Err(error) => probe.error(name, &error, ChannelState::Degraded),
+        }
+    }
+
+    /// `GET /{app id}/subscriptions`: where Meta sends the product's webhooks, as it was last told. It
+    /// counts where the app speaks for itself; who cannot be asked proves nothing.
+    async fn test_webhook(&self, channel: &Channel, app: &MetaApp, probe: &mut Probe) {
+        let (Some(token), Some(app_id)) = (probe.app_token.take(), &app.app_id) else { return };
+        let Ok(url) = self.url(channel, &[app_id, "subscriptions"]) else { return };
+        if let Ok(found) = self.ask_as_app(channel, url, &token).await {
+            judge_webhook(&found, channel, app, probe);
         }
     }
 
@@ -326,6 +340,36 @@ fn judge_subscription(found: &Value, app: &MetaApp, probe: &mut Probe) {
     probe.pass(name, "Meta sends the channel's events to the app");
 }
 
+/// Meta: Graph API, "App subscriptions": `{data: [{object, callback_url, active, fields}]}`.
+fn judge_webhook(found: &Value, channel: &Channel, app: &MetaApp, probe: &mut Probe) {
+    let Some(webhooks) = found.get("data").and_then(Value::as_array) else { return };
+    let product = match channel.kind() {
+        ChannelKind::Whatsapp => "whatsapp_business_account",
+        ChannelKind::Messenger => "page",
+        ChannelKind::Instagram => "instagram",
+    };
+    let (name, path) = ("webhook", format!("/webhooks/meta/{}", app.id));
+    let ours = webhooks.iter().find(|webhook| webhook["object"] == product);
+    let address = ours.and_then(|webhook| text(webhook, "callback_url"));
+    let active = ours.is_some_and(|webhook| webhook["active"] != false);
+    match address {
+        Some(address) if active && address.ends_with(&path) => {
+            probe.pass(name, "Meta sends this product's webhooks here");
+        }
+        Some(_) if active => {
+            let detail =
+                format!("Meta sends this product's webhooks elsewhere: its address must end in {path}");
+            probe.fail(name, ChannelState::Degraded, detail);
+        }
+        _ => {
+            let detail = format!(
+                "Meta has no webhook for this product: enter this server's address with {path} in the app's dashboard"
+            );
+            probe.fail(name, ChannelState::Degraded, detail);
+        }
+    }
+}
+
 fn text(object: &Value, name: &str) -> Option<String> {
     match object.get(name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -342,6 +386,8 @@ struct Probe {
     worst: Option<ChannelState>,
     /// Whether Meta could not be asked about something.
     unasked: bool,
+    /// The token by which the app asks for itself, once it is known to be right.
+    app_token: Option<String>,
 }
 
 impl Probe {

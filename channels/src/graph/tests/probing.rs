@@ -71,6 +71,31 @@ async fn a_number_that_is_well_is_live() {
 }
 
 #[tokio::test]
+async fn where_webhooks_go_is_looked_at_as_the_app() {
+    let here = format!("https://chat.example.org/webhooks/meta/{}", MetaAppId::from_bytes([3; 16]));
+    let webhook = |object: &str, address: &str, active: bool| json!({"data": [{"object": object, "callback_url": address, "active": active, "fields": []}]});
+    let whatsapp = "whatsapp_business_account";
+    let cases = [
+        (webhook(whatsapp, &here, true), Some(ChannelState::Live), ""),
+        (
+            webhook(whatsapp, "https://other.example.org/hook", true),
+            Some(ChannelState::Degraded),
+            "elsewhere",
+        ),
+        (webhook(whatsapp, &here, false), Some(ChannelState::Degraded), "no webhook"),
+        (webhook("page", &here, true), Some(ChannelState::Degraded), "no webhook"),
+    ];
+    for (told, state, words) in cases {
+        let answers = [debugged(&ON_WHATSAPP), connected(), subscribed(), told].map(|answer| ok(&answer));
+        let (report, requests) = probe(&channel(number()), &app(Some("42")), answers).await;
+        assert_eq!(report.state, state);
+        assert!(report.reason().unwrap_or_default().contains(words));
+        assert_eq!(line(&requests[3]), "GET /v24.0/42/subscriptions");
+        assert!(requests[3].contains("authorization: Bearer 42|newest\r\n"));
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_over_ends_the_test() {
     let over = json!({"data": {"app_id": "42", "is_valid": false, "expires_at": 1, "scopes": []}});
     let (report, requests) = probe(&channel(number()), &app(Some("42")), [ok(&over)]).await;
