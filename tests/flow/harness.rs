@@ -18,7 +18,7 @@ use iassistance_assistant::scripted::{Behaviour, Scripted};
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
 use iassistance_domain::assistant::AssistantSettings;
-use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
+use iassistance_domain::channel::{Channel, ChannelHealth, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
@@ -30,6 +30,8 @@ use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+
+use crate::products;
 
 pub const SECRET: &str = "flow-app-secret";
 pub const NUMBERS: [&str; 2] = ["200000000000001", "200000000000002"];
@@ -137,6 +139,7 @@ fn simulated() -> SimulatorSettings {
     };
     SimulatorSettings {
         numbers: NUMBERS.iter().map(|id| number(id)).collect(),
+        accounts: products::accounts(),
         app_secret: SECRET.into(),
         verify_token: "flow-verify-token".into(),
         model_key: "flow-model-key".into(),
@@ -276,9 +279,14 @@ impl Flow {
 
     /// Waits for an event of a tenant, from the beginning of its log, and returns it.
     pub async fn event(&self, tenant: usize, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.event_after(tenant, 0, wanted).await
+    }
+
+    /// The same, after this place in the log.
+    pub async fn event_after(&self, tenant: usize, seq: u64, wanted: impl Fn(&Value) -> bool) -> Value {
         let store = self.store(tenant).await;
         let mut subscription =
-            self.app.engine.hub().subscribe(self.tenants[tenant], store, Some(EventSeq(0)));
+            self.app.engine.hub().subscribe(self.tenants[tenant], store, Some(EventSeq(seq)));
         within("an event", async {
             loop {
                 match subscription.next(64).await.unwrap() {
@@ -412,6 +420,9 @@ fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings 
         format!("media.folder={}", folder.join("media").display()),
         format!("vault.root_key_file={}", folder.join("root.key").display()),
         format!("meta.graph_base_url={}", simulator.graph_url()),
+        format!("meta.instagram_base_url={}", simulator.instagram_url()),
+        // Nothing leaves this machine, whatever a sample names.
+        "meta.media_domains=[\"media.invalid\"]".to_owned(),
         format!("model.base_url={}", simulator.model_url()),
         "model.api_key=flow-model-key".to_owned(),
         "model.model=simulated-1".to_owned(),
@@ -423,12 +434,12 @@ fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings 
     Sources { file: None, flags, environment: Vec::new() }.settings().unwrap()
 }
 
-/// Two tenants, a number each, one Meta app.
+/// Two tenants with their channels, one Meta app.
 async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
     let store = &vaulted.store;
     let app = MetaApp {
         id: folder.meta_app,
-        app_id: None,
+        app_id: Some(products::APP.into()),
         name: "app".into(),
         secrets: vec![StoredSecret::new(SECRET)],
         verify_token: StoredSecret::new("flow-verify-token"),
@@ -438,21 +449,23 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
     for (id, number) in folder.tenants.into_iter().zip(NUMBERS) {
         let tenant = Tenant { id, name: format!("tenant of {number}"), created_at: START };
         store.create_tenant(tenant).await.unwrap();
+        let tenant = store.tenant(TenantCtx::platform(id)).await.unwrap();
+        tenant.put_assistant(assistant(), None).await.unwrap();
+    }
+    for (tenant, external_id, connection, token) in products::channels() {
         let channel = Channel {
             id: ChannelId::new(START, &SystemEntropy),
-            tenant: id,
+            tenant: folder.tenants[tenant],
             meta_app: folder.meta_app,
-            connection: Connection::CloudApi { account_id: None, number: None },
-            external_id: number.into(),
-            name: number.into(),
-            access_token: StoredSecret::new("flow-access-token"),
+            connection,
+            external_id: external_id.into(),
+            name: external_id.into(),
+            access_token: StoredSecret::new(token),
             token_owner: None,
             health: ChannelHealth::connecting(START),
             created_at: START,
         };
         store.put_channel(channel).await.unwrap();
-        let tenant = store.tenant(TenantCtx::platform(id)).await.unwrap();
-        tenant.put_assistant(assistant(), None).await.unwrap();
     }
     let scopes = vec![Scope::Read, Scope::Operate, Scope::Manage];
     let (entropy, clock) = (&SystemEntropy, &*vaulted.clock);

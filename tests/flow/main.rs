@@ -4,13 +4,16 @@
 
 mod faulty;
 mod harness;
+mod products;
 
 mod acknowledged;
 mod bad_input;
 mod control;
+mod errors;
 mod isolation;
 mod limits;
 mod live;
 mod once;
 mod privacy;
 mod supervision;
+mod unsend;
