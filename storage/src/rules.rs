@@ -10,6 +10,9 @@ use iassistance_domain::{Pii, Timestamp};
 /// How many messages are looked at for those that went out before a moment.
 pub(crate) const OUTBOUND_SCAN_MAX: usize = 200;
 
+/// What a message's dedup key begins with; its id follows.
+const MESSAGE_DEDUP: &str = "m:";
+
 /// Settles an entry by how handing it over ended; says whether it stays in the outbox.
 pub(crate) fn settle(entry: &mut OutboxEntry, outcome: &SendOutcome, at: Timestamp) -> bool {
     match outcome {
@@ -23,6 +26,18 @@ pub(crate) fn settle(entry: &mut OutboxEntry, outcome: &SendOutcome, at: Timesta
             entry.state = OutboxState::Unknown { since: at };
             true
         }
+    }
+}
+
+/// Meta's id of the message that an event is, where that alone tells whether it was taken in before: a
+/// message is known by its id for ever, so that a dedup key that says nothing else is not kept beside it.
+pub(crate) fn known_by_id(event: &InboundEvent) -> Option<&Pii<String>> {
+    match &event.kind {
+        InboundKind::MessageReceived { provider_id, .. } => {
+            let said = event.dedup.reveal(Deliver).strip_prefix(MESSAGE_DEDUP);
+            (said == Some(provider_id.reveal(Deliver).as_str())).then_some(provider_id)
+        }
+        _ => None,
     }
 }
 

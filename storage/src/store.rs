@@ -85,6 +85,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes dedup keys that were set before this moment, in all tenants, and before it parked
     /// statuses and edits and the marks of messages that were taken back; says how many dedup keys.
+    /// A message whose dedup key is its id has none: it is known by that id for ever.
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64>;
     /// Nothing while writes are durable; otherwise why they are not.
     fn health(&self) -> std::result::Result<(), StorageError>;

@@ -14,7 +14,7 @@ use super::tenant::{Known, Parked, TenantData, about};
 use super::{Result, Shared};
 use crate::commit::{Accepted, Letter};
 use crate::error::StorageError;
-use crate::rules::{described, is_echo_of, may_be_ours, unsay};
+use crate::rules::{described, is_echo_of, is_ours, known_by_id, may_be_ours, unsay};
 
 /// What accepting needs beside the data.
 #[derive(Clone, Copy)]
@@ -44,14 +44,15 @@ impl TenantData {
         let around = Around { shared, channel, now: shared.clock.now() };
         let mut accepted = Accepted::default();
         for event in events {
-            let key = (channel, event.dedup.clone());
-            let (new, told) = match self.dedup.entry(key) {
-                Entry::Occupied(_) => REPEATED,
-                Entry::Vacant(unseen) => {
-                    unseen.insert(around.now);
-                    self.take_in(around, event.clone())
-                }
-            };
+            let is_repeated = known_by_id(event).is_none()
+                && match self.dedup.entry((channel, event.dedup.clone())) {
+                    Entry::Occupied(_) => true,
+                    Entry::Vacant(unseen) => {
+                        unseen.insert(around.now);
+                        false
+                    }
+                };
+            let (new, told) = if is_repeated { REPEATED } else { self.take_in(around, event.clone()) };
             accepted.new.push(new);
             accepted.conversations.extend(told.filter(|id| !accepted.conversations.contains(id)));
         }
@@ -242,8 +243,10 @@ impl TenantData {
         let is_here = |of: &ConversationId| {
             self.conversations.get(of).is_some_and(|stored| stored.conversation.channel == channel)
         };
-        let mut found = self.messages.keys().filter(|(of, message)| *message == id && is_here(of));
-        found.next().map(|(conversation, message)| Known {
+        let mut found = self.messages.iter().filter(|((of, message), stored)| {
+            *message == id && is_here(of) && is_ours(&stored.author)
+        });
+        found.next().map(|((conversation, message), _)| Known {
             conversation: *conversation,
             message: *message,
             ours: true,

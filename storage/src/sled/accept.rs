@@ -9,14 +9,14 @@ use iassistance_domain::inbound::{InboundEvent, InboundKind, SeenMark};
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::{Entropy, Pii, Timestamp};
 
-use super::keys::{self, DEDUP, DEDUP_SINCE, Known, StoredLetter};
+use super::keys::{self, DEDUP, Hash, Known, PROVIDER, StoredLetter};
 use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::Limits;
 use crate::commit::{Accepted, Letter};
 use crate::error::StorageError;
-use crate::rules::{described, is_echo_of, may_be_ours, unsay};
+use crate::rules::{described, is_echo_of, known_by_id, may_be_ours, unsay};
 
 /// What accepting needs beside the tree.
 pub(super) struct Circumstances<'a> {
@@ -41,23 +41,19 @@ enum Taken {
 
 impl Tx<'_> {
     /// Takes events in, each once.
-    pub(super) fn accept(&mut self, around: &Circumstances<'_>, events: &[InboundEvent]) -> Result<Accepted> {
+    pub(super) fn accept(
+        &mut self,
+        around: &Circumstances<'_>,
+        events: Vec<InboundEvent>,
+    ) -> Result<Accepted> {
         let entries = self.counters.letters;
         if entries >= around.limits.inbox_entries_max {
             return Err(StorageError::Backlog { entries });
         }
         let mut accepted = Accepted { new: Vec::with_capacity(events.len()), conversations: Vec::new() };
         for event in events {
-            let text = event.dedup.reveal(Deliver).as_bytes();
-            let hash = self.space.hash("dedup", &[&around.channel.to_bytes(), text]);
-            let seen = DEDUP.key().id(hash);
-            let taken = if self.has(&seen)? {
-                Taken::Repeated
-            } else {
-                self.put(&seen, Owner::Tenant, &())?;
-                self.put(&DEDUP_SINCE.key().moment(around.now).id(hash), Owner::Tenant, &())?;
-                self.take_in(around, event.clone())?
-            };
+            let taken =
+                if self.is_repeated(around, &event)? { Taken::Repeated } else { self.take_in(around, event)? };
             accepted.new.push(!matches!(taken, Taken::Repeated));
             if let Taken::Letter(conversation) = taken
                 && !accepted.conversations.contains(&conversation)
@@ -68,17 +64,34 @@ impl Tx<'_> {
         Ok(accepted)
     }
 
+    /// Whether an event was taken in before. From now on it was.
+    fn is_repeated(&mut self, around: &Circumstances<'_>, event: &InboundEvent) -> Result<bool> {
+        if let Some(provider_id) = known_by_id(event) {
+            // Taking it in makes the id known; that it cannot be read, or its contact not be reached
+            // any more, makes the message no newer.
+            return self.has(&PROVIDER.key().id(provider_hash(self.space, around.channel, provider_id)));
+        }
+        let text = event.dedup.reveal(Deliver).as_bytes();
+        let seen = DEDUP.key().id(self.space.hash("dedup", &[&around.channel.to_bytes(), text]));
+        if self.has(&seen)? {
+            return Ok(true);
+        }
+        self.put(&seen, Owner::Tenant, &around.now)?;
+        Ok(false)
+    }
+
     /// Takes one new event in.
     fn take_in(&mut self, around: &Circumstances<'_>, event: InboundEvent) -> Result<Taken> {
         let channel = around.channel;
         match &event.kind {
             InboundKind::MessageReceived { provider_id, from, profile_name, .. } => {
-                if self.known(provider_hash(self.space, channel, provider_id))?.is_some() {
+                let hash = provider_hash(self.space, channel, provider_id);
+                if self.known(hash)?.is_some() {
                     return Ok(Taken::Repeated);
                 }
                 let place = self.contact_of(around, from, profile_name.as_ref())?;
                 let provider_id = provider_id.clone();
-                self.take_message(around, place, &provider_id, event)
+                self.take_message(around, place, (hash, &provider_id), event)
             }
             InboundKind::EchoReceived { .. } => self.take_echo(around, event),
             InboundKind::StatusChanged { provider_id, message, .. } => {
@@ -163,17 +176,16 @@ impl Tx<'_> {
         &mut self,
         around: &Circumstances<'_>,
         place: Place,
-        provider_id: &Pii<String>,
+        (hash, provider_id): (Hash, &Pii<String>),
         mut event: InboundEvent,
     ) -> Result<Taken> {
-        if self.removed_at(provider_hash(self.space, around.channel, provider_id))?.is_some() {
+        if self.removed_at(hash)?.is_some() {
             unsay(&mut event.kind, provider_id);
         }
         let (conversation, contact) = place;
         let message = MessageId::in_order(around.now, self.counters.seq, around.entropy);
         self.put_letter(place, around.now, Letter::Inbound { message: Some(message), event })?;
-        let known = Known { message, conversation, contact, ours: false };
-        self.know(around.channel, provider_id, known)?;
+        self.know(hash, Known { message, conversation, contact, ours: false })?;
         Ok(Taken::Letter(conversation))
     }
 
@@ -183,9 +195,10 @@ impl Tx<'_> {
             return Ok(Taken::Done);
         };
         let channel = around.channel;
+        let hash = provider_hash(self.space, channel, provider_id);
         let ours = match self.ours_by_id(channel, *message)? {
             Some(ours) => Some(ours),
-            None => match self.known(provider_hash(self.space, channel, provider_id))? {
+            None => match self.known(hash)? {
                 Some(known) if !known.ours => return Ok(Taken::Repeated),
                 Some(known) => Some(known),
                 None if message.is_none() && may_be_ours(through) => self.under_way(channel, to, content)?,
@@ -195,16 +208,16 @@ impl Tx<'_> {
         let provider_id = provider_id.clone();
         let Some(ours) = ours else {
             let place = self.contact_of(around, to, None)?;
-            return self.take_message(around, place, &provider_id, event);
+            return self.take_message(around, place, (hash, &provider_id), event);
         };
         let kind = InboundKind::StatusChanged {
-            provider_id: provider_id.clone(),
+            provider_id,
             message: Some(ours.message),
             recipient: Some(to.clone()),
             delivery: Delivery::new(DeliveryStatus::Sent, event.occurred_at),
         };
         let taken = self.tell_of(around, &ours, InboundEvent { kind, ..event })?;
-        self.know(channel, &provider_id, ours)?;
+        self.know(hash, ours)?;
         Ok(taken)
     }
 

@@ -8,7 +8,7 @@ use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 use iassistance_domain::pii::Deliver;
 
 use super::accept::{Circumstances, Place};
-use super::keys::{self, ADDRESS, Addressee, Fence, Key};
+use super::keys::{self, ADDRESS, Addressee, Key, StoredConversation};
 use super::space::{Read, Result, Space};
 use super::tx::{Owner, Tx};
 
@@ -159,9 +159,8 @@ impl Tx<'_> {
         };
         self.put(&keys::contact(id), owner, &contact)?;
         let opened = Conversation::open(conversation, channel, id, now);
-        let fence = Fence { revision: 0, epoch: opened.epoch(), floor: opened.floor(), channel, contact: id };
-        self.put(&keys::conversation(conversation), owner, &opened)?;
-        self.put(&keys::fence(conversation), Owner::Tenant, &fence)?;
+        let stored = StoredConversation { revision: 0, conversation: opened };
+        self.put(&keys::conversation(conversation), owner, &stored)?;
         let event = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
         self.record(Some((conversation, id)), event, now)?;
         Ok((conversation, id))

@@ -1,14 +1,14 @@
 //! One step of a conversation, and facts beside it.
 
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::conversation::Epoch;
+use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::event::{DeadLetter, EventKind, EventSeq};
 use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
 use iassistance_domain::{Pii, Timestamp};
 
-use super::keys::{self, ASSISTANT, Fence, Home, Key, Known};
+use super::keys::{self, ASSISTANT, Fence, FenceState, Home, Key, Known, StoredConversation};
 use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
@@ -26,26 +26,27 @@ impl Tx<'_> {
     ) -> Result<EventSeq> {
         let id = commit.conversation.id;
         let fence = self.fence(id)?;
-        if fence.revision != commit.revision || turn.is_some_and(|epoch| epoch != fence.epoch) {
+        if fence.revision != commit.revision || turn.is_some_and(|epoch| epoch != fence.state.epoch) {
             return Err(StorageError::Stale);
         }
-        self.put_state(&commit, &fence)?;
+        let Fence { revision, state } = fence;
+        self.put_state(commit.conversation, revision + 1, state.contact)?;
         for seq in commit.acknowledge {
             if self.remove(&keys::letter(id, seq))? {
                 self.counters.letters = self.counters.letters.saturating_sub(1);
             }
         }
         for message in commit.messages {
-            self.put_message(message, id, &fence)?;
+            self.put_message(message, id, &state)?;
         }
         for (message, report, provider_id) in commit.deliveries {
-            self.advance((id, message), &report, provider_id, &fence)?;
+            self.advance((id, message), &report, provider_id, &state)?;
         }
         for message in commit.outbox_done {
             self.remove_from_outbox(id, message)?;
         }
         for entry in commit.outbox {
-            self.append_to_outbox(id, fence.contact, &entry)?;
+            self.append_to_outbox(id, state.contact, &entry)?;
         }
         for turn in commit.turns {
             self.put(&keys::turn(id, turn.id), Owner::Tenant, &turn)?;
@@ -53,22 +54,15 @@ impl Tx<'_> {
         for letter in commit.dead_letters {
             self.put(&keys::dead_letter(letter.id), Owner::Tenant, &letter)?;
         }
-        self.record_all(Some((id, fence.contact)), commit.events, now)
+        self.record_all(Some((id, state.contact)), commit.events, now)
     }
 
-    fn put_state(&mut self, commit: &ConversationCommit, fence: &Fence) -> Result<()> {
-        let conversation = &commit.conversation;
-        let id = conversation.id;
-        let next = Fence {
-            revision: fence.revision + 1,
-            epoch: conversation.epoch(),
-            floor: conversation.floor(),
-            ..*fence
-        };
-        self.put(&keys::conversation(id), Owner::Contact(fence.contact), conversation)?;
-        self.put(&keys::fence(id), Owner::Tenant, &next)?;
+    fn put_state(&mut self, conversation: Conversation, revision: u64, contact: ContactId) -> Result<()> {
+        let (id, is_busy) = (conversation.id, conversation.is_busy());
+        let stored = StoredConversation { revision, conversation };
+        self.put(&keys::conversation(id), Owner::Contact(contact), &stored)?;
         let busy = keys::busy(id);
-        match (conversation.is_busy(), self.has(&busy)?) {
+        match (is_busy, self.has(&busy)?) {
             (true, false) => self.put(&busy, Owner::Tenant, &()),
             (false, true) => self.remove(&busy).map(drop),
             _ => Ok(()),
@@ -80,31 +74,33 @@ impl Tx<'_> {
         &mut self,
         mut message: Message,
         conversation: ConversationId,
-        fence: &Fence,
+        of: &FenceState,
     ) -> Result<()> {
         let key = keys::message(conversation, message.id);
         match self.get_readable(&key)? {
             Some(before) => carry_over(&mut message, before),
-            None => {
-                let home = Home { conversation, channel: fence.channel, contact: fence.contact };
+            // A message that came in is asked for by Meta's id alone.
+            None if is_ours(&message.author) => {
+                let home = Home { conversation, channel: of.channel, contact: of.contact };
                 self.put(&keys::home(message.id), Owner::Tenant, &home)?;
             }
+            None => {}
         }
-        self.put_named(&key, message, fence)
+        self.put_named(&key, message, of)
     }
 
     /// Puts a message, which can be found by Meta's id from now on and says nothing if it was taken
     /// back by it.
-    fn put_named(&mut self, key: &Key<Message>, mut message: Message, fence: &Fence) -> Result<()> {
-        let owner = Owner::Contact(fence.contact);
-        let Some(provider_id) = message.provider_id.clone() else { return self.put(key, owner, &message) };
-        if let Some(at) = self.removed_at(provider_hash(self.space, fence.channel, &provider_id))? {
+    fn put_named(&mut self, key: &Key<Message>, mut message: Message, of: &FenceState) -> Result<()> {
+        let owner = Owner::Contact(of.contact);
+        let Some(provider_id) = &message.provider_id else { return self.put(key, owner, &message) };
+        let hash = provider_hash(self.space, of.channel, provider_id);
+        if let Some(at) = self.removed_at(hash)? {
             message.remove(at);
         }
         self.put(key, owner, &message)?;
         let (conversation, ours) = (message.conversation, is_ours(&message.author));
-        let known = Known { message: message.id, conversation, contact: fence.contact, ours };
-        self.know(fence.channel, &provider_id, known)
+        self.know(hash, Known { message: message.id, conversation, contact: of.contact, ours })
     }
 
     /// Takes a report on a message of ours into account.
@@ -113,7 +109,7 @@ impl Tx<'_> {
         (conversation, id): (ConversationId, MessageId),
         report: &Delivery,
         provider_id: Option<Pii<String>>,
-        fence: &Fence,
+        of: &FenceState,
     ) -> Result<()> {
         let key = keys::message(conversation, id);
         let Some(mut message) = self.get(&key)? else { return Ok(()) };
@@ -121,9 +117,9 @@ impl Tx<'_> {
         let moved = delivery.advance(report);
         if provider_id.is_some() {
             message.provider_id = provider_id;
-            return self.put_named(&key, message, fence);
+            return self.put_named(&key, message, of);
         }
-        if moved { self.put(&key, Owner::Contact(fence.contact), &message) } else { Ok(()) }
+        if moved { self.put(&key, Owner::Contact(of.contact), &message) } else { Ok(()) }
     }
 
     /// Appends facts that belong to no step of a conversation.
@@ -134,7 +130,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<EventSeq> {
         let about = match conversation {
-            Some(id) => Some((id, self.fence(id)?.contact)),
+            Some(id) => Some((id, self.fence(id)?.state.contact)),
             None => None,
         };
         self.record_all(about, events, now)

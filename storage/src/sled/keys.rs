@@ -5,18 +5,18 @@
 //! | 1 subject key | tenant | contact | the contact's key, wrapped |
 //! | 2 contact | tenant | contact | [`Contact`] |
 //! | 3 address | tenant | channel ‖ hash of part and value | [`Addressee`] |
-//! | 4 conversation | tenant | conversation | [`Conversation`] |
-//! | 5 fence | tenant | conversation | [`Fence`] |
+//! | 4 conversation | tenant | conversation | [`StoredConversation`]; read in part, a [`Fence`] |
+//! | 5 | | | retired: the fence was apart from its conversation |
 //! | 6 busy | tenant | conversation | nothing: it is there or not |
 //! | 7 inbox | tenant | conversation ‖ seq | [`StoredLetter`] |
 //! | 8 outbox | tenant | conversation ‖ order ‖ message | [`OutboxEntry`] |
 //! | 9 message | tenant | conversation ‖ message | [`Message`] |
-//! | 10 message's home | tenant | message | [`Home`] |
+//! | 10 message's home | tenant | message that goes out | [`Home`] |
 //! | 11 provider id | tenant | hash of channel and id | [`Known`] |
 //! | 12 parked | tenant | hash of channel and id ‖ seq | [`Parked`] |
 //! | 13 parked since | tenant | moment ‖ seq ‖ hash | nothing |
-//! | 14 dedup | tenant | hash of channel and key | nothing |
-//! | 15 dedup since | tenant | moment ‖ hash | nothing |
+//! | 14 dedup | tenant | hash of channel and key | when it was set |
+//! | 15 | | | retired: dedup keys by their moment |
 //! | 16 turn | tenant | conversation ‖ turn | [`TurnRecord`] |
 //! | 17 dead letter | tenant | dead letter | [`DeadLetter`] |
 //! | 18 event | tenant | seq | [`Event`] |
@@ -35,6 +35,10 @@
 //!
 //! A number is never used for another kind; one that is retired stays in this table. A record's
 //! schema goes up when its JSON changes so that older ones must be read differently.
+//!
+//! What a store costs is mostly how many records a message touches, so there is one record for each thing
+//! that is asked for, and none beside it: a message whose dedup key is Meta's id is known by record 11
+//! alone, only what goes out has a home, and dedup keys are swept by walking them.
 //!
 //! Nothing personal is in a key: phone numbers, Meta's ids and dedup texts are there as hashes that
 //! only the tenant's key makes.
@@ -165,12 +169,13 @@ macro_rules! kinds {
 
 /// A subject key's code: its records are wrapped keys, not JSON.
 pub(super) const SUBJECT_KEY: Kind<Vec<u8>> = Kind::new(1, "subject_key", 1);
+/// A conversation's record, read in part.
+const FENCE: Kind<Fence> = Kind::new(CONVERSATION.code, CONVERSATION.name, CONVERSATION.schema);
 
 kinds! {
     CONTACT: Contact = 2, "contact", schema 1;
     ADDRESS: Addressee = 3, "address", schema 1;
-    CONVERSATION: Conversation = 4, "conversation", schema 1;
-    FENCE: Fence = 5, "fence", schema 1;
+    CONVERSATION: StoredConversation = 4, "conversation", schema 2;
     BUSY: () = 6, "busy", schema 1;
     INBOX: StoredLetter = 7, "inbox", schema 1;
     OUTBOX: OutboxEntry = 8, "outbox", schema 1;
@@ -179,8 +184,7 @@ kinds! {
     PROVIDER: Known = 11, "provider_id", schema 1;
     PARKED: Parked = 12, "parked", schema 1;
     PARKED_SINCE: () = 13, "parked_since", schema 1;
-    DEDUP: () = 14, "dedup", schema 1;
-    DEDUP_SINCE: () = 15, "dedup_since", schema 1;
+    DEDUP: Timestamp = 14, "dedup", schema 2;
     TURN: TurnRecord = 16, "turn", schema 1;
     DEAD_LETTER: DeadLetter = 17, "dead_letter", schema 1;
     EVENT: Event = 18, "event", schema 1;
@@ -205,10 +209,24 @@ pub(super) struct Addressee {
     pub(super) conversation: ConversationId,
 }
 
-/// What decides about a conversation's writes and sends, apart from it so that it is read fast.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// A conversation at rest.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredConversation {
+    pub(super) revision: u64,
+    pub(super) conversation: Conversation,
+}
+
+/// What decides about a conversation's writes and sends: of its record that much is read, fast.
+#[derive(Clone, Copy, Deserialize)]
 pub(super) struct Fence {
     pub(super) revision: u64,
+    #[serde(rename = "conversation")]
+    pub(super) state: FenceState,
+}
+
+/// The part of a [`Fence`] that is the conversation's own.
+#[derive(Clone, Copy, Deserialize)]
+pub(super) struct FenceState {
     pub(super) epoch: Epoch,
     pub(super) floor: Epoch,
     pub(super) channel: ChannelId,
@@ -273,7 +291,7 @@ macro_rules! keys_of_one_id {
 keys_of_one_id! {
     subject_key(ContactId) -> Vec<u8> = SUBJECT_KEY;
     contact(ContactId) -> Contact = CONTACT;
-    conversation(ConversationId) -> Conversation = CONVERSATION;
+    conversation(ConversationId) -> StoredConversation = CONVERSATION;
     fence(ConversationId) -> Fence = FENCE;
     busy(ConversationId) -> () = BUSY;
     letters(ConversationId) -> StoredLetter = INBOX;
@@ -325,6 +343,7 @@ pub(super) fn address_text(address: &ChannelAddress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use iassistance_domain::conversation::Input;
     use proptest::prelude::*;
 
     use super::*;
@@ -349,6 +368,20 @@ mod tests {
             prop_assert_eq!(id_in(key.bytes(), 25), Some(message));
             prop_assert!(key.bytes().starts_with(outbox(conversation).bytes()));
         }
+    }
+
+    #[test]
+    fn a_fence_is_read_from_its_conversations_record() {
+        let (channel, contact) = (ChannelId::from_bytes([1; 16]), ContactId::from_bytes([2; 16]));
+        let id = ConversationId::from_bytes([3; 16]);
+        let mut conversation = Conversation::open(id, channel, contact, Timestamp::from_millis(4));
+        conversation.apply(Input::TakenOver { operator: "Ada".to_owned() }, Timestamp::from_millis(5));
+        let (epoch, floor) = (conversation.epoch(), conversation.floor());
+        let record = serde_json::to_vec(&StoredConversation { revision: 6, conversation }).unwrap();
+        let fence: Fence = serde_json::from_slice(&record).unwrap();
+        assert_eq!(fence.revision, 6);
+        assert_eq!((fence.state.epoch, fence.state.floor), (epoch, floor));
+        assert!(floor > Epoch(0) && (fence.state.channel, fence.state.contact) == (channel, contact));
     }
 
     #[test]

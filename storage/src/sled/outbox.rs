@@ -7,6 +7,7 @@ use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
 use super::keys::{self, Key, Known, id_in, number_in};
+use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::{Letter, SendReport};
@@ -79,7 +80,7 @@ impl Tx<'_> {
             return Ok(Dispatch::NotYet(Box::new(entry)));
         };
         let fence = self.fence(conversation)?;
-        if entry.epoch.is_some_and(|epoch| epoch < fence.floor) {
+        if entry.epoch.is_some_and(|epoch| epoch < fence.state.floor) {
             return Ok(Dispatch::Withdraw(entry.message, WithdrawnReason::ControlChanged));
         }
         if now > entry.window_until {
@@ -92,7 +93,7 @@ impl Tx<'_> {
         entry.state = OutboxState::Dispatching { since: now };
         let order = number_in(&key, 17).unwrap_or_default();
         let key = keys::outbox_entry(conversation, order, entry.message);
-        self.put(&key, Owner::Contact(fence.contact), &entry)?;
+        self.put(&key, Owner::Contact(fence.state.contact), &entry)?;
         Ok(Dispatch::Go(Box::new(entry)))
     }
 
@@ -103,7 +104,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let Some((key, mut entry)) = self.outbox_entry(conversation, report.message)? else { return Ok(()) };
-        let contact = self.fence(conversation)?.contact;
+        let contact = self.fence(conversation)?.state.contact;
         if settle(&mut entry, &report.outcome, report.at) {
             self.put(&key, Owner::Contact(contact), &entry)?;
         } else {
@@ -117,8 +118,8 @@ impl Tx<'_> {
         self.put_letter((conversation, contact), now, Letter::Dispatched(report))?;
         match sent {
             Some(provider_id) => {
-                let known = Known { message, conversation, contact, ours: true };
-                self.know(entry.channel, &provider_id, known)
+                let hash = provider_hash(self.space, entry.channel, &provider_id);
+                self.know(hash, Known { message, conversation, contact, ours: true })
             }
             None => Ok(()),
         }
@@ -137,7 +138,7 @@ impl Tx<'_> {
             OutboxState::Dispatching { .. } => Err(StorageError::Stale),
             OutboxState::Unknown { .. } => {
                 entry.state = OutboxState::Waiting { not_before };
-                let contact = self.fence(conversation)?.contact;
+                let contact = self.fence(conversation)?.state.contact;
                 self.put(&key, Owner::Contact(contact), &entry)
             }
         }
@@ -148,6 +149,6 @@ impl Tx<'_> {
         if self.outbox_key(entry.conversation, entry.message)?.is_some() {
             return Err(StorageError::Conflict("outbox entry"));
         }
-        self.append_to_outbox(entry.conversation, fence.contact, entry)
+        self.append_to_outbox(entry.conversation, fence.state.contact, entry)
     }
 }

@@ -208,14 +208,21 @@ impl Store for SledStore {
         let mut forgotten = 0;
         for tenant in self.tenants().await? {
             let space = self.0.space(tenant.id).await?;
+            let mut after = None;
             loop {
-                let forget = move |tx: &mut Tx<'_>| tx.forget_before(before, FORGET_ROWS);
-                let (some, more) = self.0.writer.write(&space, forget).await?;
-                forgotten += some;
-                if !more {
+                let reader = Arc::clone(&space);
+                let (old, last) = blocking(move || reader.old_dedup(before, after, FORGET_ROWS)).await?;
+                if !old.is_empty() {
+                    let forget = move |tx: &mut Tx<'_>| tx.forget_dedup(&old, before);
+                    forgotten += self.0.writer.write(&space, forget).await?;
+                }
+                after = last;
+                if after.is_none() {
                     break;
                 }
             }
+            let forget = move |tx: &mut Tx<'_>| tx.forget_before(before, FORGET_ROWS);
+            while self.0.writer.write(&space, forget).await? {}
         }
         Ok(forgotten)
     }

@@ -8,10 +8,10 @@ use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::{Circumstances, about};
 use super::keys::{
-    self, DEDUP, DEDUP_SINCE, Hash, Known, PARKED, PARKED_SINCE, PROVIDER, Parked, TOMBSTONE,
-    TOMBSTONE_SINCE, id_in, moment_in, number_in,
+    self, DEDUP, Hash, Known, PARKED, PARKED_SINCE, PROVIDER, Parked, TOMBSTONE, TOMBSTONE_SINCE, id_in,
+    moment_in, number_in,
 };
-use super::space::{Read, Result, Row, Space};
+use super::space::{Page, Read, Result, Row, Space};
 use super::tx::{Owner, Tx};
 use crate::commit::Letter;
 use crate::rules::unsay;
@@ -24,8 +24,7 @@ impl Tx<'_> {
     }
 
     /// From now on a message can be found by Meta's id; what was parked for it arrives.
-    pub(super) fn know(&mut self, channel: ChannelId, provider_id: &Pii<String>, known: Known) -> Result<()> {
-        let hash = provider_hash(self.space, channel, provider_id);
+    pub(super) fn know(&mut self, hash: Hash, known: Known) -> Result<()> {
         let before = self.known(hash)?;
         let known = match before {
             Some(ours) if ours.ours && !known.ours => ours,
@@ -114,24 +113,31 @@ impl Tx<'_> {
         Ok(Some(known))
     }
 
-    /// Removes at most `limit` dedup keys from before a moment, and as much of what is parked and as
-    /// many marks of what was taken back; says how many dedup keys, and whether there may be more.
-    pub(super) fn forget_before(&mut self, before: Timestamp, limit: usize) -> Result<(u64, bool)> {
+    /// Removes these dedup keys, if they are still from before a moment; says how many.
+    pub(super) fn forget_dedup(&mut self, hashes: &[Hash], before: Timestamp) -> Result<u64> {
+        let mut forgotten = 0;
+        for hash in hashes {
+            let key = DEDUP.key().id(*hash);
+            // It may have been removed, and been set anew, since it was looked for.
+            if self.get_readable(&key)?.is_some_and(|at| at < before) {
+                self.remove(&key)?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Removes at most `limit` pieces of what is parked from before a moment, and as many marks of what
+    /// was taken back; says whether there may be more.
+    pub(super) fn forget_before(&mut self, before: Timestamp, limit: usize) -> Result<bool> {
         let is_old = |(key, _): &Row| moment_in(key, 1).is_none_or(|at| at < before);
         let old = |prefix: &[u8]| -> Result<Vec<Row>> {
             let mut rows = self.rows(prefix, limit)?;
             rows.retain(is_old);
             Ok(rows)
         };
-        let dedup = old(DEDUP_SINCE.key().bytes())?;
         let parked = old(PARKED_SINCE.key().bytes())?;
         let tombstones = old(TOMBSTONE_SINCE.key().bytes())?;
-        for (since, _) in &dedup {
-            if let Some(hash) = id_in(since, 9) {
-                self.remove(&DEDUP.key().id(hash))?;
-            }
-            self.remove_row(since)?;
-        }
         for (since, _) in &parked {
             self.unpark(since)?;
         }
@@ -141,8 +147,28 @@ impl Tx<'_> {
             }
             self.remove_row(since)?;
         }
-        let more = [&dedup, &parked, &tombstones].iter().any(|rows| rows.len() == limit);
-        Ok((dedup.len() as u64, more))
+        Ok(parked.len() == limit || tombstones.len() == limit)
+    }
+}
+
+impl Space {
+    /// Of the `limit` dedup keys after `after`, those from before a moment, and the last of all, if there
+    /// may be more. Which are old is not in their keys, so that each is one record and not two; the walk
+    /// is off the writing thread. Blocking.
+    pub(super) fn old_dedup(
+        &self,
+        before: Timestamp,
+        after: Option<Hash>,
+        limit: usize,
+    ) -> Result<(Vec<Hash>, Option<Hash>)> {
+        let after = after.map(|hash| DEDUP.key().id(hash));
+        let page = after.as_ref().map_or(Page::First, |key| Page::After(key.bytes()));
+        let rows = self.rows(DEDUP.key().bytes(), page, limit)?;
+        let last = rows.last().filter(|_| rows.len() == limit).and_then(|(key, _)| id_in(key, 1));
+        let mut moments = Vec::with_capacity(rows.len());
+        self.open_all(DEDUP, rows, &mut moments)?;
+        moments.retain(|(_, at)| *at < before);
+        Ok((moments.iter().filter_map(|(key, _)| id_in(key, 1)).collect(), last))
     }
 }
 

@@ -135,7 +135,7 @@ impl TenantStore for SledTenant {
         let (core, events) = (Arc::clone(&self.core), events.to_vec());
         self.write_at(move |tx, now| {
             let around = Circumstances { limits: &core.limits, entropy: &*core.entropy, now, channel };
-            tx.accept(&around, &events)
+            tx.accept(&around, events)
         })
         .await
     }
@@ -158,11 +158,8 @@ impl TenantStore for SledTenant {
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
-        // The revision first: if a step is written in between, the commit that follows is `Stale`.
-        let Some(fence) = self.one(&keys::fence(id))? else { return Ok(None) };
-        let damaged = StorageError::Damaged { kind: CONVERSATION.name };
-        let conversation = self.one(&keys::conversation(id))?.ok_or(damaged)?;
-        Ok(Some((conversation, fence.revision)))
+        let stored = self.one(&keys::conversation(id))?;
+        Ok(stored.map(|stored| (stored.conversation, stored.revision)))
     }
 
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
@@ -215,7 +212,8 @@ impl TenantStore for SledTenant {
     }
 
     async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>> {
-        self.newest(CONVERSATION.key(), before.map(keys::conversation), limit).await
+        let newest = self.newest(CONVERSATION.key(), before.map(keys::conversation), limit).await?;
+        Ok(newest.into_iter().map(|stored| stored.conversation).collect())
     }
 
     async fn messages(
