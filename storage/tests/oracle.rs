@@ -128,9 +128,10 @@ fn inbound([kind, who, text, more]: [u8; 4]) -> InboundEvent {
             echo
         }
         8.. => change([kind / 16, who, text, more]),
-        0 | 1 => {
+        of @ (0 | 1) => {
             let name = [None, Some("Ada"), Some("Bo")][usize::from(more % 3)];
-            wrote(contact(who), name, &format!("{}", text % TEXTS))
+            let message = wrote(contact(who), name, &format!("{}", text % TEXTS));
+            if of == 0 { message } else { known_by_id(message) }
         }
         2 => status(&format!("wamid.out.{number}"), None, stage(text)),
         3 => status(&format!("wamid.out.{number}"), Some(message_id(number.into())), stage(text)),

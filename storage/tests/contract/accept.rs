@@ -3,6 +3,7 @@
 use iassistance_domain::Pii;
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{EventKind, EventSeq};
+use iassistance_domain::message::Elsewhere;
 use iassistance_storage::{Dispatch, Letter, StorageError};
 
 use crate::support::*;
@@ -42,6 +43,21 @@ pub async fn an_event_is_new_again_once_forgotten(world: World) {
     let events = [kept(None, "early"), kept(None, "late"), wrote(identity("549"), None, "hello")];
     let again = tenant.accept(channel_id(1), &events).await.unwrap();
     assert_eq!(again.new, [true, false, false], "a message is known by Meta's id for ever");
+}
+
+pub async fn a_message_is_new_once_by_its_id(world: World) {
+    let tenant = world.tenant(1).await;
+    let message = |text: &str| known_by_id(wrote(identity("549"), None, text));
+    let mut echoed = echo(identity("549"), "a", "echoed", None, Elsewhere::Phone);
+    echoed.dedup = message("a").dedup;
+    let events = [message("a"), message("b"), message("a"), echoed];
+    let accepted = tenant.accept(channel_id(1), &events).await.unwrap();
+    assert_eq!(accepted.new, [true, true, false, false]);
+    world.clock.advance_millis(1_000);
+    assert_eq!(world.store.forget_dedup_before(world.now()).await.unwrap(), 1, "of the echo alone");
+    let again = tenant.accept(channel_id(1), &[message("b"), message("a"), message("c")]).await.unwrap();
+    assert_eq!(again.new, [false, false, true]);
+    assert_eq!(told(&tenant.inbox(accepted.conversations[0], 9).await.unwrap()), ["a", "b", "c"]);
 }
 
 pub async fn kept_events(world: World) {

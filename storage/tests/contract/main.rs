@@ -37,6 +37,7 @@ contract! {
         every_record_is_checked;
     accept: an_event_takes_effect_once
         an_event_is_new_again_once_forgotten
+        a_message_is_new_once_by_its_id
         kept_events
         a_status_finds_its_message
         a_status_waits_for_its_message

@@ -213,6 +213,14 @@ pub fn wrote(from: ContactIdentity, name: Option<&str>, text: &str) -> InboundEv
     }
 }
 
+/// A message with the dedup key that parsing gives it: Meta's id, and nothing else.
+pub fn known_by_id(mut event: InboundEvent) -> InboundEvent {
+    if let InboundKind::MessageReceived { provider_id, .. } = &event.kind {
+        event.dedup = Pii::new(format!("m:{}", provider_id.reveal(TenantView)));
+    }
+    event
+}
+
 /// What the business wrote; its text serves as its dedup key and, after `wamid.`, as Meta's id.
 pub fn echo(
     to: ContactIdentity,
