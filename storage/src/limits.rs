@@ -11,7 +11,8 @@ pub struct Limits {
     pub parked_max: u64,
     /// Events of unknown addresses that are kept, all in all; beyond it the oldest are dropped.
     pub unrouted_max: u64,
-    /// Writes that may wait; beyond it they are refused.
+    /// Writes that may wait; beyond it they are refused. Of those that somebody outside waits for, and of
+    /// conversations' steps, so many each: a backlog of steps refuses no acknowledgement.
     pub write_queue_max: usize,
     /// Writes that share one sync at most.
     pub group_max: usize,

@@ -243,9 +243,10 @@ impl TenantData {
         let is_here = |of: &ConversationId| {
             self.conversations.get(of).is_some_and(|stored| stored.conversation.channel == channel)
         };
-        let mut found = self.messages.iter().filter(|((of, message), stored)| {
-            *message == id && is_here(of) && is_ours(&stored.author)
-        });
+        let mut found = self
+            .messages
+            .iter()
+            .filter(|((of, message), stored)| *message == id && is_here(of) && is_ours(&stored.author));
         found.next().map(|((conversation, message), _)| Known {
             conversation: *conversation,
             message: *message,

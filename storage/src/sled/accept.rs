@@ -52,8 +52,11 @@ impl Tx<'_> {
         }
         let mut accepted = Accepted { new: Vec::with_capacity(events.len()), conversations: Vec::new() };
         for event in events {
-            let taken =
-                if self.is_repeated(around, &event)? { Taken::Repeated } else { self.take_in(around, event)? };
+            let taken = if self.is_repeated(around, &event)? {
+                Taken::Repeated
+            } else {
+                self.take_in(around, event)?
+            };
             accepted.new.push(!matches!(taken, Taken::Repeated));
             if let Taken::Letter(conversation) = taken
                 && !accepted.conversations.contains(&conversation)

@@ -22,6 +22,7 @@ mod conversation;
 mod directory;
 pub mod disk;
 mod keys;
+mod line;
 mod open;
 mod outbox;
 mod platform;

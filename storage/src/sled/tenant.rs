@@ -28,6 +28,7 @@ use super::channels::open_channel;
 use super::keys::{
     self, ASSISTANT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, INBOX, Key, OUTBOX, id_in, number_in,
 };
+use super::line::Urgency;
 use super::space::{Page, Read, Result, Space, vault_error};
 use super::tx::{Owner, Tx};
 use super::{Core, blocking};
@@ -163,7 +164,11 @@ impl TenantStore for SledTenant {
     }
 
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
-        self.write_at(move |tx, now| tx.commit(commit, None, now)).await
+        // A step that reads letters gets cheaper with each letter that comes while it waits.
+        let urgency = if commit.acknowledge.is_empty() { Urgency::Urgent } else { Urgency::Patient };
+        let clock = Arc::clone(&self.core.clock);
+        let write = move |tx: &mut Tx<'_>| tx.commit(commit, None, clock.now());
+        self.core.writer.write_as(urgency, &self.space, write).await
     }
 
     async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq> {

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use iassistance_domain::event::EventSeq;
 
 use super::disk::Files;
+use super::line::{Line, Refused, Urgency};
 use super::space::{Result, Space, SpaceId, broken};
 use super::tx::{Afterwards, Overlay, Tx};
 use crate::error::StorageError;
@@ -25,14 +25,13 @@ type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    queue: RwLock<Option<SyncSender<Job>>>,
+    line: Arc<Line<Job>>,
     shared: Arc<Shared>,
     ended: watch::Receiver<bool>,
 }
 
 #[derive(Default)]
 struct Shared {
-    waiting: AtomicUsize,
     closed: AtomicBool,
     broken: OnceLock<StorageError>,
 }
@@ -71,25 +70,25 @@ impl Group {
 }
 
 impl Writer {
-    /// Starts the thread. `queue_max` writes may wait; `group_max` share a sync at most.
+    /// Starts the thread. `queue_max` writes of each urgency may wait; `group_max` share a sync at most.
     pub(super) fn start(db: Db, files: Files, queue_max: usize, group_max: usize) -> Result<Self> {
-        let (queue, jobs) = sync_channel(queue_max);
+        let line = Arc::new(Line::new(queue_max, group_max));
         let shared = Arc::new(Shared::default());
         let (end, ended) = watch::channel(false);
-        let thread = Thread { db, files, group_max, shared: Arc::clone(&shared) };
+        let mut thread = Thread { db, files, line: Arc::clone(&line), shared: Arc::clone(&shared) };
         thread::Builder::new()
             .name("storage-writer".to_owned())
             .spawn(move || {
-                thread.run(&jobs);
-                // The queue goes before the news, so that whoever hears them finds nothing left.
-                drop(jobs);
+                thread.run();
+                // The database goes before the news, so that whoever hears them finds nothing left.
+                drop(thread);
                 end.send_replace(true);
             })
             .map_err(|error| StorageError::Disk {
                 doing: "starting the writing thread",
                 reason: error.to_string(),
             })?;
-        Ok(Self { queue: RwLock::new(Some(queue)), shared, ended })
+        Ok(Self { line, shared, ended })
     }
 
     /// Runs `work` on a tree in the writing thread and returns once what it changed is durable.
@@ -98,31 +97,31 @@ impl Writer {
         space: &Arc<Space>,
         work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
     ) -> Result<R> {
+        self.write_as(Urgency::Urgent, space, work).await
+    }
+
+    /// The same for what nobody outside may be waiting for.
+    pub(super) async fn write_as<R: Send + 'static>(
+        &self,
+        urgency: Urgency,
+        space: &Arc<Space>,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
         let (answer, answered) = oneshot::channel();
         let space = Arc::clone(space);
-        self.enqueue(Box::new(move |group| {
+        let job: Job = Box::new(move |group| {
             let result = group.run(&space, work);
             Box::new(move |durable| {
                 // Whoever asked may have gone; what was written stays written.
                 let _gone = answer.send(durable.clone().and(result));
             })
-        }))?;
-        answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
-    }
-
-    fn enqueue(&self, job: Job) -> Result<()> {
+        });
         self.health()?;
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let queue = queue.as_ref().ok_or(StorageError::Closed)?;
-        // Counted before it is there to be taken, so that the count never falls below zero.
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        queue.try_send(job).map_err(|refused| {
-            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-            match refused {
-                TrySendError::Full(_) => StorageError::Overloaded,
-                TrySendError::Disconnected(_) => StorageError::Closed,
-            }
-        })
+        self.line.push(urgency, job).map_err(|refused| match refused {
+            Refused::Full => StorageError::Overloaded,
+            Refused::Closed => StorageError::Closed,
+        })?;
+        answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
     }
 
     /// Nothing while writes are durable, otherwise why they are not.
@@ -137,7 +136,7 @@ impl Writer {
     /// Takes no more writes, and returns when those that wait are written.
     pub(super) async fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
-        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.line.close();
         let mut ended = self.ended.clone();
         // An error means that the thread has gone, which is what is waited for.
         let _gone = ended.wait_for(|ended| *ended).await;
@@ -147,23 +146,22 @@ impl Writer {
 struct Thread {
     db: Db,
     files: Files,
-    group_max: usize,
+    line: Arc<Line<Job>>,
     shared: Arc<Shared>,
 }
 
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Also when it panics: a waiter whose job is dropped asks for the reason.
+        self.line.abandon();
+    }
+}
+
 impl Thread {
-    fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut taken = vec![first];
-            while taken.len() < self.group_max {
-                match jobs.try_recv() {
-                    Ok(job) => taken.push(job),
-                    Err(_) => break,
-                }
-            }
-            let waiting = self.shared.waiting.fetch_sub(taken.len(), Ordering::Relaxed) - taken.len();
-            metrics::gauge!("iassistance_storage_queue").set(measure(waiting));
-            self.write(taken);
+    fn run(&mut self) {
+        while let Some((jobs, behind)) = self.line.take() {
+            metrics::gauge!("iassistance_storage_queue").set(measure(behind));
+            self.write(jobs);
         }
     }
 
@@ -217,10 +215,13 @@ impl Thread {
             let _whole = space.whole.write().unwrap_or_else(PoisonError::into_inner);
             space.tree.apply_batch(batch).map_err(broken("writing"))?;
         }
+        let started = Instant::now();
         self.db.flush().map_err(broken("writing"))?;
         self.files
             .sync(!group.new_trees.is_empty())
-            .map_err(|error| StorageError::Disk { doing: "syncing", reason: error.to_string() })
+            .map_err(|error| StorageError::Disk { doing: "syncing", reason: error.to_string() })?;
+        metrics::histogram!("iassistance_storage_sync_seconds").record(started.elapsed().as_secs_f64());
+        Ok(())
     }
 }
 
