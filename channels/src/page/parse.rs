@@ -60,7 +60,7 @@ pub(crate) fn entry<'a>(reading: &mut Reading, kind: ChannelKind, cursor: &mut C
             let mut any = |arrival: Arrival, cursor: &mut Cursor<'a>| {
                 cursor.elements(|cursor| {
                     said = true;
-                    event::read(reading, &entry, arrival, cursor.value());
+                    event::read(reading, &entry, arrival, cursor);
                 });
             };
             match name {

@@ -47,7 +47,7 @@ pub(super) fn read<'a>(
         "feed" => value.member("item").is("comment"),
         _ if event::is_one(value) => {
             let arrival = if field == "standby" { Arrival::Standby } else { Arrival::Live };
-            return event::read(reading, entry, arrival, value);
+            return event::read(reading, entry, arrival, &mut value.cursor());
         }
         _ => false,
     };

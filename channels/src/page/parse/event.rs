@@ -8,15 +8,14 @@ use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::inbound::{Arrival, InboundKind, SeenMark, ThreadChange};
 use iassistance_domain::{Pii, Timestamp};
 
-use super::content::referral;
+use super::content::{Message, referral};
 use super::{Entry, message};
-use crate::json::{Cursor, List, Scalar, Shape, shape};
+use crate::json::{Cursor, Element, List, Object, Read, Scalar, Shape, shape};
 use crate::moment::past;
 use crate::parse::{Reading, dotted, hashed, pii};
 
-/// The kinds that are known here.
-const KINDS: [&str; 18] = [
-    "message",
+/// The kinds that are known here, besides messages.
+const KINDS: [&str; 17] = [
     "message_edit",
     "postback",
     "order",
@@ -36,12 +35,17 @@ const KINDS: [&str; 18] = [
     "game_play",
 ];
 
-/// What every event has, and its kinds with what they say: mostly one.
+shape! {
+    struct Party<'a> { id: Scalar<'a>, user_ref: Scalar<'a> }
+}
+
+/// What every event has, and its kinds with what they say: mostly one, and mostly a message.
 #[derive(Default)]
 struct Fields<'a> {
-    sender: Scalar<'a>,
-    recipient: Scalar<'a>,
+    sender: Object<Party<'a>>,
+    recipient: Object<Party<'a>>,
     timestamp: Scalar<'a>,
+    message: Element<'a, Message<'a>>,
     said: [Scalar<'a>; KINDS.len()],
     /// The name of a kind that is not known.
     unknown: Option<String>,
@@ -49,22 +53,23 @@ struct Fields<'a> {
 
 impl<'a> Shape<'a> for Fields<'a> {
     fn member(&mut self, name: &str, cursor: &mut Cursor<'a>) {
-        let slot = match name {
-            "sender" => Some(&mut self.sender),
-            "recipient" => Some(&mut self.recipient),
-            "timestamp" => Some(&mut self.timestamp),
-            _ => KINDS.iter().position(|kind| *kind == name).and_then(|index| self.said.get_mut(index)),
-        };
-        match slot {
-            Some(slot) => *slot = cursor.value(),
-            None => self.unknown = self.unknown.take().or_else(|| Some(name.to_owned())),
+        match name {
+            "sender" => self.sender.read(cursor),
+            "recipient" => self.recipient.read(cursor),
+            "timestamp" => self.timestamp.read(cursor),
+            "message" => self.message.read(cursor),
+            _ => match KINDS.iter().zip(&mut self.said).find(|(kind, _)| **kind == name) {
+                Some((_, said)) => said.read(cursor),
+                None => self.unknown = self.unknown.take().or_else(|| Some(name.to_owned())),
+            },
         }
     }
 }
 
 impl<'a> Fields<'a> {
     fn kinds(&self) -> impl Iterator<Item = (&'static str, Scalar<'a>)> {
-        KINDS.into_iter().zip(self.said).filter(|(_, said)| said.is_some())
+        let others = KINDS.into_iter().zip(self.said);
+        std::iter::once(("message", self.message.raw)).chain(others).filter(|(_, said)| said.is_some())
     }
 }
 
@@ -124,14 +129,16 @@ fn scoped(id: Option<&str>) -> Option<ContactIdentity> {
 /// Whether a value of a change is an event.
 pub(super) fn is_one(value: Scalar<'_>) -> bool {
     value.object::<Fields<'_>>().is_some_and(|fields| {
-        let named = fields.sender.is_some() || fields.recipient.is_some();
+        let named = fields.sender.0.is_some() || fields.recipient.0.is_some();
         fields.kinds().any(|(name, said)| said.get().starts_with('{') && (named || name == "message_edit"))
     })
 }
 
 /// Reads one event: each kind that it holds.
-pub(super) fn read<'a>(reading: &mut Reading, entry: &Entry<'a>, arrival: Arrival, raw: Scalar<'a>) {
-    let Some(fields) = raw.object::<Fields<'a>>() else {
+pub(super) fn read<'a>(reading: &mut Reading, entry: &Entry<'a>, arrival: Arrival, cursor: &mut Cursor<'a>) {
+    let element = Element::<Fields<'a>>::of(cursor);
+    let raw = element.raw;
+    let Some(fields) = element.object() else {
         return reading.keep(entry.address.as_ref(), &entry.kind("unreadable"), None, raw.get());
     };
     let event = Event {
@@ -140,16 +147,20 @@ pub(super) fn read<'a>(reading: &mut Reading, entry: &Entry<'a>, arrival: Arriva
         at: entry.moment(fields.timestamp, reading.now),
         raw,
         timestamp: fields.timestamp,
-        sender: fields.sender.member("id").id(),
-        recipient: fields.recipient.member("id").id(),
-        by_reference: fields.sender.member("user_ref").is_some(),
+        sender: fields.sender.0.as_ref().and_then(|party| party.id.id()),
+        recipient: fields.recipient.0.as_ref().and_then(|party| party.id.id()),
+        by_reference: fields.sender.0.as_ref().is_some_and(|party| party.user_ref.is_some()),
     };
     if fields.kinds().next().is_none() {
         let kind = entry.kind(fields.unknown.as_deref().unwrap_or("unreadable"));
         return event.keep(reading, &kind);
     }
     for (name, said) in fields.kinds() {
-        if one(reading, &event, name, said).is_none() {
+        let read = match name {
+            "message" => fields.message.object().and_then(|said| message::read(reading, &event, said)),
+            _ => one(reading, &event, name, said),
+        };
+        if read.is_none() {
             event.keep(reading, &format!("{name}.unreadable"));
         }
     }
@@ -159,7 +170,6 @@ fn one(reading: &mut Reading, event: &Event<'_, '_>, name: &str, said: Scalar<'_
     let contact = event.contact();
     match name {
         // These are about a message or the page, and need no sender.
-        "message" => return message::read(reading, event, said),
         "message_edit" => return message::edited(reading, event, said, contact),
         "policy_enforcement" => return policy(reading, event, said),
         "app_roles" => {

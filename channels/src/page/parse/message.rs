@@ -16,8 +16,7 @@ use crate::parse::{Reading, hashed, joined, pii};
 const INBOX: &str = "26390203743090";
 
 /// Reads a message, of whichever side.
-pub(super) fn read(reading: &mut Reading, event: &Event<'_, '_>, said: Scalar<'_>) -> Option<()> {
-    let message: Message<'_> = said.object()?;
+pub(super) fn read(reading: &mut Reading, event: &Event<'_, '_>, message: &Message<'_>) -> Option<()> {
     let provider_id = pii(message.mid)?;
     let mid = message.mid.id()?;
     let is_echo = message.is_echo.is("true");
@@ -34,7 +33,7 @@ pub(super) fn read(reading: &mut Reading, event: &Event<'_, '_>, said: Scalar<'_
         return Some(());
     };
     let context = message.context();
-    let content = content::read(&message);
+    let content = content::read(message);
     let arrival = event.arrival;
     let kind = if is_own {
         InboundKind::EchoReceived {
