@@ -27,7 +27,18 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         license(name = "MIT OR Apache-2.0")
     ),
     nest((path = "/v1", api = v1::Documented)),
-    paths(confirm_webhook, receive_webhook, open_live, is_live, is_ready, show_metrics, show_document),
+    paths(
+        confirm_webhook,
+        receive_webhook,
+        request_deletion,
+        deauthorize,
+        show_deletion,
+        open_live,
+        is_live,
+        is_ready,
+        show_metrics,
+        show_document
+    ),
     components(schemas(Problem)),
     security(("key" = [])),
     modifiers(&Bearer)
@@ -116,6 +127,32 @@ door! {
     receive_webhook
 }
 door! {
+    /// Meta passes on a request to delete
+    ///
+    /// The form holds a `signed_request`. The tokens that the person's sign-in gave are forgotten; the
+    /// answer names the page that tells how far it is.
+    #[utoipa::path(post, path = "/webhooks/meta/{meta_app}/data-deletion", tag = "webhooks", security(()),
+        params(("meta_app" = String, Path, description = "The Meta app")),
+        request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+        responses((status = 200, description = "`{url, confirmation_code}`", body = Object), v1::Problems))]
+    request_deletion
+}
+door! {
+    /// Meta reports that somebody took the app's rights back
+    #[utoipa::path(post, path = "/webhooks/meta/{meta_app}/deauthorize", tag = "webhooks", security(()),
+        params(("meta_app" = String, Path, description = "The Meta app")),
+        request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+        responses((status = 200, description = "Their channels are expired"), v1::Problems))]
+    deauthorize
+}
+door! {
+    /// How far a deletion is, as a page for people
+    #[utoipa::path(get, path = "/deletions/{code}", tag = "webhooks", security(()),
+        params(("code" = String, Path, description = "The confirmation code")),
+        responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
+    show_deletion
+}
+door! {
     /// The live feed, a websocket
     ///
     /// Subprotocol `iassistance.live.v1`. Signed in by API key, or by a ticket that is offered as the
@@ -159,9 +196,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-    const DOORS: [&str; 7] = [
+    const DOORS: [&str; 10] = [
         "get /webhooks/meta/{meta_app}",
         "post /webhooks/meta/{meta_app}",
+        "post /webhooks/meta/{meta_app}/data-deletion",
+        "post /webhooks/meta/{meta_app}/deauthorize",
+        "get /deletions/{code}",
         "get /v1/live",
         "get /health/live",
         "get /health/ready",

@@ -124,7 +124,8 @@ async fn what_is_taken_back_while_it_is_answered_ends_the_turn_and_nothing_is_sa
         flow.event_named(0, "turn.started").await;
         model_is_asked(&flow).await;
         flow.act("ana", account, Act::TakeBack { of: mid });
-        flow.event(0, |event| event["message"] == json!(message.id) && event["type"] == "message.removed").await;
+        flow.event(0, |event| event["message"] == json!(message.id) && event["type"] == "message.removed")
+            .await;
         let ended = flow.event_named(0, "turn.ended").await;
         assert_eq!(ended["end"], "superseded", "{account}");
         within("the stream to end", async {
@@ -158,7 +159,8 @@ async fn what_is_taken_back_after_it_was_answered_is_gone_and_later_turns_do_not
         flow.sends(2 * number + 1).await;
         flow.still().await;
         flow.act("ana", account, Act::TakeBack { of: mid });
-        flow.event(0, |event| event["message"] == json!(message.id) && event["type"] == "message.removed").await;
+        flow.event(0, |event| event["message"] == json!(message.id) && event["type"] == "message.removed")
+            .await;
         flow.still().await;
         assert_gone(&flow, conversation).await;
         flow.says("ana", account, "and now?");
