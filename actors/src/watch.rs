@@ -195,10 +195,14 @@ impl Shared {
     /// What waited for a channel goes on when it sends again.
     fn follow(&self, tenant: TenantId, change: Change) {
         if change.is_some_and(|(before, after)| after.sends() && !before.sends()) {
-            self.dispatcher.ring_tenant(tenant);
-            self.doorbell(tenant).ring_all();
-            self.wake_tenant(tenant);
+            self.resume(tenant);
         }
+    }
+
+    fn resume(&self, tenant: TenantId) {
+        self.dispatcher.ring_tenant(tenant);
+        self.doorbell(tenant).ring_all();
+        self.wake_tenant(tenant);
     }
 }
 
@@ -208,6 +212,11 @@ impl Engine {
         let (report, change) = self.shared.watcher().test_and_compare(ctx, id).await?;
         self.shared.follow(ctx.tenant(), change);
         Ok(report)
+    }
+
+    /// Says that a person changed a channel: what waited for it looks again whether it may leave.
+    pub fn resume(&self, tenant: TenantId) {
+        self.shared.resume(tenant);
     }
 
     /// Takes to heart what Meta said about a channel. Repeating it changes nothing.

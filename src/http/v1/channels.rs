@@ -294,7 +294,9 @@ pub async fn change(
     }
     let shown = put(&state, &*store, channel).await?;
     if retest {
-        return Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?.channel));
+        let tested = tested(&state, ctx, &*store, path.channel).await?;
+        state.app.engine.resume(ctx.tenant());
+        return Ok(web::Json(tested.channel));
     }
     Ok(web::Json(shown))
 }
