@@ -261,7 +261,8 @@ impl<'a> Scalar<'a> {
 
     /// Its text, unless there is nothing to see in it.
     pub(crate) fn id(self) -> Option<Cow<'a, str>> {
-        self.text().filter(|text| !text.trim_start().is_empty())
+        let visible = |text: &str| text.as_bytes().first().is_some_and(u8::is_ascii_graphic);
+        self.text().filter(|text| visible(text) || !text.trim_start().is_empty())
     }
 
     /// The same, for keeping.
