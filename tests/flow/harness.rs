@@ -41,7 +41,7 @@ pub const START: Timestamp = Timestamp::from_secs(1_790_000_100);
 /// Resolves with `future`, or fails: a test that hangs has to end. Real time, and never waited for
 /// when all is well.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(12), future).await {
+    match tokio::time::timeout(Duration::from_secs(60), future).await {
         Ok(value) => value,
         Err(_) => panic!("waited in vain for {what}"),
     }
