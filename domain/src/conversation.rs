@@ -540,6 +540,11 @@ impl Conversation {
         if running {
             self.cancel(TurnEnd::Superseded, effects);
         }
+        // What answers it alone and has not left yet need not leave.
+        if self.last_covers.iter().eq([&message]) {
+            self.epoch.0 += 1;
+            self.floor = self.epoch;
+        }
         self.waiting.retain(|waiting| waiting.message != message);
         self.remember([message]);
         if self.waiting.is_empty() {
@@ -547,11 +552,6 @@ impl Conversation {
         } else if running {
             self.hold_back(now);
             self.collect(now, effects);
-        }
-        // What answers it alone and has not left yet need not leave.
-        if self.last_covers.iter().eq([&message]) {
-            self.epoch.0 += 1;
-            self.floor = self.epoch;
         }
     }
 

@@ -180,6 +180,19 @@ fn what_was_taken_back_is_not_answered_whether_it_waits_runs_or_has_not_left() {
 }
 
 #[test]
+fn what_was_taken_back_does_not_silence_the_answer_to_another() {
+    let mut conversation = conversation(policy(0, 0));
+    let first = started(&conversation.apply(received(1), START)).unwrap().clone();
+    conversation.apply(reply(first.id), START);
+    conversation.apply(received(2), START);
+    let effects = conversation.apply(Input::MessageRemoved { message: message(1) }, START);
+    let again = started(&effects).unwrap().clone();
+    assert_eq!(again.covers, [message(2)]);
+    assert!(again.epoch >= conversation.floor(), "what it says may leave");
+    assert_eq!(sends(&conversation.apply(reply(again.id), START)), 1);
+}
+
+#[test]
 fn a_changed_message_is_answered_anew_while_its_answer_is_being_written() {
     let mut conversation = conversation(policy(0, 0));
     let first = started(&conversation.apply(received(1), START)).unwrap().clone();
