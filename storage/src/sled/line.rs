@@ -2,17 +2,18 @@
 //!
 //! What somebody outside waits for goes first: acknowledgements, commands, reports. Steps that read
 //! letters give way, because they lose nothing by it: the letters that come meanwhile are read by one
-//! step, and cost less than a step each. They are never starved: a share of every group is theirs, and
-//! one that has waited too long goes whatever else waits.
+//! step, and cost less than a step each. They are never starved: a share of what is written is theirs,
+//! and one that has waited too long goes whatever else waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Of each group, one part in so many is for the patient, if so many wait.
-const PATIENT_SHARE: usize = 4;
-/// After so long the patient go with the next group.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// For so many urgent ones, one of the patient goes: a quarter of all is theirs, if so many wait.
+const URGENT_PER_PATIENT: usize = 3;
+/// After so long the patient go with the next group. It is less than the pause in which the assistant
+/// waits for a contact's next message, so it is nothing that a contact could notice.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether somebody outside waits for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +42,11 @@ pub(super) struct Line<T> {
 }
 
 impl<T> Line<T> {
-    /// A line in which at most `length_max` of each urgency wait, taken at most `group_max` at a time.
+    /// A line in which at most `length_max` of each urgency wait, taken at most `group_max` at a time (or
+    /// two, so that each urgency has a place).
     pub(super) fn new(length_max: usize, group_max: usize) -> Self {
-        let waiting = Waiting { urgent: VecDeque::new(), patient: VecDeque::new(), closed: false };
-        Self { waiting: Mutex::new(waiting), came: Condvar::new(), length_max, group_max: group_max.max(1) }
+        let waiting = Mutex::new(Waiting::new());
+        Self { waiting, came: Condvar::new(), length_max, group_max: group_max.max(2) }
     }
 
     /// Puts something at the end of the line.
@@ -92,9 +94,19 @@ struct Waiting<T> {
     urgent: VecDeque<T>,
     patient: VecDeque<(Instant, T)>,
     closed: bool,
+    /// How many urgent ones were taken for which none of the patient went yet.
+    owed: usize,
+    /// Whether the last group had urgent ones: those who are answered come again, so the next group is
+    /// not the patient's alone because they are not back yet.
+    was_urgent: bool,
 }
 
 impl<T> Waiting<T> {
+    fn new() -> Self {
+        let (urgent, patient) = (VecDeque::new(), VecDeque::new());
+        Self { urgent, patient, closed: false, owed: 0, was_urgent: false }
+    }
+
     fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.patient.is_empty()
     }
@@ -121,18 +133,21 @@ impl<T> Waiting<T> {
     fn take(&mut self, group_max: usize, now: Instant) -> Vec<T> {
         let is_late = |since: &Instant| now.saturating_duration_since(*since) >= PATIENCE;
         let late = self.patient.iter().take(group_max).take_while(|(since, _)| is_late(since)).count();
-        // With nobody urgent all are theirs; otherwise their share, and those who are late.
-        let patient = match self.urgent.len() {
-            0 => group_max,
-            urgent => {
-                let all = group_max.min(urgent + urgent.div_ceil(PATIENT_SHARE - 1));
-                all.div_ceil(PATIENT_SHARE).max(late)
-            }
+        let is_urgent = !self.urgent.is_empty();
+        let due = if is_urgent || self.was_urgent {
+            let served = self.owed + self.urgent.len().min(group_max);
+            (served / URGENT_PER_PATIENT).max(late).max(1)
+        } else {
+            group_max
         };
-        let patient = patient.min(self.patient.len());
-        // What is late leaves the urgent half of a group at least.
-        let urgent = self.urgent.len().min(group_max - patient.min(group_max / 2));
-        let patient = patient.min(group_max - urgent);
+        // Those who are late leave half of a group to the urgent.
+        let patient_max = if is_urgent { group_max / 2 } else { group_max };
+        let patient = due.min(patient_max).min(self.patient.len());
+        let urgent = self.urgent.len().min(group_max - patient);
+        let owed = (self.owed + urgent).saturating_sub(patient * URGENT_PER_PATIENT);
+        // What nobody was there to claim is not kept for later.
+        self.owed = if self.patient.len() > patient { owed.min(group_max) } else { 0 };
+        self.was_urgent = is_urgent;
         let mut group = Vec::with_capacity(urgent + patient);
         group.extend(self.urgent.drain(..urgent));
         group.extend(self.patient.drain(..patient).map(|(_, item)| item));
@@ -149,7 +164,7 @@ mod tests {
     use super::*;
 
     fn waiting(urgent: u32, patient: u32, since: Instant) -> Waiting<(Urgency, u32)> {
-        let mut waiting = Waiting { urgent: VecDeque::new(), patient: VecDeque::new(), closed: false };
+        let mut waiting = Waiting::new();
         for (urgency, count) in [(Patient, patient), (Urgent, urgent)] {
             for number in 0..count {
                 waiting.push(urgency, (urgency, number), usize::MAX, since).unwrap();
@@ -178,15 +193,30 @@ mod tests {
     }
 
     #[test]
+    fn those_who_are_answered_come_again() {
+        let now = Instant::now();
+        let mut line = waiting(30, 100, now);
+        assert_eq!(counted(&line.take(512, now)), (30, 10));
+        assert_eq!(counted(&line.take(512, now)), (0, 1), "the urgent are on their way back");
+        for number in 0..5 {
+            line.push(Urgent, (Urgent, number), usize::MAX, now).unwrap();
+        }
+        assert_eq!(counted(&line.take(512, now)), (5, 1));
+        for number in 5..9 {
+            line.push(Urgent, (Urgent, number), usize::MAX, now).unwrap();
+        }
+        assert_eq!(counted(&line.take(512, now)), (4, 2), "what was owed is paid");
+        assert_eq!(counted(&line.take(512, now)), (0, 1));
+        assert_eq!(counted(&line.take(512, now)), (0, 85), "nobody came");
+    }
+
+    #[test]
     fn a_group_is_no_larger_than_it_may_be() {
         let now = Instant::now();
-        assert_eq!(counted(&waiting(100, 100, now).take(40, now)), (30, 10));
+        assert_eq!(counted(&waiting(100, 100, now).take(40, now)), (27, 13));
         assert_eq!(counted(&waiting(0, 100, now).take(40, now)), (0, 40));
         assert_eq!(counted(&waiting(100, 0, now).take(40, now)), (40, 0));
-        let mut alone = waiting(2, 2, now);
-        let taken: Vec<_> = (0..4).map(|_| counted(&alone.take(1, now))).collect();
-        assert_eq!(taken.iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d)), (2, 2), "one at a time");
-        assert!(alone.is_empty());
+        assert_eq!(counted(&waiting(9, 9, now).take(2, now)), (1, 1));
     }
 
     #[test]
@@ -209,7 +239,7 @@ mod tests {
             assert_eq!((line.push(urgency, 1), line.push(urgency, 2)), (Ok(()), Ok(())));
             assert_eq!(line.push(urgency, 3), Err(Refused::Full));
         }
-        assert_eq!(line.take(), Some((vec![1, 2, 1], 1)));
+        assert_eq!(line.take(), Some((vec![1, 2, 1], 1)), "and how many wait on");
         line.close();
         assert_eq!(line.push(Urgent, 4), Err(Refused::Closed));
         assert_eq!(line.take(), Some((vec![2], 0)), "who waited is taken");
