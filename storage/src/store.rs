@@ -41,7 +41,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Creates or replaces a Meta app.
     async fn put_meta_app(&self, app: MetaApp) -> Result<()>;
-    /// A Meta app.
+    /// A Meta app. From memory: it is asked for by every webhook.
     async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>>;
     /// All Meta apps, oldest first.
     async fn meta_apps(&self) -> Result<Vec<MetaApp>>;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! command ──▶ bounded queue ──▶ writing thread: run ▸ apply ▸ flush ▸ sync ──▶ answer
-//! query   ──▶ tree (point reads at once, scans on the blocking pool)
+//! query   ──▶ tree (point reads and a few rows at once, other scans on the blocking pool)
 //! ```
 //!
 //! Each tenant has a tree of its own, named by its id and reached only through a
@@ -39,7 +39,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ::sled::Db;
 
-use iassistance_domain::id::TenantId;
+use iassistance_domain::channel::MetaApp;
+use iassistance_domain::id::{MetaAppId, TenantId};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_vault::Keyring;
 
@@ -47,7 +48,7 @@ use crate::Limits;
 use crate::error::StorageError;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
-use keys::TENANT;
+use keys::{META_APP, TENANT};
 use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
 use writer::Writer;
 
@@ -81,6 +82,8 @@ struct Core {
     writer: Writer,
     platform: Arc<Space>,
     directory: Arc<RwLock<Directory>>,
+    /// All that open, as they are stored: one is asked for by every webhook.
+    meta_apps: Arc<RwLock<HashMap<MetaAppId, MetaApp>>>,
     tenants: RwLock<HashMap<TenantId, Arc<Space>>>,
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
@@ -109,6 +112,8 @@ impl SledStore {
             return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
         }
         let directory = channels::load_directory(&platform, &keyring)?;
+        let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
+        let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
         let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
         let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
         Ok(Self(Arc::new(Core {
@@ -119,6 +124,7 @@ impl SledStore {
             writer,
             platform: Arc::new(platform),
             directory: Arc::new(RwLock::new(directory)),
+            meta_apps: Arc::new(RwLock::new(meta_apps)),
             tenants: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),

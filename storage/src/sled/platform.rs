@@ -131,10 +131,23 @@ impl Store for SledStore {
     }
 
     async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
-        self.0.put(keys::meta_app(app.id), app).await
+        let apps = Arc::clone(&self.0.meta_apps);
+        let put = move |tx: &mut Tx<'_>| {
+            tx.put(&keys::meta_app(app.id), Owner::Tenant, &app)?;
+            tx.afterwards.push(Box::new(move || {
+                apps.write().unwrap_or_else(PoisonError::into_inner).insert(app.id, app);
+            }));
+            Ok(())
+        };
+        self.0.writer.write(&self.0.platform, put).await
     }
 
     async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>> {
+        self.0.writer.health()?;
+        if let Some(app) = self.0.meta_apps.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Some(app.clone()));
+        }
+        // It is not there, or does not open: that is told.
         self.0.one(&keys::meta_app(id))
     }
 

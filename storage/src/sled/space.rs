@@ -2,7 +2,7 @@
 //! being put together.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use ::sled::{IVec, Tree};
 use serde::Serialize;
@@ -21,6 +21,10 @@ use crate::error::StorageError;
 pub(super) type Result<T> = std::result::Result<T, StorageError>;
 /// A key and its sealed record.
 pub(super) type Row = (IVec, IVec);
+
+/// So many rows, of so many bytes together, are read where they are asked for.
+const FEW_ROWS: usize = 16;
+const FEW_BYTES: usize = 64 * 1_024;
 
 /// Whose tree it is: a tenant's, or the platform's.
 pub(super) type SpaceId = Option<TenantId>;
@@ -149,6 +153,24 @@ impl Space {
             Page::Before(key) => within(self.tree.range(..key).rev(), prefix).take(limit).collect(),
         };
         rows.map_err(broken("reading"))
+    }
+
+    /// The first rows whose keys begin with `prefix`, at most `limit`, where that takes no longer than a point
+    /// read does: nothing when a group is being applied just now, or when they are many or large.
+    pub(super) fn few_rows(&self, prefix: &[u8], limit: usize) -> Result<Option<Vec<Row>>> {
+        let _whole = match self.whole.try_read() {
+            Ok(whole) => whole,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        for row in self.tree.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
+            let (key, sealed) = row.map_err(broken("reading"))?;
+            bytes += sealed.len();
+            rows.push((key, sealed));
+        }
+        Ok((rows.len() <= FEW_ROWS && bytes <= FEW_BYTES).then_some(rows))
     }
 
     /// The records whose keys begin with `prefix`, with their keys. Those that do not open are left

@@ -82,6 +82,26 @@ impl SledTenant {
         blocking(move || read(&space)).await
     }
 
+    /// The first records with this prefix, at most `limit`: at once where they are few and no group is being
+    /// applied, for going to the pool and back costs more than reading them.
+    async fn first<T: DeserializeOwned + Send + 'static>(
+        &self,
+        prefix: Key<T>,
+        limit: usize,
+    ) -> Result<Vec<(::sled::IVec, T)>> {
+        self.core.writer.health()?;
+        if let Some(rows) = self.space.few_rows(prefix.bytes(), limit)? {
+            let mut found = Vec::with_capacity(rows.len());
+            let shown = rows.len();
+            self.space.open_all(prefix.kind, rows, &mut found)?;
+            // Where one did not open, there may be another behind it.
+            if found.len() == shown || shown < limit {
+                return Ok(found);
+            }
+        }
+        self.scan(move |space| space.list(&prefix, Page::First, limit)).await
+    }
+
     /// Records downwards from the one at `before`, without itself.
     async fn newest<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -142,16 +162,13 @@ impl TenantStore for SledTenant {
     }
 
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
-        self.scan(move |space| {
-            let letters = space.list(&keys::letters(conversation), Page::First, limit)?;
-            let entry = |(key, stored): (::sled::IVec, keys::StoredLetter)| InboxEntry {
-                seq: number_in(&key, 17).unwrap_or_default(),
-                accepted_at: stored.accepted_at,
-                letter: stored.letter,
-            };
-            Ok(letters.into_iter().map(entry).collect())
-        })
-        .await
+        let letters = self.first(keys::letters(conversation), limit).await?;
+        let entry = |(key, stored): (::sled::IVec, keys::StoredLetter)| InboxEntry {
+            seq: number_in(&key, 17).unwrap_or_default(),
+            accepted_at: stored.accepted_at,
+            letter: stored.letter,
+        };
+        Ok(letters.into_iter().map(entry).collect())
     }
 
     async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>> {
@@ -201,11 +218,8 @@ impl TenantStore for SledTenant {
     }
 
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
-        self.scan(move |space| {
-            let entries = space.list(&keys::outbox(conversation), Page::First, usize::MAX)?;
-            Ok(entries.into_iter().map(|(_, entry)| entry).collect())
-        })
-        .await
+        let entries = self.first(keys::outbox(conversation), usize::MAX).await?;
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
     async fn contact(&self, id: ContactId) -> Result<Option<Contact>> {
