@@ -33,20 +33,32 @@ impl Tx<'_> {
         identity: &ContactIdentity,
         profile_name: Option<&Pii<String>>,
     ) -> Result<Option<Place>> {
-        let people = self.named(around.channel, identity)?;
+        let people = self.addressees(around.channel, identity)?;
+        if let [Some(who), others @ ..] = &people[..]
+            && others.iter().all(|other| *other == Some(*who))
+            && let Some(contact) = self.get_readable(&keys::contact(who.contact))?
+            && contact.identity == *identity
+            && (profile_name.is_none() || profile_name == contact.profile_name.as_ref())
+        {
+            // Nearly always: nothing is new, and nothing is looked up twice.
+            return Ok(Some((contact.conversation, contact.id)));
+        }
+        let people = oldest_first(people);
         Ok(self.unite(around, &people, identity, profile_name)?.map(|(place, _)| place))
     }
 
     /// Those whom the parts of an identity name, oldest first.
     pub(super) fn named(&self, channel: ChannelId, identity: &ContactIdentity) -> Result<Vec<Addressee>> {
-        let mut people = Vec::new();
-        for (part, value) in identity.parts() {
+        self.addressees(channel, identity).map(oldest_first)
+    }
+
+    /// Whom each part of an identity names, if anybody.
+    fn addressees(&self, channel: ChannelId, identity: &ContactIdentity) -> Result<Vec<Option<Addressee>>> {
+        let addressee = |(part, value)| {
             let addressee = self.get_readable(&address(self.space, channel, part, value))?;
-            people.extend(addressee.filter(|addressee| self.is_reachable(addressee.contact)));
-        }
-        people.sort_by_key(|addressee| addressee.contact);
-        people.dedup();
-        Ok(people)
+            Ok(addressee.filter(|addressee: &Addressee| self.is_reachable(addressee.contact)))
+        };
+        identity.parts().map(addressee).collect()
     }
 
     /// Makes one of all whom an identity names: the oldest goes on, known from now on by what was
@@ -165,6 +177,13 @@ impl Tx<'_> {
         self.record(Some((conversation, id)), event, now)?;
         Ok((conversation, id))
     }
+}
+
+fn oldest_first(named: Vec<Option<Addressee>>) -> Vec<Addressee> {
+    let mut people: Vec<_> = named.into_iter().flatten().collect();
+    people.sort_by_key(|addressee| addressee.contact);
+    people.dedup();
+    people
 }
 
 fn address(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Addressee> {

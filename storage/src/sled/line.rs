@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 /// For so many urgent ones, one of the patient goes: a quarter of all is theirs, if so many wait.
 const URGENT_PER_PATIENT: usize = 3;
+/// So many of the patient go at least when none of the urgent is there: a group costs a sync in any case.
+const PATIENT_ALONE: usize = 8;
+/// For so long after an urgent one was taken others are expected: those who are answered come again.
+const EXPECTED: Duration = Duration::from_millis(50);
 /// After so long the patient go with the next group. It is less than the pause in which the assistant
 /// waits for a contact's next message, so it is nothing that a contact could notice.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -96,15 +100,14 @@ struct Waiting<T> {
     closed: bool,
     /// How many urgent ones were taken for which none of the patient went yet.
     owed: usize,
-    /// Whether the last group had urgent ones: those who are answered come again, so the next group is
-    /// not the patient's alone because they are not back yet.
-    was_urgent: bool,
+    /// When an urgent one was taken last.
+    urgent_at: Option<Instant>,
 }
 
 impl<T> Waiting<T> {
     fn new() -> Self {
         let (urgent, patient) = (VecDeque::new(), VecDeque::new());
-        Self { urgent, patient, closed: false, owed: 0, was_urgent: false }
+        Self { urgent, patient, closed: false, owed: 0, urgent_at: None }
     }
 
     fn is_empty(&self) -> bool {
@@ -134,9 +137,14 @@ impl<T> Waiting<T> {
         let is_late = |since: &Instant| now.saturating_duration_since(*since) >= PATIENCE;
         let late = self.patient.iter().take(group_max).take_while(|(since, _)| is_late(since)).count();
         let is_urgent = !self.urgent.is_empty();
-        let due = if is_urgent || self.was_urgent {
+        if is_urgent {
+            self.urgent_at = Some(now);
+        }
+        let is_expected = |at: Instant| now.saturating_duration_since(at) < EXPECTED;
+        let due = if self.urgent_at.is_some_and(is_expected) {
             let served = self.owed + self.urgent.len().min(group_max);
-            (served / URGENT_PER_PATIENT).max(late).max(1)
+            let least = if is_urgent { 1 } else { PATIENT_ALONE };
+            (served / URGENT_PER_PATIENT).max(late).max(least)
         } else {
             group_max
         };
@@ -147,7 +155,6 @@ impl<T> Waiting<T> {
         let owed = (self.owed + urgent).saturating_sub(patient * URGENT_PER_PATIENT);
         // What nobody was there to claim is not kept for later.
         self.owed = if self.patient.len() > patient { owed.min(group_max) } else { 0 };
-        self.was_urgent = is_urgent;
         let mut group = Vec::with_capacity(urgent + patient);
         group.extend(self.urgent.drain(..urgent));
         group.extend(self.patient.drain(..patient).map(|(_, item)| item));
@@ -197,7 +204,7 @@ mod tests {
         let now = Instant::now();
         let mut line = waiting(30, 100, now);
         assert_eq!(counted(&line.take(512, now)), (30, 10));
-        assert_eq!(counted(&line.take(512, now)), (0, 1), "the urgent are on their way back");
+        assert_eq!(counted(&line.take(512, now)), (0, 8), "the urgent are on their way back");
         for number in 0..5 {
             line.push(Urgent, (Urgent, number), usize::MAX, now).unwrap();
         }
@@ -206,8 +213,8 @@ mod tests {
             line.push(Urgent, (Urgent, number), usize::MAX, now).unwrap();
         }
         assert_eq!(counted(&line.take(512, now)), (4, 2), "what was owed is paid");
-        assert_eq!(counted(&line.take(512, now)), (0, 1));
-        assert_eq!(counted(&line.take(512, now)), (0, 85), "nobody came");
+        assert_eq!(counted(&line.take(512, now)), (0, 8));
+        assert_eq!(counted(&line.take(512, now + EXPECTED)), (0, 71), "nobody came");
     }
 
     #[test]
