@@ -313,10 +313,12 @@ impl Step {
             AfterStatus::Stay => return Ok(false),
         };
         let Some(message) = self.message(id).await? else { return Ok(false) };
-        let arrived = |known: &Delivery| known.status != DeliveryStatus::Sent;
-        if message.resent >= times_max || message.delivery.as_ref().is_none_or(arrived) {
+        let decided = |known: &Delivery| known.status > DeliveryStatus::Sent;
+        if message.resent >= times_max || message.delivery.as_ref().is_none_or(decided) {
             return Ok(false);
         }
+        self.handed_over().await;
+        self.leave_outbox(id);
         let not_before = self.now().plus_millis(after_ms << message.resent.min(16));
         self.tell(EventKind::MessagePostponed { message: id, not_before, reason: problem.title.clone() });
         self.resend(Message { resent: message.resent + 1, ..message }, not_before);

@@ -196,6 +196,12 @@ impl Step {
         self.warnings.push(problem);
     }
 
+    /// Resolves when nothing of this conversation is being handed over: a report of the channel may be
+    /// here before its answer is.
+    pub(super) async fn handed_over(&self) {
+        self.shared.dispatcher.in_hand_settled(self.key).await;
+    }
+
     /// A message that was accepted and given up waits to leave again.
     pub(super) fn resend(&mut self, message: Message, not_before: Timestamp) {
         self.again.push((message.id, not_before));
