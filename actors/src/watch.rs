@@ -99,17 +99,19 @@ impl Watcher<'_> {
         if sends && channel.kind() == ChannelKind::Whatsapp {
             self.refresh_templates(ctx, id).await?;
         }
-        let change = self.change_health(ctx, id, |health| self.tested(health, &report)).await?;
+        let tells_ends = !matches!(channel.connection, Connection::InstagramLogin { .. });
+        let change = self.change_health(ctx, id, |health| self.tested(health, &report, tells_ends)).await?;
         Ok((report, change))
     }
 
     /// A channel's health by a test.
-    fn tested(&self, health: &ChannelHealth, report: &ProbeReport) -> ChannelHealth {
-        let ends_soon = report
-            .token_expires_at
+    fn tested(&self, health: &ChannelHealth, report: &ProbeReport, tells_ends: bool) -> ChannelHealth {
+        let Some(state) = report.state else { return health.clone() };
+        // Meta does not say when a token of Instagram Login ends: what its renewal said counts.
+        let ends = report.token_expires_at.or(health.token_expires_at.filter(|_| !tells_ends));
+        let ends_soon = ends
             .filter(|ends| *ends <= self.now.plus_millis(self.token_notice_ms))
             .map(|ends| ends.millis_since(self.now) / DAY_MS);
-        let Some(state) = report.state else { return health.clone() };
         let (state, reason) = match (state, report.reason(), ends_soon) {
             (ChannelState::Live, None, Some(days)) => {
                 let reason = format!("its token ends in {days} days: connect it with a new one before");
@@ -119,7 +121,7 @@ impl Watcher<'_> {
         };
         ChannelHealth {
             tested_at: Some(self.now),
-            token_expires_at: report.token_expires_at,
+            token_expires_at: ends,
             sends_per_s: report.sends_per_s.or(health.sends_per_s),
             ..health.turned(state, reason, self.now)
         }
@@ -280,11 +282,12 @@ impl Engine {
         }
     }
 
-    /// Renews a token of Instagram Login that would end soon.
+    /// Renews a token of Instagram Login that would end soon, or of which nobody knows when it ends:
+    /// its renewal tells. Meta renews one that is a day old.
     async fn renew(&self, channel: &Channel) {
         let notice_ms = self.shared.settings.meta.token_notice_days * DAY_MS;
         let ends = channel.health.token_expires_at;
-        let soon = ends.is_some_and(|ends| ends <= self.clock().now().plus_millis(notice_ms));
+        let soon = ends.is_none_or(|ends| ends <= self.clock().now().plus_millis(notice_ms));
         if !soon || !matches!(channel.connection, Connection::InstagramLogin { .. }) {
             return;
         }

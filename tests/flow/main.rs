@@ -14,6 +14,8 @@ mod isolation;
 mod limits;
 mod live;
 mod once;
+mod outbound;
 mod privacy;
 mod supervision;
 mod unsend;
+mod windows;

@@ -4,16 +4,18 @@ use std::fs;
 use std::time::Duration;
 
 use iassistance_domain::Clock;
+use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::channel::{Channel, ChannelHealth, ChannelState, Connection};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_simulator::faults::{Rule, SendFault};
 use iassistance_simulator::{Account, AccountKind, Act, Deed, EventShape, Faults, SimulatorSettings};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Flow, NUMBERS, Options, within};
+use crate::harness::{Flow, NUMBERS, Options, assistant, within};
 
 pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 /// Meta's id of the app; the simulator's and the fixtures' own.
@@ -164,6 +166,16 @@ impl Flow {
         let channel = self.channel(account).await;
         let health = ChannelHealth { state: ChannelState::Live, reason: None, ..channel.health };
         self.app.store.set_channel_health(self.ctx(), channel.id, health).await.unwrap();
+        self.app.engine.resume(self.tenants[0]);
+    }
+
+    /// Lets the assistants say nothing.
+    pub async fn hush(&self) {
+        for tenant in self.tenants {
+            let quiet = AssistantSettings { enabled: false, ..assistant() };
+            let ctx = TenantCtx::platform(tenant);
+            self.app.engine.put_assistant(ctx, quiet, None).await.unwrap();
+        }
     }
 
     /// The newest conversation on a channel of the first tenant.
