@@ -8,11 +8,16 @@ mod products;
 
 mod acknowledged;
 mod bad_input;
+mod channels;
 mod control;
+mod duties;
 mod errors;
+mod explain;
+mod inbound;
 mod isolation;
 mod limits;
 mod live;
+mod media;
 mod once;
 mod outbound;
 mod privacy;
