@@ -1,6 +1,8 @@
 //! Channels: connected, tested, mended, told of by Meta, taken off; and who has a conversation.
 
 use iassistance_assistant::scripted::Behaviour;
+use iassistance_domain::Clock;
+use iassistance_domain::channel::Channel;
 use iassistance_domain::conversation::Control;
 use iassistance_simulator::act::{Control as Thread, GivenFile};
 use iassistance_simulator::faults::{Rule, SendFault};
@@ -8,7 +10,7 @@ use iassistance_simulator::{Account, AccountKind, Act, EventShape, Faults, Media
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Flow, NUMBERS, Options, within};
+use crate::harness::{Flow, NUMBERS, Options, START, within};
 use crate::products::{
     CHANNELS, DAY_MS, HOUR_MS, INSTAGRAM, INSTAGRAM_BY_PAGE, INSTAGRAM_TOKEN, PAGE, PAGE_TOKEN, WABA, flying,
 };
@@ -45,8 +47,10 @@ async fn a_channel_of_each_kind_is_connected_and_tested_and_works() {
     let page = AccountKind::Messenger { page_id: "900000000000009".into() };
     let linked =
         AccountKind::InstagramPage { ig_id: "17840000000000009".into(), page_id: "900000000000019".into() };
-    let login =
-        AccountKind::InstagramLogin { ig_id: "17840000000000019".into(), user_id: "27840000000000019".into() };
+    let login = AccountKind::InstagramLogin {
+        ig_id: "17840000000000019".into(),
+        user_id: "27840000000000019".into(),
+    };
     let cases = [
         (whatsapp, json!({ "via": "cloud_api", "account_id": "100000000000009" }), "200000000000009"),
         (page, json!({ "via": "page" }), "900000000000009"),
@@ -85,13 +89,16 @@ async fn what_is_wrong_with_a_channel_is_said_and_subscribing_mends_what_it_can(
     let (_, tested) = connect(&flow, via.clone(), "200000000000008", "wrong-token").await;
     assert_eq!(tested["channel"]["health"]["state"], "expired", "{tested}");
     assert_eq!(check(&tested, "token")["ok"], false);
-    assert!(check(&tested, "token")["detail"].as_str().unwrap().contains("connect the channel with a new one"));
+    assert!(
+        check(&tested, "token")["detail"].as_str().unwrap().contains("connect the channel with a new one")
+    );
     // A page's token has none of the permissions of WhatsApp.
     let (_, tested) = connect(&flow, via, "200000000000007", PAGE_TOKEN).await;
     assert_eq!(tested["channel"]["health"]["state"], "blocked", "{tested}");
     let detail = check(&tested, "permissions")["detail"].as_str().unwrap();
     assert!(detail.contains("whatsapp_business_messaging"), "{tested}");
-    let (_, tested) = connect(&flow, json!({ "via": "instagram_login" }), "17840000000000077", INSTAGRAM_TOKEN).await;
+    let (_, tested) =
+        connect(&flow, json!({ "via": "instagram_login" }), "17840000000000077", INSTAGRAM_TOKEN).await;
     assert_eq!(tested["channel"]["health"]["state"], "blocked", "{tested}");
     assert!(check(&tested, "account")["detail"].as_str().unwrap().contains("another account's"), "{tested}");
 
@@ -116,35 +123,27 @@ async fn what_is_wrong_with_a_channel_is_said_and_subscribing_mends_what_it_can(
 async fn a_token_of_instagram_login_is_renewed_before_its_end_by_the_sweep() {
     let settings = ["meta.channel_test_hours=6", "actors.sweep_ms=3600000"];
     let flow = Flow::with(Options { model: Some(vec![Behaviour::Echo]), ..flying(&settings) }).await;
-    let sweep = async |hours: u64| {
-        for _ in 0..hours {
-            flow.clock.advance_millis(HOUR_MS);
-            let tested = async || {
-                let at = flow.channel(INSTAGRAM).await.health.tested_at;
-                at.is_some_and(|at| iassistance_domain::Clock::now(&flow.clock).millis_since(at) < 6 * HOUR_MS)
-            };
-            within("the sweep", async {
-                while !tested().await {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-        }
+    let minutes = 60_000;
+    let passes = async |what: &str, done: &dyn Fn(&Channel) -> bool| {
+        flow.pass_until(what, 20 * minutes, 5 * DAY_MS, async || done(&flow.channel(INSTAGRAM).await)).await;
+        flow.channel(INSTAGRAM).await
     };
-    sweep(31).await;
-    let first = flow.channel(INSTAGRAM).await;
-    assert_ne!(first.access_token.expose(), INSTAGRAM_TOKEN, "a day old, it was renewed");
-    let ends = first.health.token_expires_at.expect("and its end is known");
-    assert!(ends > iassistance_domain::Clock::now(&flow.clock).plus_millis(58 * DAY_MS));
-    sweep(12).await;
-    let still = flow.channel(INSTAGRAM).await;
+    let renewed =
+        |of: &Channel| of.access_token.expose() != INSTAGRAM_TOKEN && of.health.token_expires_at.is_some();
+    let first = passes("the first renewal", &renewed).await;
+    let begun = START.plus_millis(DAY_MS);
+    assert!(flow.clock.now() >= begun, "a token has to be a day old");
+    let ends = first.health.token_expires_at;
+    assert!(ends >= Some(begun.plus_millis(60 * DAY_MS)), "its end is known from then on");
+    let later = flow.clock.now().plus_millis(DAY_MS);
+    let tested = |of: &Channel| of.health.tested_at >= Some(later);
+    let still = passes("tests", &tested).await;
     assert!(still.access_token == first.access_token, "it is not renewed without need");
-    assert_eq!(still.health.token_expires_at, Some(ends), "a test does not forget the end");
+    assert_eq!(still.health.token_expires_at, ends, "a test does not forget the end");
     // Ten days before its end.
-    flow.clock.advance_millis(50 * DAY_MS);
-    sweep(7).await;
-    let second = flow.channel(INSTAGRAM).await;
-    assert!(second.access_token != first.access_token);
+    flow.clock.advance_millis(49 * DAY_MS);
+    let renewed = |of: &Channel| of.access_token != first.access_token && of.health.token_expires_at > ends;
+    let second = passes("the second renewal", &renewed).await;
     assert_eq!(second.health.state.name(), "live");
     flow.clock.advance_millis(30 * DAY_MS);
     flow.says("ana", INSTAGRAM, "still there?");
@@ -362,7 +361,8 @@ async fn a_number_and_a_user_id_that_prove_to_be_one_person_are_merged() {
     let flow = Flow::with(flying(&[])).await;
     flow.hush().await;
     let webhook = |id: &str, contact: Value, from: Value, text: &str| {
-        let mut message = json!({ "id": id, "timestamp": "1790000000", "type": "text", "text": { "body": text } });
+        let mut message =
+            json!({ "id": id, "timestamp": "1790000000", "type": "text", "text": { "body": text } });
         message.as_object_mut().unwrap().extend(from.as_object().unwrap().clone());
         json!({ "object": "whatsapp_business_account", "entry": [{ "id": WABA, "changes": [{
             "field": "messages", "value": { "messaging_product": "whatsapp",
@@ -376,6 +376,8 @@ async fn a_number_and_a_user_id_that_prove_to_be_one_person_are_merged() {
     let (by_name, by_number) = (json!({ "from_user_id": "US.ADA" }), json!({ "from": "15550199001" }));
     let by_both = json!({ "from": "15550199001", "from_user_id": "US.ADA" });
     flow.post(webhook("wamid.1", named.clone(), by_name.clone(), "one")).await;
+    flow.quiet(0).await;
+    flow.clock.advance_millis(1_000);
     flow.post(webhook("wamid.2", numbered, by_number.clone(), "two")).await;
     flow.quiet(0).await;
     assert_eq!(flow.store(0).await.conversations(None, 10).await.unwrap().len(), 2);
@@ -415,9 +417,7 @@ async fn who_refuses_advertising_gets_none() {
     let flow = Flow::with(flying(&[])).await;
     flow.hush().await;
     assert_eq!(flow.channel_api("POST", NUMBERS[0], "/test", None).await.0, 200);
-    flow.simulator
-        .add_contact(NewContact { name: "ana".into(), wa_id: None, hides_number: false })
-        .unwrap();
+    flow.simulator.add_contact(NewContact { name: "ana".into(), wa_id: None, hides_number: false }).unwrap();
     flow.says("ana", NUMBERS[0], "hello");
     flow.event_named(0, "message.received").await;
     flow.still().await;

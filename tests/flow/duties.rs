@@ -154,7 +154,8 @@ fn signed_request(person: &str) -> String {
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": 1_790_000_000, "user_id": person });
     let payload = BASE64_URL_SAFE_NO_PAD.encode(payload.to_string());
-    let signature = iassistance_channels::signature::sign(crate::harness::SECRET.as_bytes(), payload.as_bytes());
+    let signature =
+        iassistance_channels::signature::sign(crate::harness::SECRET.as_bytes(), payload.as_bytes());
     let signature = hex::decode(signature.trim_start_matches("sha256=")).unwrap();
     format!("{}.{payload}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }

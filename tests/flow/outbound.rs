@@ -118,7 +118,9 @@ async fn every_form_of_whatsapp() {
         ("wa_document", content(document)),
         (
             "wa_image_link",
-            content(json!({ "type": "media", "items": [link("image", "https://example.com/i.png")], "caption": "c" })),
+            content(
+                json!({ "type": "media", "items": [link("image", "https://example.com/i.png")], "caption": "c" }),
+            ),
         ),
         (
             "wa_video",
@@ -163,8 +165,10 @@ async fn every_form_of_whatsapp() {
         ),
         (
             "wa_template_named_params",
-            content(json!({ "type": "template", "name": "order_update2", "language": "en_US", "components": [
-                { "part": "body", "parameters": [{ "type": "text", "text": "Ada", "name": "name" }] }] })),
+            content(
+                json!({ "type": "template", "name": "order_update2", "language": "en_US", "components": [
+                { "part": "body", "parameters": [{ "type": "text", "text": "Ada", "name": "name" }] }] }),
+            ),
         ),
     ];
     for (name, reply) in samples {
@@ -175,7 +179,8 @@ async fn every_form_of_whatsapp() {
     compare(&flow, NUMBERS[0], &ada, "wa_text_reply", re, &in1).await;
     for (name, emoji) in [("wa_reaction", json!("👍")), ("wa_reaction_remove", Value::Null)] {
         // What it is put on is named by `reply_to`.
-        let react = json!({ "content": { "type": "reaction", "target": "", "emoji": emoji }, "reply_to": ada.said });
+        let react =
+            json!({ "content": { "type": "reaction", "target": "", "emoji": emoji }, "reply_to": ada.said });
         compare(&flow, NUMBERS[0], &ada, name, react, &in1).await;
     }
     flow.still().await;
@@ -210,7 +215,9 @@ async fn every_form_of_messenger() {
         ("fb_text", json!({ "text": "hello" })),
         (
             "fb_quick_replies",
-            content(json!({ "type": "quick_replies", "body": "?", "replies": [{ "id": "RED", "title": "Red" }] })),
+            content(
+                json!({ "type": "quick_replies", "body": "?", "replies": [{ "id": "RED", "title": "Red" }] }),
+            ),
         ),
         (
             "fb_button_template",
@@ -235,9 +242,15 @@ async fn every_form_of_messenger() {
     // A file of ours is uploaded first.
     let image = upload(&flow, "image", "image/png", "i.png", b"\x89PNG....").await;
     flow.replied(ada.conversation, content(image)).await;
-    within("the upload", flow.simulator.until(|_| {
-        flow.simulator.all_sends().last().is_some_and(|send| send.shown.media.iter().any(|one| one.id.is_some()))
-    }))
+    within(
+        "the upload",
+        flow.simulator.until(|_| {
+            flow.simulator
+                .all_sends()
+                .last()
+                .is_some_and(|send| send.shown.media.iter().any(|one| one.id.is_some()))
+        }),
+    )
     .await;
     flow.still().await;
     flow.finish().await;
@@ -277,13 +290,12 @@ async fn every_form_of_instagram() {
         let transcript = flow.simulator.transcript("Ada");
         transcript.into_iter().find(|item| item.wamid == ada.said_at_meta).unwrap().business_reaction
     };
-    let react = |emoji: Value| {
-        json!({ "content": { "type": "reaction", "target": "", "emoji": emoji }, "reply_to": ada.said })
-    };
+    let react = |emoji: Value| json!({ "content": { "type": "reaction", "target": "", "emoji": emoji }, "reply_to": ada.said });
     let sends = flow.simulator.all_sends().len();
     for (emoji, shown) in [(json!("love"), Some("❤")), (Value::Null, None)] {
         let message = flow.replied(ada.conversation, react(emoji)).await;
-        flow.event(0, |event| event["message"] == json!(message) && event["delivery"]["status"] == "sent").await;
+        flow.event(0, |event| event["message"] == json!(message) && event["delivery"]["status"] == "sent")
+            .await;
         assert_eq!(reaction().as_deref(), shown);
     }
     post_sample(&flow, INSTAGRAM, "ig_react", &[("aWdIN1", &*ada.said_at_meta)]).await;
@@ -302,9 +314,12 @@ async fn a_turn_shows_that_it_read_and_types() {
         flow.says("Ada", account, "hello");
         flow.sends(number + 1).await;
         let shown = number as u64 + 1;
-        within("the signs", flow.simulator.until(|state| {
-            state.counters.messages_read >= shown && state.counters.typing_indicators >= shown
-        }))
+        within(
+            "the signs",
+            flow.simulator.until(|state| {
+                state.counters.messages_read >= shown && state.counters.typing_indicators >= shown
+            }),
+        )
         .await;
     }
     // Messenger and Instagram take each sign by itself.
@@ -335,9 +350,7 @@ fn over_the_limits() -> Vec<(&'static str, Value, &'static str)> {
                 "source": { "at": "stored", "id": "med_01a0c451f2a0700080bbc5bcbebd7fa0", "bytes": bytes } }] })
     };
     let buttons = |body: &str, buttons: Value| json!({ "type": "buttons", "body": body, "buttons": buttons });
-    let list = |title: &str, rows: Value| {
-        json!({ "type": "list", "body": "B", "button": "Choose", "sections": [{ "title": title, "rows": rows }] })
-    };
+    let list = |title: &str, rows: Value| json!({ "type": "list", "body": "B", "button": "Choose", "sections": [{ "title": title, "rows": rows }] });
     let cards = |count: usize, title: &str| {
         let card = json!({ "title": title, "subtitle": "S" });
         json!({ "type": "cards", "cards": vec![card; count] })
@@ -373,11 +386,19 @@ fn over_the_limits() -> Vec<(&'static str, Value, &'static str)> {
         (PAGE, quick(choices(1, 21)), "21 characters and Messenger takes 20"),
         (PAGE, cards(11, "T"), "11 cards and Messenger takes 10"),
         (PAGE, cards(1, &long(81)), "81 characters and Messenger takes 80"),
-        (PAGE, file("video", "video/mp4", 25 * 1_024 * 1_024 + 1), "26214401 bytes and Messenger takes 26214400"),
+        (
+            PAGE,
+            file("video", "video/mp4", 25 * 1_024 * 1_024 + 1),
+            "26214401 bytes and Messenger takes 26214400",
+        ),
         (INSTAGRAM, quick(choices(14, 2)), "14 suggestions and Instagram takes 13"),
         (INSTAGRAM, file("image", "image/png", 10), "public address"),
         (PAGE, json!({ "type": "template", "name": "t", "language": "en" }), "template"),
-        (PAGE, json!({ "type": "flow", "body": "B", "flow_id": "1", "token": "t", "title": "T" }), "Messenger"),
+        (
+            PAGE,
+            json!({ "type": "flow", "body": "B", "flow_id": "1", "token": "t", "title": "T" }),
+            "Messenger",
+        ),
         (INSTAGRAM, json!({ "type": "order", "catalog": null, "note": null, "items": [] }), "only comes in"),
     ]
 }
@@ -398,7 +419,8 @@ async fn one_over_each_limit_is_refused_by_name_and_nothing_is_sent() {
     }
     let (account, content) = (PAGE, json!({ "type": "reaction", "target": "", "emoji": "🫠" }));
     let ada = &people.iter().find(|one| one.0 == account).unwrap().1;
-    let (status, problem) = flow.reply(ada.conversation, json!({ "content": content, "reply_to": ada.said })).await;
+    let (status, problem) =
+        flow.reply(ada.conversation, json!({ "content": content, "reply_to": ada.said })).await;
     assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("not_carried")), "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("love, smile"), "{problem}");
     let (status, problem) = flow.reply(ada.conversation, json!({ "text": "x".repeat(4_097) })).await;

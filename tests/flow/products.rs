@@ -13,9 +13,7 @@ use iassistance_domain::key::Scope;
 use iassistance_domain::message::Message;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_simulator::faults::{Rule, SendFault};
-use iassistance_simulator::{
-    Account, AccountKind, Act, Deed, EventShape, Faults, SimulatorSettings,
-};
+use iassistance_simulator::{Account, AccountKind, Act, Deed, EventShape, Faults, SimulatorSettings};
 use iassistance_vault::SystemEntropy;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -128,8 +126,7 @@ pub fn refusing(on: &str, code: u32, subcode: Option<u32>, later: bool) -> Fault
 /// A webhook with one event of a page or account: who, when (milliseconds), what.
 pub fn event_of(account: &str, from: &str, at: i64, said: &Value) -> Vec<u8> {
     let object = if account.starts_with("178") { "instagram" } else { "page" };
-    let mut event =
-        json!({ "sender": { "id": from }, "recipient": { "id": account }, "timestamp": at });
+    let mut event = json!({ "sender": { "id": from }, "recipient": { "id": account }, "timestamp": at });
     event.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
     json!({ "object": object, "entry": [{ "id": account, "time": at, "messaging": [event] }] })
         .to_string()
@@ -215,7 +212,13 @@ impl Flow {
     }
 
     /// What the channel API says of a channel.
-    pub async fn channel_api(&self, method: &str, account: &str, tail: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn channel_api(
+        &self,
+        method: &str,
+        account: &str,
+        tail: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let id = self.channel_id(account).await;
         self.api(method, &format!("/tenants/{}/channels/{id}{tail}", self.tenants[0]), body).await
     }
@@ -289,7 +292,8 @@ impl Flow {
     pub async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let url = format!("http://{}{path}", self.address);
-        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let request =
+            self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
         within("an answer", request.send()).await.unwrap()
     }
 }

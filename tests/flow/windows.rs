@@ -114,7 +114,10 @@ async fn what_waits_when_the_window_closes_is_withdrawn_unless_a_person_wrote_it
         flow.clock.advance_millis(DAY_MS);
         flow.sent("a person's words").await;
         assert_eq!(flow.simulator.all_sends().len(), 1, "not a word of the assistant's");
-        assert!(!flow.simulator.state().counters.sends_refused.contains_key(&10), "nothing was tried in vain");
+        assert!(
+            !flow.simulator.state().counters.sends_refused.contains_key(&10),
+            "nothing was tried in vain"
+        );
         flow.still().await;
         flow.finish().await;
     }
@@ -142,7 +145,11 @@ async fn an_ad_lets_the_assistant_answer_for_seven_days() {
                 flow.sent("after two days").await;
             }
             flow.still().await;
-            assert_eq!((flow.simulator.all_sends().len(), refused(&flow)), (usize::from(by_ad), 0), "{account}");
+            assert_eq!(
+                (flow.simulator.all_sends().len(), refused(&flow)),
+                (usize::from(by_ad), 0),
+                "{account}"
+            );
             flow.finish().await;
         }
     }
@@ -210,7 +217,8 @@ async fn a_comment_is_answered_in_private_once_and_for_seven_days() {
         assert_eq!(refused(&flow), 0, "{account}");
         flow.still().await;
         flow.clock.advance_millis(3_000);
-        let (status, problem) = flow.reply(conversation, json!({ "text": "late", "reply_to": second.id })).await;
+        let (status, problem) =
+            flow.reply(conversation, json!({ "text": "late", "reply_to": second.id })).await;
         assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("window_closed")), "{problem}");
         flow.finish().await;
     }
