@@ -471,7 +471,8 @@ async fn a_long_text_leaves_in_the_pieces_that_its_channel_carries() {
 #[actix::test]
 async fn a_long_answer_of_the_assistant_leaves_in_pieces_in_order() {
     use iassistance_assistant::scripted::Behaviour;
-    let long: String = (0..200).map(|n| format!("sentence {n}. ")).collect();
+    let sentences: Vec<_> = (0..200).map(|n| format!("sentence {n}.")).collect();
+    let long = sentences.join(" ");
     let model = Some(vec![Behaviour::Say(long.clone())]);
     let flow = Flow::with(Options { model, ..flying(&[]) }).await;
     flow.says("Ada", INSTAGRAM, "tell me");

@@ -54,7 +54,9 @@ async fn assert_gone(flow: &Flow, conversation: ConversationId) {
     within("the live feed", async {
         while live.position().0 < latest {
             if let Batch::Events(frames) = live.next(64).await.unwrap() {
-                frames.iter().for_each(|frame| assert!(!with_words(&frame.json), "{}", frame.json));
+                for frame in &frames {
+                    assert!(!with_words(&frame.json), "{}", frame.json);
+                }
             }
         }
     })
