@@ -34,6 +34,21 @@ pub async fn letters_are_read_in_order_and_acknowledged(world: World) {
     assert_eq!(told(&tenant.inbox(other, 9).await.unwrap()), ["other"]);
 }
 
+pub async fn few_letters_and_many_are_read_alike(world: World) {
+    let tenant = world.tenant(1).await;
+    let texts: Vec<String> = (0..40).map(|number| format!("text {number}")).collect();
+    let events: Vec<_> = texts.iter().map(|text| wrote(identity("549"), None, text)).collect();
+    let id = tenant.accept(channel_id(1), &events).await.unwrap().conversations[0];
+    for limit in [0, 1, 5, 16, 17, 39, 40, 1_000] {
+        let read = told(&tenant.inbox(id, limit).await.unwrap());
+        assert!(read == texts[..limit.min(40)], "of {limit} at most");
+    }
+    let ids: Vec<_> = (0..40).map(message_id).collect();
+    queue(&*tenant, id, &ids, None).await;
+    let waiting: Vec<_> = tenant.outbox(id).await.unwrap().iter().map(|entry| entry.message).collect();
+    assert_eq!(waiting, ids);
+}
+
 pub async fn only_the_revision_that_was_loaded_is_written(world: World) {
     let tenant = world.tenant(1).await;
     let id = hear(&*tenant, 1, "549", "hello").await;

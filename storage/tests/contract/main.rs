@@ -56,6 +56,7 @@ contract! {
         a_commit_that_was_decided_before_a_removal
         what_contacts_do_comes_to_their_conversation;
     conversation: letters_are_read_in_order_and_acknowledged
+        few_letters_and_many_are_read_alike
         only_the_revision_that_was_loaded_is_written
         a_turn_commits_only_in_its_epoch
         deliveries_only_advance
