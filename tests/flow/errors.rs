@@ -182,7 +182,6 @@ async fn throttled(seen: &Seen<'_>, words: &str) -> usize {
         if app {
             waiting.push(other);
         }
-        // Another tenant's work through the same app waits with it; a page of its own is not ours.
         waiting.push(words.to_owned());
         for words in &waiting {
             assert!(!flow.was_sent(words), "{words} was sent in spite of {row:?}");

@@ -54,9 +54,7 @@ async fn assert_gone(flow: &Flow, conversation: ConversationId) {
     within("the live feed", async {
         while live.position().0 < latest {
             if let Batch::Events(frames) = live.next(64).await.unwrap() {
-                for frame in &frames {
-                    assert!(!with_words(&frame.json), "{}", frame.json);
-                }
+                assert!(frames.iter().all(|frame| !with_words(&frame.json)), "{}", frames.len());
             }
         }
     })
@@ -93,27 +91,16 @@ async fn what_is_taken_back_before_it_comes_is_never_there() {
     let flow = Flow::with(saying(vec![Behaviour::Say("fine".into())])).await;
     for account in CHANNELS {
         let (said, back) = said_and_taken_back(account, &format!("mid.{account}"), 1_790_000_000);
-        let other = said_and_taken_back(account, &format!("other.{account}"), 1_789_999_000);
-        // Somebody has to be known for it to be anybody's.
-        assert_eq!(flow.post(other.0).await.status(), 200);
-        assert_eq!(flow.post(other.1).await.status(), 200);
         assert_eq!(flow.post(back.clone()).await.status(), 200);
         assert_eq!(flow.post(said.clone()).await.status(), 200);
         assert_eq!(flow.post(back).await.status(), 200);
         assert_eq!(flow.post(said).await.status(), 200);
     }
-    let mut flow = flow;
     flow.quiet(0).await;
     for account in CHANNELS {
-        let conversation = flow.conversation_on(account).await;
-        assert!(conversation.running_turn().is_none());
-        assert_gone(&flow, conversation.id).await;
+        assert_gone(&flow, flow.conversation_on(account).await.id).await;
     }
-    assert!(flow.model.calls().iter().all(|call| !with_words(call.last_words()) || call.messages.len() < 3));
-    // The first of each may have been answered before it was taken back, to people whom the simulator
-    // does not know.
-    let dead = flow.store(0).await.dead_letters(None, 100).await.unwrap().len();
-    flow.forgive_dead_letters(dead);
+    assert_eq!((flow.model.calls().len(), flow.count(0, "turn.started").await), (0, 0));
     flow.finish().await;
 }
 
