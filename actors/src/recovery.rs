@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use iassistance_domain::Timestamp;
 use iassistance_storage::StorageError;
 
 use crate::engine::{Engine, Shared};
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 impl Engine {
     /// Wakes every tenant that has unfinished work, and from then on looks for forgotten work, idle
-    /// conversations and expired dedup keys every `sweep_ms`. Returns the number of tenants.
+    /// conversations every `sweep_ms`, and once a day for expired dedup keys. Returns the number of tenants.
     pub async fn recover(&self, dedup_days: u32) -> Result<usize, StorageError> {
         let tenants = self.store().tenants().await?;
         for tenant in &tenants {
@@ -19,13 +22,20 @@ impl Engine {
         let (clock, sweep_ms) = (Arc::clone(self.clock()), self.shared.settings.actors.sweep_ms);
         let stopping = self.shared.dispatcher.stopping();
         self.shared.tasks.spawn("recovery.sweep", async move {
+            let mut forgotten_at = None;
             loop {
                 let sleep = clock.sleep_millis(sweep_ms);
                 if stopping.run_until_cancelled(sleep).await.is_none() {
                     return;
                 }
                 let Some(shared) = weak.upgrade() else { return };
-                shared.sweep(dedup_days).await;
+                shared.sweep().await;
+                // The store reads all of them for it: they are kept a day longer rather than that often.
+                let now = clock.now();
+                if forgotten_at.is_none_or(|at| now.millis_since(at) >= DAY_MS) {
+                    forgotten_at = Some(now);
+                    shared.forget(now.minus_millis(u64::from(dedup_days) * DAY_MS)).await;
+                }
                 Engine { shared }.look_after_channels().await;
             }
         });
@@ -34,7 +44,7 @@ impl Engine {
 }
 
 impl Shared {
-    async fn sweep(&self, dedup_days: u32) {
+    async fn sweep(&self) {
         self.passivate_idle();
         let tenants = match self.parts.store.tenants().await {
             Ok(tenants) => tenants,
@@ -47,13 +57,14 @@ impl Shared {
             self.doorbell(tenant.id).ring_all();
             self.wake_tenant(tenant.id);
         }
-        let kept_ms = u64::from(dedup_days) * 24 * 60 * 60 * 1_000;
-        let before = self.parts.clock.now().minus_millis(kept_ms);
+    }
+
+    async fn forget(&self, before: Timestamp) {
         match self.parts.store.forget_dedup_before(before).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "expired dedup keys were removed"),
             Err(error) => {
-                tracing::warn!(%error, "expired dedup keys could not be removed; the next sweep tries again");
+                tracing::warn!(%error, "expired dedup keys could not be removed; the next day's sweep tries again");
             }
         }
     }
