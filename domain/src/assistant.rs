@@ -2,7 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
+use crate::budget::{Budgets, Instead};
 use crate::channel::StoredSecret;
+use crate::hours::BusinessHours;
+use crate::tool::{BuiltInTools, HttpTool};
+
+/// What the platform's own tools are called; a tenant's tool may not be called so.
+pub const BUILT_IN_NAMES: [&str; 6] = [
+    "handover_to_human",
+    "search_knowledge",
+    "set_contact_attribute",
+    "send_buttons",
+    "send_list",
+    "schedule_follow_up",
+];
 
 /// The assistant's configuration, as one tenant set it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +49,135 @@ pub struct AssistantSettings {
     pub prompt_tokens_max: u32,
     /// What is sent when no answer could be had; nothing is sent where it is empty.
     pub fallback_text: String,
+    /// The languages of the business as BCP 47 tags (`es-AR`), the first one first; at most 10. The
+    /// platform's own sentences are said in the first that they exist in: `es`, `pt` or `en`.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// Models that are asked, in order, when the one before gives no answer; at most 3.
+    #[serde(default)]
+    pub fallback_models: Vec<String>,
+    /// What happens when no answer could be had.
+    #[serde(default)]
+    pub on_failure: Instead,
+    /// How long an answer is held back for files that are still fetched or listened to,
+    /// milliseconds, up to 120,000.
+    #[serde(default = "media_cap_ms")]
+    pub media_cap_ms: u64,
+    /// That it is a machine.
+    #[serde(default)]
+    pub disclosure: Disclosure,
+    /// People.
+    #[serde(default)]
+    pub people: PeopleSettings,
+    /// When people are there; always, if nothing is said.
+    #[serde(default)]
+    pub hours: Option<BusinessHours>,
+    /// What of a conversation the model reads.
+    #[serde(default)]
+    pub context: ContextSettings,
+    /// What may be asked and answered.
+    #[serde(default)]
+    pub moderation: Moderation,
+    /// The platform's own tools.
+    #[serde(default)]
+    pub built_in: BuiltInTools,
+    /// The tenant's own tools; at most 32.
+    #[serde(default)]
+    pub tools: Vec<HttpTool>,
+    /// How many rounds of tools a turn may have, 1 to 20.
+    #[serde(default = "tool_rounds_max")]
+    pub tool_rounds_max: u32,
+    /// Money.
+    #[serde(default)]
+    pub budgets: Budgets,
+}
+
+const fn media_cap_ms() -> u64 {
+    20_000
+}
+
+const fn tool_rounds_max() -> u32 {
+    6
+}
+
+/// That the contact is told that a machine answers: the first time, after a long silence, and when it
+/// answers again after a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Disclosure {
+    /// Whether it is said.
+    pub enabled: bool,
+    /// The words, at most 300 characters; empty for the platform's own.
+    pub text: String,
+    /// After how long a silence of the assistant it is said again, hours; 0 is never.
+    pub lapse_hours: u32,
+}
+
+impl Default for Disclosure {
+    fn default() -> Self {
+        Self { enabled: true, text: String::new(), lapse_hours: 24 * 7 }
+    }
+}
+
+/// How people and the assistant share conversations.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct PeopleSettings {
+    /// What is said to who waits for a person, at most 1,000 characters; empty for the platform's own.
+    pub waiting_text: String,
+    /// After how long a silence of the person the assistant answers again, minutes, up to 10,080;
+    /// nothing is never.
+    pub handback_minutes: Option<u32>,
+    /// Words with which a contact asks for silence, besides the usual ones; at most 20. Whoever writes
+    /// one and nothing else is not answered until they write something else.
+    pub opt_out_words: Vec<String>,
+}
+
+/// What of a conversation the model reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct ContextSettings {
+    /// Whether pictures are shown to the model.
+    pub images: bool,
+    /// Whether voice messages are written down for it.
+    pub voice: bool,
+    /// Whether the text of documents is shown to it.
+    pub documents: bool,
+    /// Whether what is too old to be read whole is summed up.
+    pub summary: bool,
+}
+
+impl Default for ContextSettings {
+    fn default() -> Self {
+        Self { images: true, voice: true, documents: true, summary: true }
+    }
+}
+
+/// Whether the server's moderation looks at what is asked and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Moderation {
+    /// At what the contact wrote, before the model reads it.
+    pub before: bool,
+    /// At what the model wrote, before it is sent.
+    pub after: bool,
+    /// What happens when it objects.
+    pub on_objection: Instead,
+}
+
+/// Settings that are not in force: they are tried and published, or thrown away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssistantDraft {
+    /// The settings.
+    pub settings: AssistantSettings,
+    /// The version that they were made from; publishing is refused when another counts by then.
+    pub based_on: u64,
+    /// When they were saved.
+    pub saved_at: Timestamp,
 }
 
 /// Settings, and which version of them these are.
@@ -44,6 +187,12 @@ pub struct AssistantSettingsVersion {
     pub version: u64,
     /// The settings.
     pub settings: AssistantSettings,
+    /// When they were published; nothing for the defaults, and for what is older than this field.
+    #[serde(default)]
+    pub published_at: Option<Timestamp>,
+    /// The version whose settings these are again, if they were rolled back to.
+    #[serde(default)]
+    pub rolled_back_to: Option<u64>,
 }
 
 /// Why settings were refused: which of them, and what would do.
@@ -94,9 +243,90 @@ impl AssistantSettings {
                 "must have at most 4,096 characters",
             ),
         ];
-        match rules.into_iter().find(|(holds, _, _)| !holds) {
+        let rules = rules.into_iter().chain(self.later_rules());
+        match { rules }.find(|(holds, _, _)| !holds) {
             Some((_, field, rule)) => Err(BadSettings { field, rule }),
-            None => Ok(()),
+            None => self.validate_tools(),
         }
+    }
+
+    fn later_rules(&self) -> [(bool, &'static str, &'static str); 11] {
+        let characters = |text: &str, max| text.chars().count() <= max;
+        let tag = |tag: &String| {
+            (2..=35).contains(&tag.len())
+                && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let name = |name: &String| !name.trim().is_empty() && characters(name, 120);
+        let word = |word: &String| !word.trim().is_empty() && characters(word, 60);
+        let hours = self.hours.as_ref().and_then(BusinessHours::problem);
+        let people = &self.people;
+        [
+            (
+                self.languages.len() <= 10 && self.languages.iter().all(tag),
+                "languages",
+                "must be at most 10 tags like es or pt-BR",
+            ),
+            (
+                self.fallback_models.len() <= 3 && self.fallback_models.iter().all(name),
+                "fallback_models",
+                "must be at most 3 names",
+            ),
+            (self.media_cap_ms <= 120_000, "media_cap_ms", "must be 0 to 120,000 milliseconds"),
+            (characters(&self.disclosure.text, 300), "disclosure.text", "must have at most 300 characters"),
+            (self.disclosure.lapse_hours <= 24 * 365, "disclosure.lapse_hours", "must be 0 to 8,760 hours"),
+            (
+                characters(&people.waiting_text, 1_000),
+                "people.waiting_text",
+                "must have at most 1,000 characters",
+            ),
+            (
+                people.handback_minutes.is_none_or(|minutes| (1..=10_080).contains(&minutes)),
+                "people.handback_minutes",
+                "must be 1 to 10,080 minutes, or null for never",
+            ),
+            (
+                people.opt_out_words.len() <= 20 && people.opt_out_words.iter().all(word),
+                "people.opt_out_words",
+                "must be at most 20 words of at most 60 characters",
+            ),
+            (hours.is_none(), "hours", hours.unwrap_or("must be right")),
+            ((1..=20).contains(&self.tool_rounds_max), "tool_rounds_max", "must be 1 to 20"),
+            (self.tools.len() <= 32, "tools", "must be at most 32"),
+        ]
+    }
+
+    fn validate_tools(&self) -> Result<(), BadSettings> {
+        for (index, tool) in self.tools.iter().enumerate() {
+            let letters = tool.name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            let taken = BUILT_IN_NAMES.contains(&tool.name.as_str())
+                || self.tools[..index].iter().any(|other| other.name == tool.name);
+            let rules = [
+                (
+                    letters && (1..=64).contains(&tool.name.len()) && !taken,
+                    "tools.name",
+                    "must be 1 to 64 of a-z, 0-9 and _, and unlike every other tool's",
+                ),
+                (
+                    !tool.description.trim().is_empty() && tool.description.chars().count() <= 1_000,
+                    "tools.description",
+                    "must say in at most 1,000 characters what the tool does",
+                ),
+                (
+                    tool.url.len() <= 2_000 && tool.url.starts_with("https://"),
+                    "tools.url",
+                    "must be an https address of at most 2,000 characters",
+                ),
+                (
+                    (100..=60_000).contains(&tool.timeout_ms),
+                    "tools.timeout_ms",
+                    "must be 100 to 60,000 milliseconds",
+                ),
+                (tool.parameters.is_object(), "tools.parameters", "must be a JSON Schema of an object"),
+            ];
+            if let Some((_, field, rule)) = rules.into_iter().find(|(holds, _, _)| !holds) {
+                return Err(BadSettings { field, rule });
+            }
+        }
+        Ok(())
     }
 }

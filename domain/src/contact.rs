@@ -1,5 +1,7 @@
 //! End users, as one tenant knows them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ChannelId, ContactId, ConversationId};
@@ -72,6 +74,9 @@ pub struct Contact {
     /// Those who proved to be the same person; their conversations stay, and new messages come here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<ContactId>,
+    /// Facts that the assistant noted about them, by name; at most 50.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Pii<String>>,
     /// When they first wrote.
     pub created_at: Timestamp,
 }

@@ -180,6 +180,11 @@ pub enum Content {
         /// What it is about: Meta's id of the post or media.
         post: Option<String>,
     },
+    /// What a person of the business wrote for the others; it never leaves.
+    Note {
+        /// The text.
+        body: Pii<String>,
+    },
     /// Something that Meta does not hand over, or that this version does not know.
     Unsupported {
         /// What it is, as far as is known: `poll_creation`, `hologram`.
@@ -223,6 +228,7 @@ impl Content {
             Self::Order { .. } => "order",
             Self::Shared { .. } => "shared",
             Self::Comment { .. } => "comment",
+            Self::Note { .. } => "note",
             Self::Unsupported { .. } => "unsupported",
             Self::Empty => "empty",
             Self::Removed => "removed",
@@ -235,6 +241,7 @@ impl Content {
         !matches!(
             self,
             Self::Comment { .. }
+                | Self::Note { .. }
                 | Self::Unsupported { .. }
                 | Self::Empty
                 | Self::Removed
@@ -315,6 +322,9 @@ pub struct Media {
     pub sha256: Option<String>,
     /// Where it is.
     pub source: MediaSource,
+    /// What is said or written in it, as far as it was listened to or read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Pii<String>>,
 }
 
 /// Where a file is.

@@ -6,17 +6,20 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::delivery::{Delivery, DeliveryProblem};
+use crate::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
 use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId};
 use crate::message::Content;
 use crate::outbox::Draft;
-use crate::turn::TurnEnd;
+use crate::pii::Pii;
+use crate::turn::{TurnEnd, WindowEnd};
 use crate::window::{Opening, Window, WindowPolicy};
 
 /// How many unanswered messages a turn may cover; older ones stay in the history.
 pub const WAITING_MAX: usize = 256;
 /// How many answered messages are remembered against a repetition.
 const ANSWERED_MAX: usize = 32;
+/// How many times longer a contact must be quiet after what looks like a fragment.
+const FRAGMENT_FACTOR: u64 = 3;
 
 /// Counts what ended the validity of earlier words: every turn, cancellation and change of control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -37,11 +40,49 @@ pub enum Control {
         /// Since when.
         since: Timestamp,
     },
+    /// Nobody yet: a person was asked for, and the conversation waits for one.
+    Waiting {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: HandoverReason,
+    },
     /// Another app, by Meta's routing: until it gives the conversation back, only it may write.
     OtherApp {
         /// Since when.
         since: Timestamp,
     },
+}
+
+/// Why a conversation waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HandoverReason {
+    /// The assistant asked for one; the turn's record says why.
+    Asked,
+    /// No answer could be had.
+    Failed,
+    /// The money for answers was spent.
+    OverBudget,
+    /// Moderation objected.
+    Objected,
+}
+
+/// When, and about what, the assistant means to come back by itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUp {
+    /// When.
+    pub at: Timestamp,
+    /// About what, in its own words.
+    pub about: Pii<String>,
+}
+
+/// What it is about is personal and is not shown.
+impl std::fmt::Debug for FollowUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FollowUp").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 /// What the tenant's settings and the channel's rules say about answering.
@@ -53,6 +94,14 @@ pub struct TurnPolicy {
     pub quiet_ms: u64,
     /// The longest that an answer is held back while more comes in, milliseconds.
     pub cap_ms: u64,
+    /// The same while files are still fetched or listened to, milliseconds.
+    pub media_cap_ms: u64,
+    /// After how long a silence of a person the assistant answers again, milliseconds, if ever.
+    pub handback_ms: Option<u64>,
+    /// Whether contacts are told that a machine answers.
+    pub disclose: bool,
+    /// After how long a silence of the assistant they are told again, milliseconds, if ever.
+    pub disclosure_lapse_ms: Option<u64>,
     /// How long after what the contact does an answer may leave.
     pub window: WindowPolicy,
 }
@@ -68,6 +117,12 @@ pub struct RunningTurn {
     pub covers: Vec<MessageId>,
     /// When the collecting window before it opened.
     pub window_opened_at: Timestamp,
+    /// Why that window closed.
+    #[serde(default)]
+    pub window_end: WindowEnd,
+    /// What the assistant comes back for by itself, where nobody wrote.
+    #[serde(default)]
+    pub follow_up: Option<FollowUp>,
     /// When it began.
     pub started_at: Timestamp,
     waiting: BTreeSet<Waiting>,
@@ -78,6 +133,13 @@ pub struct RunningTurn {
 struct Waiting {
     sent_at: Timestamp,
     message: MessageId,
+    #[serde(default)]
+    fragment: bool,
+}
+
+fn has(waiting: &BTreeSet<Waiting>, sent_at: Timestamp, message: MessageId) -> bool {
+    let any = |fragment| Waiting { sent_at, message, fragment };
+    waiting.contains(&any(false)) || waiting.contains(&any(true))
 }
 
 /// What a conversation is told.
@@ -94,6 +156,8 @@ pub enum Input {
         /// Whether it is to be answered: what is old, cannot be seen or was written to another app
         /// is not.
         answer: bool,
+        /// Whether it looks like a part of something longer.
+        fragment: bool,
         /// What it lets the business do.
         opens: Opening,
     },
@@ -109,6 +173,14 @@ pub enum Input {
         /// The message.
         message: MessageId,
     },
+    /// The files of a message are here, as far as they can be had.
+    MediaSettled {
+        /// The message.
+        message: MessageId,
+    },
+    /// The contact asked for silence: nothing that is being thought of leaves, and they are not
+    /// answered until they write something else.
+    OptedOut,
     /// The contact took a message back.
     MessageRemoved {
         /// The message.
@@ -161,6 +233,11 @@ pub enum Input {
     },
     /// A person gives control back to the assistant.
     HandedBack,
+    /// The conversation is given to one of the people, or to none. Who answers stays as it is.
+    Assigned {
+        /// To whom.
+        operator: Option<String>,
+    },
     /// A person answers; what waited is thereby answered.
     OperatorWrote {
         /// What they wrote.
@@ -182,7 +259,36 @@ pub enum Input {
 #[derive(Clone, PartialEq, Eq)]
 pub enum TurnOutcome {
     /// A reply.
-    Reply(Content),
+    Reply {
+        /// What is said.
+        content: Content,
+        /// When the assistant means to come back.
+        follow_up: Option<FollowUp>,
+    },
+    /// A person is to answer.
+    HandOver {
+        /// Why.
+        reason: HandoverReason,
+        /// What is said to the contact.
+        notice: Option<Content>,
+    },
+    /// The money for an answer was spent.
+    OverBudget {
+        /// What is said instead, if anything.
+        fallback: Option<Content>,
+    },
+    /// Moderation objected.
+    Objected {
+        /// What is said instead, if anything.
+        fallback: Option<Content>,
+    },
+    /// Nobody is there, and the assistant does not answer then.
+    Closed {
+        /// Since when.
+        since: Timestamp,
+        /// What is said, once for each time that nobody is there.
+        notice: Option<Content>,
+    },
     /// The model had nothing to say.
     Empty,
     /// No answer could be had; what is said instead, if anything.
@@ -218,6 +324,8 @@ pub enum Effect {
         draft: Draft,
         /// The turn and epoch whose words these are; nothing for a person's.
         turn: Option<(TurnId, Epoch)>,
+        /// Whether it begins with saying that a machine speaks.
+        disclose: bool,
     },
     /// A message of ours got further.
     RecordDelivery {
@@ -231,7 +339,16 @@ pub enum Effect {
         /// In whose.
         control: Control,
     },
-    /// Say that time passed, at this moment.
+    /// The conversation is given to one of the people, or to none.
+    Assign {
+        /// To whom.
+        operator: Option<String>,
+    },
+    /// The contact asked for silence.
+    OptOut,
+    /// When the assistant means to come back; nothing when it does not any more.
+    PlanFollowUp(Option<Timestamp>),
+    /// Say that time passed, at this moment. The last one counts.
     WakeAt(Timestamp),
 }
 
@@ -269,6 +386,22 @@ pub struct Conversation {
     answered: BTreeSet<MessageId>,
     #[serde(default)]
     last_covers: Vec<MessageId>,
+    #[serde(default)]
+    assigned: Option<String>,
+    #[serde(default)]
+    person_acted_at: Option<Timestamp>,
+    #[serde(default)]
+    disclosed_at: Option<Timestamp>,
+    #[serde(default)]
+    disclosed_in: Option<MessageId>,
+    #[serde(default)]
+    said_at: Option<Timestamp>,
+    #[serde(default)]
+    closed_said_at: Option<Timestamp>,
+    #[serde(default)]
+    opted_out: bool,
+    #[serde(default)]
+    follow_up: Option<FollowUp>,
     #[serde(skip)]
     policy: TurnPolicy,
 }
@@ -297,6 +430,14 @@ impl Conversation {
             turn: None,
             answered: BTreeSet::new(),
             last_covers: Vec::new(),
+            assigned: None,
+            person_acted_at: None,
+            disclosed_at: None,
+            disclosed_in: None,
+            said_at: None,
+            closed_said_at: None,
+            opted_out: false,
+            follow_up: None,
             policy: TurnPolicy::default(),
         }
     }
@@ -361,8 +502,28 @@ impl Conversation {
         self.unreachable.as_ref()
     }
 
-    /// Messages whose files are still at Meta. The conversation only remembers them: what it decides
-    /// does not depend on them.
+    /// To whom of the people the conversation is given.
+    pub fn assigned(&self) -> Option<&str> {
+        self.assigned.as_deref()
+    }
+
+    /// Whether the contact asked for silence and wrote nothing since.
+    pub const fn opted_out(&self) -> bool {
+        self.opted_out
+    }
+
+    /// When the assistant means to come back by itself.
+    pub fn follow_up_at(&self) -> Option<Timestamp> {
+        self.follow_up.as_ref().map(|follow_up| follow_up.at)
+    }
+
+    /// Remembers the message in which it was said that a machine speaks: if it never leaves, that was
+    /// never said.
+    pub const fn set_disclosed_in(&mut self, message: MessageId) {
+        self.disclosed_in = Some(message);
+    }
+
+    /// Messages whose files are still fetched or listened to: they are waited for, within the cap.
     pub const fn pending_media(&self) -> &BTreeSet<MessageId> {
         &self.pending_media
     }
@@ -394,6 +555,8 @@ impl Conversation {
     pub fn is_busy(&self) -> bool {
         self.turn.is_some()
             || self.quiet_until.is_some()
+            || self.follow_up.is_some()
+            || self.handback_at().is_some()
             || !self.pending_media.is_empty()
             || !self.condemned_media.is_empty()
     }
@@ -402,47 +565,75 @@ impl Conversation {
     /// repeated, and no message is ever covered by two turns that both answer.
     pub fn apply(&mut self, input: Input, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.decide(input, now, &mut effects);
+        if let Some(at) = self.next_moment(now) {
+            effects.push(Effect::WakeAt(at));
+        }
+        effects
+    }
+
+    fn decide(&mut self, input: Input, now: Timestamp, effects: &mut Vec<Effect>) {
         match input {
             Input::PolicyChanged(policy) => {
                 self.policy = policy;
-                self.collect(now, &mut effects);
+                self.collect(now, effects);
             }
-            Input::MessageReceived { message, sent_at, answer, opens } => {
+            Input::MessageReceived { message, sent_at, answer, fragment, opens } => {
                 self.last_inbound_at = self.last_inbound_at.max(Some(sent_at));
                 self.act(sent_at, opens);
                 if answer {
-                    self.regain(now, &mut effects);
-                    self.receive(message, sent_at, now, &mut effects);
+                    self.regain(now, effects);
+                    self.receive(Waiting { sent_at, message, fragment }, now, effects);
                 }
             }
             Input::ContactActed { at, opens } => self.act(at, opens),
             Input::MessageEdited { message } => {
                 if self.is_being_answered(message) {
-                    self.cancel(TurnEnd::Superseded, &mut effects);
+                    self.cancel(TurnEnd::Superseded, effects);
                     self.hold_back(now);
-                    self.collect(now, &mut effects);
+                    self.collect(now, effects);
                 }
             }
-            Input::MessageRemoved { message } => self.forget_message(message, now, &mut effects),
+            Input::MediaSettled { message } => {
+                let was_awaited = self.awaits_media();
+                self.pending_media.remove(&message);
+                if was_awaited && !self.awaits_media() {
+                    self.hold_back(now);
+                }
+                self.collect(now, effects);
+            }
+            Input::MessageRemoved { message } => self.forget_message(message, now, effects),
+            Input::OptedOut => {
+                self.cancel(TurnEnd::OptedOut, effects);
+                self.epoch.0 += 1;
+                self.floor = self.epoch;
+                self.settle_waiting();
+                self.plan(None, effects);
+                if !self.opted_out {
+                    self.opted_out = true;
+                    effects.push(Effect::OptOut);
+                }
+            }
             Input::BusinessWrote { through } => {
-                self.silence(&mut effects);
-                if matches!(self.control, Control::Assistant) {
+                self.silence(effects);
+                self.person_acted_at = Some(now);
+                if matches!(self.control, Control::Assistant | Control::Waiting { .. }) {
                     let control = Control::Operator { name: through, since: now };
-                    self.change_control(control, &mut effects);
+                    self.change_control(control, effects);
                 }
                 self.floor = self.epoch;
             }
             Input::ThreadLost => {
                 if matches!(self.control, Control::Assistant) {
-                    self.cancel(TurnEnd::TakenOver, &mut effects);
+                    self.cancel(TurnEnd::TakenOver, effects);
                     self.quiet_until = None;
-                    self.change_control(Control::OtherApp { since: now }, &mut effects);
+                    self.change_control(Control::OtherApp { since: now }, effects);
                     self.floor = self.epoch;
                 }
             }
             Input::ThreadRegained => {
-                self.regain(now, &mut effects);
-                self.collect(now, &mut effects);
+                self.regain(now, effects);
+                self.collect(now, effects);
             }
             Input::MarketingRefused { until } => {
                 let longer = until.is_none() || until > self.marketing_refused_until;
@@ -451,49 +642,113 @@ impl Conversation {
             Input::Unreachable { problem } => self.unreachable = Some(problem),
             Input::DeliveryReported { message, mut known, reported } => {
                 if known.advance(&reported) {
+                    self.take_back_disclosure(message, &known);
                     effects.push(Effect::RecordDelivery { message, delivery: known });
                 }
             }
-            Input::TimePassed => self.collect(now, &mut effects),
+            Input::TimePassed => self.pass_time(now, effects),
             Input::Resumed => match &self.turn {
                 Some(turn) => effects.push(Effect::StartTurn(turn.clone())),
-                None => self.collect(now, &mut effects),
+                None => self.pass_time(now, effects),
             },
-            Input::TurnFinished { turn, outcome } => self.finish(turn, outcome, now, &mut effects),
+            Input::TurnFinished { turn, outcome } => self.finish(turn, outcome, now, effects),
             Input::TakenOver { operator } => {
-                self.cancel(TurnEnd::TakenOver, &mut effects);
+                self.cancel(TurnEnd::TakenOver, effects);
                 self.quiet_until = None;
-                self.change_control(Control::Operator { name: operator, since: now }, &mut effects);
+                self.person_acted_at = Some(now);
+                self.plan(None, effects);
+                self.change_control(Control::Operator { name: operator, since: now }, effects);
                 self.floor = self.epoch;
             }
-            Input::HandedBack => {
-                if self.control != Control::Assistant {
-                    self.change_control(Control::Assistant, &mut effects);
-                    self.hold_back(now);
-                    self.collect(now, &mut effects);
+            Input::HandedBack => self.hand_back(now, effects),
+            Input::Assigned { operator } => {
+                if self.assigned != operator {
+                    self.assigned.clone_from(&operator);
+                    effects.push(Effect::Assign { operator });
                 }
             }
             Input::OperatorWrote { draft } => {
-                self.silence(&mut effects);
-                effects.push(Effect::Send { draft, turn: None });
+                self.silence(effects);
+                self.person_acted_at = Some(now);
+                effects.push(Effect::Send { draft, turn: None, disclose: false });
             }
-            Input::OperatorSigned { draft } => effects.push(Effect::Send { draft, turn: None }),
+            Input::OperatorSigned { draft } => {
+                self.person_acted_at = Some(now);
+                effects.push(Effect::Send { draft, turn: None, disclose: false });
+            }
             Input::AnswerAgain { messages } => {
                 for (message, sent_at) in messages {
                     self.answered.remove(&message);
-                    self.receive(message, sent_at, now, &mut effects);
+                    self.receive(Waiting { sent_at, message, fragment: false }, now, effects);
                 }
             }
         }
-        effects
     }
 
-    fn receive(&mut self, message: MessageId, sent_at: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
-        let waiting = Waiting { sent_at, message };
-        let covered = self.turn.as_ref().is_some_and(|turn| turn.waiting.contains(&waiting));
-        if covered || self.answered.contains(&message) || !self.waiting.insert(waiting) {
+    /// The next moment at which something happens by itself, as far as is known.
+    fn next_moment(&self, now: Timestamp) -> Option<Timestamp> {
+        let collecting = self.quiet_until.filter(|_| self.may_answer() && !self.waiting.is_empty());
+        let collecting = collecting.filter(|_| self.turn.is_none());
+        // A turn whose words could not leave any more is ended then, not when it is done.
+        let window_end = self.turn.as_ref().map(|_| self.window().free_until.plus_millis(1));
+        let follow_up = self.follow_up_at().filter(|_| self.turn.is_none() && self.may_answer());
+        let moments = [collecting, window_end, self.handback_at(), follow_up];
+        moments.into_iter().flatten().map(|at| at.max(now)).min()
+    }
+
+    /// When the assistant answers again although nobody gave control back.
+    fn handback_at(&self) -> Option<Timestamp> {
+        let Control::Operator { since, .. } = &self.control else { return None };
+        let active = self.person_acted_at.map_or(*since, |at| at.max(*since));
+        self.policy.handback_ms.map(|ms| active.plus_millis(ms))
+    }
+
+    fn pass_time(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.handback_at().is_some_and(|at| at <= now) {
+            self.hand_back(now, effects);
+        }
+        if self.turn.is_some() && now > self.window().free_until {
+            self.cancel(TurnEnd::WindowClosed, effects);
+            self.settle_waiting();
+        }
+        self.collect(now, effects);
+        self.follow_up(now, effects);
+    }
+
+    fn hand_back(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.control != Control::Assistant {
+            self.change_control(Control::Assistant, effects);
+            self.hold_back(now);
+            self.collect(now, effects);
+        }
+    }
+
+    /// Begins the turn that was planned, if its time has come and nothing else is to be answered.
+    fn follow_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let idle = self.turn.is_none() && self.waiting.is_empty() && self.may_answer();
+        let Some(planned) = self.follow_up.take_if(|planned| idle && planned.at <= now) else { return };
+        effects.push(Effect::PlanFollowUp(None));
+        if now <= self.window().free_until {
+            self.begin(BTreeSet::new(), now, WindowEnd::FollowUp, Some(planned), now, effects);
+        }
+    }
+
+    fn plan(&mut self, follow_up: Option<FollowUp>, effects: &mut Vec<Effect>) {
+        if self.follow_up != follow_up {
+            self.follow_up = follow_up;
+            effects.push(Effect::PlanFollowUp(self.follow_up_at()));
+        }
+    }
+
+    fn receive(&mut self, waiting: Waiting, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Waiting { sent_at, message, .. } = waiting;
+        let covered = self.turn.as_ref().is_some_and(|turn| has(&turn.waiting, sent_at, message));
+        if covered || self.answered.contains(&message) || has(&self.waiting, sent_at, message) {
             return;
         }
+        self.waiting.insert(waiting);
+        self.opted_out = false;
+        self.plan(None, effects);
         self.cancel(TurnEnd::Superseded, effects);
         while self.waiting.len() > WAITING_MAX {
             self.waiting.pop_first();
@@ -524,8 +779,14 @@ impl Conversation {
     /// A person wrote: what runs ends, and what waited is answered.
     fn silence(&mut self, effects: &mut Vec<Effect>) {
         self.cancel(TurnEnd::TakenOver, effects);
-        let answered = std::mem::take(&mut self.waiting);
-        self.remember(answered.into_iter().map(|waiting| waiting.message));
+        self.plan(None, effects);
+        self.settle_waiting();
+    }
+
+    /// What waits is not to be answered any more.
+    fn settle_waiting(&mut self) {
+        let settled = std::mem::take(&mut self.waiting);
+        self.remember(settled.into_iter().map(|waiting| waiting.message));
         self.stop_collecting();
     }
 
@@ -555,46 +816,75 @@ impl Conversation {
         }
     }
 
-    /// Opens the collecting window, or prolongs it up to its cap.
+    /// Opens the collecting window, or prolongs it up to its cap: by less after what looks finished,
+    /// by more after a fragment, and to the cap while files are still fetched or listened to.
     fn hold_back(&mut self, now: Timestamp) {
-        if self.waiting.is_empty() {
-            return;
-        }
+        let Some(last) = self.waiting.last() else { return };
+        let quiet_ms = self.policy.quiet_ms * if last.fragment { FRAGMENT_FACTOR } else { 1 };
         let opened = *self.window_opened_at.get_or_insert(now);
         if self.may_answer() {
-            let quiet = now.plus_millis(self.policy.quiet_ms);
-            let cap = opened.plus_millis(self.policy.cap_ms.max(self.policy.quiet_ms));
+            let cap = self.cap(opened);
+            let quiet = if self.awaits_media() { cap } else { now.plus_millis(quiet_ms) };
             self.quiet_until = Some(quiet.min(cap));
         }
+    }
+
+    /// When a window that opened then closes at the latest.
+    fn cap(&self, opened: Timestamp) -> Timestamp {
+        let media_ms = if self.awaits_media() { self.policy.media_cap_ms } else { 0 };
+        opened.plus_millis(self.policy.cap_ms.max(self.policy.quiet_ms).max(media_ms))
+    }
+
+    fn awaits_media(&self) -> bool {
+        !self.pending_media.is_empty()
+            && self.waiting.iter().any(|waiting| self.pending_media.contains(&waiting.message))
     }
 
     fn may_answer(&self) -> bool {
         self.policy.enabled && self.control == Control::Assistant
     }
 
-    /// Begins a turn when the window has closed, or asks to be woken when it will.
+    /// Begins a turn when the window has closed.
     fn collect(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if self.turn.is_some() || self.waiting.is_empty() || !self.may_answer() {
             return;
         }
         let until = *self.quiet_until.get_or_insert(now);
         if now < until {
-            effects.push(Effect::WakeAt(until));
             return;
         }
         let window_opened_at = self.window_opened_at.unwrap_or(now);
+        let window_end = match self.policy {
+            TurnPolicy { quiet_ms: 0, cap_ms: 0, .. } => WindowEnd::Off,
+            _ if until >= self.cap(window_opened_at) => WindowEnd::Cap,
+            _ => WindowEnd::Quiet,
+        };
         self.stop_collecting();
         let waiting = std::mem::take(&mut self.waiting);
         if now > self.window().free_until {
             self.remember(waiting.into_iter().map(|waiting| waiting.message));
             return;
         }
+        self.begin(waiting, window_opened_at, window_end, None, now, effects);
+    }
+
+    fn begin(
+        &mut self,
+        waiting: BTreeSet<Waiting>,
+        window_opened_at: Timestamp,
+        window_end: WindowEnd,
+        follow_up: Option<FollowUp>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         self.epoch.0 += 1;
         let turn = RunningTurn {
             id: TurnId::of(self.id, self.epoch.0, now),
             epoch: self.epoch,
             covers: waiting.iter().map(|waiting| waiting.message).collect(),
             window_opened_at,
+            window_end,
+            follow_up,
             started_at: now,
             waiting,
         };
@@ -621,20 +911,66 @@ impl Conversation {
         let Some(turn) = self.turn.take_if(|turn| turn.id == id) else { return };
         self.remember(turn.covers.iter().copied());
         self.last_covers.clone_from(&turn.covers);
+        let open = now <= self.window().free_until;
         let (content, end) = match outcome {
-            _ if now > self.window().free_until => (None, TurnEnd::WindowClosed),
-            TurnOutcome::Reply(content) => (Some(content), TurnEnd::Answered),
+            _ if !open => (None, TurnEnd::WindowClosed),
+            TurnOutcome::Reply { content, follow_up } => {
+                self.plan(follow_up, effects);
+                (Some(content), TurnEnd::Answered)
+            }
             TurnOutcome::Empty => (None, TurnEnd::Empty),
             TurnOutcome::Failed { fallback } => (fallback, TurnEnd::Failed),
+            TurnOutcome::OverBudget { fallback } => (fallback, TurnEnd::OverBudget),
+            TurnOutcome::Objected { fallback } => (fallback, TurnEnd::Objected),
+            TurnOutcome::Closed { since, notice } => {
+                let said = self.closed_said_at.is_some_and(|at| at >= since);
+                self.closed_said_at = Some(now);
+                (notice.filter(|_| !said), TurnEnd::Closed)
+            }
+            TurnOutcome::HandOver { reason, ref notice } => {
+                self.say(notice.clone(), &turn, now, effects);
+                effects.push(Effect::EndTurn { turn: id, end: TurnEnd::HandedOver });
+                return self.change_control(Control::Waiting { since: now, reason }, effects);
+            }
         };
-        if let Some(content) = content {
-            effects.push(Effect::Send { draft: content.into(), turn: Some((id, turn.epoch)) });
-        }
+        self.say(content, &turn, now, effects);
         effects.push(Effect::EndTurn { turn: id, end });
+    }
+
+    fn say(
+        &mut self,
+        content: Option<Content>,
+        turn: &RunningTurn,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(content) = content else { return };
+        let lapsed = |at: Timestamp| {
+            self.policy.disclosure_lapse_ms.is_some_and(|lapse_ms| now.millis_since(at) >= lapse_ms)
+        };
+        let disclose =
+            self.policy.disclose && (self.disclosed_at.is_none() || self.said_at.is_none_or(lapsed));
+        if disclose {
+            self.disclosed_at = Some(now);
+        }
+        self.said_at = Some(now);
+        effects.push(Effect::Send { draft: content.into(), turn: Some((turn.id, turn.epoch)), disclose });
+    }
+
+    /// What never arrived was never said.
+    fn take_back_disclosure(&mut self, message: MessageId, delivery: &Delivery) {
+        let lost = matches!(delivery.status, DeliveryStatus::Withdrawn | DeliveryStatus::Failed);
+        if lost && self.disclosed_in == Some(message) {
+            self.disclosed_in = None;
+            self.disclosed_at = None;
+        }
     }
 
     fn change_control(&mut self, control: Control, effects: &mut Vec<Effect>) {
         self.epoch.0 += 1;
+        if control == Control::Assistant {
+            self.disclosed_at = None;
+        }
         self.control = control.clone();
         effects.push(Effect::ChangeControl { control });
     }

@@ -34,7 +34,7 @@ fn received(n: u8) -> Input {
 }
 
 fn arrived(message: MessageId, sent_at: Timestamp) -> Input {
-    Input::MessageReceived { message, sent_at, answer: true, opens: Opening::Ordinary }
+    Input::MessageReceived { message, sent_at, answer: true, fragment: false, opens: Opening::Ordinary }
 }
 
 fn started(effects: &[Effect]) -> Option<&RunningTurn> {
@@ -48,8 +48,16 @@ fn sends(effects: &[Effect]) -> usize {
     effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count()
 }
 
+/// Whether nothing is asked for but to be woken some time.
+fn nothing(effects: &[Effect]) -> bool {
+    effects.iter().all(|effect| matches!(effect, Effect::WakeAt(_)))
+}
+
 fn reply(turn: TurnId) -> Input {
-    Input::TurnFinished { turn, outcome: TurnOutcome::Reply(Content::text("yes")) }
+    Input::TurnFinished {
+        turn,
+        outcome: TurnOutcome::Reply { content: Content::text("yes"), follow_up: None },
+    }
 }
 
 #[test]
@@ -84,7 +92,7 @@ fn a_newer_message_cancels_the_turn_and_is_answered_with_what_that_covered() {
     let second = started(&effects).unwrap().clone();
     assert_eq!(second.covers, [message(1), message(2)]);
     assert!(second.epoch > first.epoch);
-    assert!(conversation.apply(reply(first.id), START).is_empty(), "a stale reply is refused");
+    assert!(nothing(&conversation.apply(reply(first.id), START)), "a stale reply is refused");
     assert_eq!(sends(&conversation.apply(reply(second.id), START)), 1);
 }
 
@@ -94,7 +102,7 @@ fn a_takeover_silences_the_running_turn_and_what_it_had_committed() {
     let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
     conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
     assert!(conversation.floor() > turn.epoch, "words of the turn's epoch may no longer leave");
-    assert!(conversation.apply(reply(turn.id), START).is_empty());
+    assert!(nothing(&conversation.apply(reply(turn.id), START)));
     assert!(conversation.apply(received(2), START).is_empty(), "a person has control");
     let effects = conversation.apply(Input::HandedBack, START);
     assert_eq!(started(&effects).unwrap().covers, [message(1), message(2)]);
@@ -106,7 +114,7 @@ fn what_a_person_answered_is_not_answered_again_after_handback() {
     conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
     conversation.apply(received(1), START);
     let effects = conversation.apply(Input::OperatorWrote { draft: Content::text("mine").into() }, START);
-    assert!(effects == [Effect::Send { draft: Content::text("mine").into(), turn: None }]);
+    assert!(effects == [Effect::Send { draft: Content::text("mine").into(), turn: None, disclose: false }]);
     assert!(started(&conversation.apply(Input::HandedBack, START)).is_none());
     assert!(started(&conversation.apply(received(1), START)).is_none());
 }
@@ -141,7 +149,181 @@ fn after_a_restart_the_same_turn_begins_again() {
     assert!(loaded.is_busy());
     loaded.apply(Input::PolicyChanged(policy(0, 0)), START);
     let effects = loaded.apply(Input::Resumed, START.plus_millis(5));
-    assert!(effects == [Effect::StartTurn(turn)]);
+    assert!(effects[0] == Effect::StartTurn(turn));
+}
+
+fn ended(effects: &[Effect]) -> Option<TurnEnd> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::EndTurn { end, .. } | Effect::CancelTurn { end, .. } => Some(*end),
+        _ => None,
+    })
+}
+
+fn discloses(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Send { disclose: true, .. }))
+}
+
+fn fragment(n: u8) -> Input {
+    let sent_at = START.plus_millis(u64::from(n) * 1_000);
+    let opens = Opening::Ordinary;
+    Input::MessageReceived { message: message(n), sent_at, answer: true, fragment: true, opens }
+}
+
+#[test]
+fn a_fragment_is_waited_for_longer_and_what_is_finished_shorter() {
+    let mut conversation = conversation(policy(1_000, 9_000));
+    assert!(conversation.apply(fragment(1), START) == [Effect::WakeAt(START.plus_millis(3_000))]);
+    let effects = conversation.apply(received(2), START.plus_millis(100));
+    assert!(effects == [Effect::WakeAt(START.plus_millis(1_100))]);
+    let effects = conversation.apply(Input::TimePassed, START.plus_millis(1_100));
+    assert_eq!(started(&effects).unwrap().window_end, WindowEnd::Quiet);
+}
+
+#[test]
+fn files_are_waited_for_within_their_own_cap() {
+    let with_media = || {
+        let policy = TurnPolicy { media_cap_ms: 20_000, ..policy(1_000, 5_000) };
+        let mut conversation = conversation(policy);
+        conversation.set_pending_media(message(1), true);
+        conversation.apply(received(1), START);
+        conversation
+    };
+    let mut settled = with_media();
+    let at = START.plus_millis(12_000);
+    assert!(started(&settled.apply(Input::TimePassed, at)).is_none());
+    assert!(started(&settled.apply(Input::MediaSettled { message: message(1) }, at)).is_some());
+    let mut soon = with_media();
+    let at = START.plus_millis(2_000);
+    let effects = soon.apply(Input::MediaSettled { message: message(1) }, at);
+    assert!(effects == [Effect::WakeAt(START.plus_millis(3_000))]);
+    let mut late = with_media();
+    let effects = late.apply(Input::TimePassed, START.plus_millis(20_000));
+    assert_eq!(started(&effects).unwrap().window_end, WindowEnd::Cap);
+}
+
+#[test]
+fn a_machine_is_named_at_the_start_after_a_lapse_and_after_a_person_and_not_otherwise() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut conversation =
+        conversation(TurnPolicy { disclose: true, disclosure_lapse_ms: Some(2 * HOUR_MS), ..policy(0, 0) });
+    let mut answer = |n: u8, now: Timestamp, person: bool| {
+        if person {
+            conversation.apply(Input::TakenOver { operator: "Ada".into() }, now);
+            conversation.apply(Input::HandedBack, now);
+        }
+        let turn = started(&conversation.apply(arrived(message(n), now), now)).unwrap().id;
+        discloses(&conversation.apply(reply(turn), now))
+    };
+    assert!(answer(1, START, false));
+    assert!(!answer(2, START.plus_millis(HOUR_MS), false));
+    assert!(!answer(3, START.plus_millis(2 * HOUR_MS), false));
+    assert!(answer(4, START.plus_millis(4 * HOUR_MS), false));
+    assert!(!answer(5, START.plus_millis(4 * HOUR_MS), false));
+    assert!(answer(6, START.plus_millis(4 * HOUR_MS), true));
+}
+
+#[test]
+fn a_disclosure_that_never_left_was_never_made() {
+    let mut conversation = conversation(TurnPolicy { disclose: true, ..policy(0, 0) });
+    let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+    assert!(discloses(&conversation.apply(reply(turn), START)));
+    conversation.set_disclosed_in(message(200));
+    let reported = Delivery::new(DeliveryStatus::Withdrawn, START);
+    let input = Input::DeliveryReported { message: message(200), known: Delivery::queued(START), reported };
+    conversation.apply(input, START);
+    let turn = started(&conversation.apply(received(2), START)).unwrap().id;
+    assert!(discloses(&conversation.apply(reply(turn), START)));
+}
+
+#[test]
+fn who_asks_for_a_person_waits_for_one_and_the_assistant_is_silent() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
+    let notice = Some(Content::text("Somebody comes."));
+    let outcome = TurnOutcome::HandOver { reason: HandoverReason::Asked, notice };
+    let effects = conversation.apply(Input::TurnFinished { turn: turn.id, outcome }, START);
+    assert_eq!((sends(&effects), ended(&effects)), (1, Some(TurnEnd::HandedOver)));
+    assert!(conversation.floor() <= turn.epoch, "the notice may leave");
+    assert!(matches!(conversation.control(), Control::Waiting { reason: HandoverReason::Asked, .. }));
+    assert!(started(&conversation.apply(received(2), START)).is_none());
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    assert!(matches!(conversation.control(), Control::Operator { .. }));
+}
+
+#[test]
+fn a_person_who_falls_silent_hands_back_without_knowing() {
+    let mut conversation = conversation(TurnPolicy { handback_ms: Some(60_000), ..policy(0, 0) });
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    conversation.apply(received(1), START);
+    assert!(conversation.is_busy(), "it is woken after a restart");
+    let at = START.plus_millis(30_000);
+    let effects = conversation.apply(Input::OperatorWrote { draft: Content::text("mine").into() }, at);
+    assert!(effects.last() == Some(&Effect::WakeAt(START.plus_millis(90_000))));
+    conversation.apply(received(2), at);
+    assert!(started(&conversation.apply(Input::TimePassed, START.plus_millis(60_000))).is_none());
+    let effects = conversation.apply(Input::TimePassed, START.plus_millis(90_000));
+    assert_eq!(started(&effects).unwrap().covers, [message(2)]);
+}
+
+#[test]
+fn who_asks_for_silence_has_it_until_they_write_again() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
+    let effects = conversation.apply(Input::OptedOut, START);
+    assert_eq!(ended(&effects), Some(TurnEnd::OptedOut));
+    assert!(effects.contains(&Effect::OptOut));
+    assert!(conversation.floor() > turn.epoch);
+    assert!(nothing(&conversation.apply(reply(turn.id), START)));
+    assert!(started(&conversation.apply(Input::TimePassed, START.plus_millis(5_000))).is_none());
+    assert!(started(&conversation.apply(received(2), START)).is_some());
+    assert!(!conversation.opted_out());
+}
+
+#[test]
+fn a_turn_is_ended_when_its_words_could_not_leave_any_more() {
+    let mut conversation = conversation(policy(0, 0));
+    conversation.apply(received(1), START);
+    let end = conversation.window().free_until.plus_millis(1);
+    assert!(ended(&conversation.apply(Input::TimePassed, conversation.window().free_until)).is_none());
+    let effects = conversation.apply(Input::TimePassed, end);
+    assert_eq!(ended(&effects), Some(TurnEnd::WindowClosed));
+    assert!(started(&effects).is_none());
+}
+
+#[test]
+fn the_assistant_comes_back_once_unless_somebody_writes_before() {
+    let planned = |conversation: &mut Conversation| {
+        let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+        let follow_up = FollowUp { at: START.plus_millis(60_000), about: Pii::new("the offer".into()) };
+        let outcome = TurnOutcome::Reply { content: Content::text("later"), follow_up: Some(follow_up) };
+        conversation.apply(Input::TurnFinished { turn, outcome }, START)
+    };
+    let mut alone = conversation(policy(0, 0));
+    assert!(planned(&mut alone).contains(&Effect::PlanFollowUp(Some(START.plus_millis(60_000)))));
+    assert!(started(&alone.apply(Input::TimePassed, START.plus_millis(59_999))).is_none());
+    let turn = started(&alone.apply(Input::TimePassed, START.plus_millis(60_000))).unwrap().clone();
+    assert!(turn.covers.is_empty() && turn.follow_up.is_some());
+    assert_eq!(sends(&alone.apply(reply(turn.id), START.plus_millis(60_000))), 1);
+    assert!(started(&alone.apply(Input::TimePassed, START.plus_millis(90_000))).is_none());
+
+    let mut wrote = conversation(policy(0, 0));
+    planned(&mut wrote);
+    let turn = started(&wrote.apply(received(2), START.plus_millis(10_000))).unwrap().id;
+    wrote.apply(reply(turn), START.plus_millis(10_000));
+    assert!(started(&wrote.apply(Input::TimePassed, START.plus_millis(60_000))).is_none());
+}
+
+#[test]
+fn that_nobody_is_there_is_said_once_for_each_time() {
+    let mut conversation = conversation(policy(0, 0));
+    let mut closed = |n: u8, since: Timestamp, now: Timestamp| {
+        let turn = started(&conversation.apply(arrived(message(n), now), now)).unwrap().id;
+        let outcome = TurnOutcome::Closed { since, notice: Some(Content::text("closed")) };
+        sends(&conversation.apply(Input::TurnFinished { turn, outcome }, now))
+    };
+    assert_eq!(closed(1, START, START.plus_millis(5)), 1);
+    assert_eq!(closed(2, START, START.plus_millis(10)), 0);
+    assert_eq!(closed(3, START.plus_millis(50), START.plus_millis(60)), 1);
 }
 
 #[test]
@@ -170,7 +352,7 @@ fn what_was_taken_back_is_not_answered_whether_it_waits_runs_or_has_not_left() {
     running.apply(received(2), START);
     let effects = running.apply(Input::MessageRemoved { message: message(1) }, START);
     assert_eq!(started(&effects).unwrap().covers, [message(2)]);
-    assert!(running.apply(reply(turn.id), START).is_empty());
+    assert!(nothing(&running.apply(reply(turn.id), START)));
 
     let mut committed = conversation(policy(0, 0));
     let turn = started(&committed.apply(received(1), START)).unwrap().clone();
@@ -209,7 +391,7 @@ fn what_the_business_writes_elsewhere_takes_over() {
     let turn = started(&conversation.apply(received(1), START)).unwrap().clone();
     conversation.apply(Input::BusinessWrote { through: "the owner's phone".into() }, START);
     assert!(matches!(conversation.control(), Control::Operator { .. }));
-    assert!(conversation.apply(reply(turn.id), START).is_empty());
+    assert!(nothing(&conversation.apply(reply(turn.id), START)));
     assert!(started(&conversation.apply(Input::HandedBack, START)).is_none(), "it is answered");
     assert!(started(&conversation.apply(received(2), START)).is_some());
 }
@@ -222,6 +404,7 @@ fn while_another_app_has_the_thread_nothing_is_said_until_somebody_writes_to_us_
         message: message(1),
         sent_at: START,
         answer: false,
+        fragment: false,
         opens: Opening::Ordinary,
     };
     assert!(conversation.apply(overheard, START).is_empty());
@@ -303,6 +486,10 @@ enum Step {
     Regained,
     Removed(u8),
     Edited(u8),
+    Fragment(u8),
+    Settled(u8),
+    OptOut,
+    HandOver,
     Restart,
 }
 
@@ -320,6 +507,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Regained),
         1 => (0_u8..12).prop_map(Step::Removed),
         1 => (0_u8..12).prop_map(Step::Edited),
+        1 => (0_u8..12).prop_map(Step::Fragment),
+        1 => (0_u8..12).prop_map(Step::Settled),
+        1 => Just(Step::OptOut),
+        1 => Just(Step::HandOver),
         1 => Just(Step::Restart),
     ]
 }
@@ -350,7 +541,7 @@ proptest! {
 
     #[test]
     fn no_sequence_answers_a_message_twice_or_talks_over_a_person(steps in proptest::collection::vec(step(), 1..120)) {
-        let mut conversation = conversation(policy(500, 2_000));
+        let mut conversation = conversation(TurnPolicy { handback_ms: Some(9_000), media_cap_ms: 4_000, disclose: true, ..policy(500, 2_000) });
         let (mut now, mut seen): (Timestamp, Vec<RunningTurn>) = (START, Vec::new());
         let mut answered: BTreeMap<MessageId, u32> = BTreeMap::new();
         for step in steps {
@@ -373,6 +564,16 @@ proptest! {
                 Step::Regained => Input::ThreadRegained,
                 Step::Removed(n) => Input::MessageRemoved { message: message(n) },
                 Step::Edited(n) => Input::MessageEdited { message: message(n) },
+                Step::Fragment(n) => { conversation.set_pending_media(message(n), true); fragment(n) }
+                Step::Settled(n) => Input::MediaSettled { message: message(n) },
+                Step::OptOut => Input::OptedOut,
+                Step::HandOver => match conversation.running_turn() {
+                    Some(turn) => Input::TurnFinished {
+                        turn: turn.id,
+                        outcome: TurnOutcome::HandOver { reason: HandoverReason::Asked, notice: Some(Content::text("wait")) },
+                    },
+                    None => Input::TimePassed,
+                },
                 Step::Restart => Input::Resumed,
             };
             let before = conversation.clone();

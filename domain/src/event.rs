@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Cost;
 use crate::channel::{ChannelHealth, Notice};
 use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
-use crate::id::{ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, TurnId};
+use crate::id::{
+    ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, MessageId, TurnId,
+};
 use crate::inbound::Arrival;
 use crate::message::Message;
 use crate::outbox::WithdrawnReason;
@@ -145,6 +148,42 @@ pub enum EventKind {
         end: TurnEnd,
         /// What it used.
         usage: Usage,
+        /// What that costs by the price table.
+        #[serde(default)]
+        cost: Cost,
+    },
+    /// The assistant said that a machine speaks.
+    #[serde(rename = "assistant.disclosed")]
+    AssistantDisclosed {
+        /// In which turn.
+        turn: TurnId,
+    },
+    /// A person wrote something for the others.
+    #[serde(rename = "note.added")]
+    NoteAdded {
+        /// The note.
+        message: Message,
+    },
+    /// A conversation was given to one of the people, or to none.
+    #[serde(rename = "conversation.assigned")]
+    ConversationAssigned {
+        /// To whom.
+        operator: Option<String>,
+    },
+    /// A contact asked for silence.
+    #[serde(rename = "contact.opted_out")]
+    ContactOptedOut,
+    /// The assistant noted facts about a contact.
+    #[serde(rename = "contact.attributes_changed")]
+    ContactAttributesChanged {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The assistant means to come back to a contact, or does not any more.
+    #[serde(rename = "follow_up.scheduled")]
+    FollowUpScheduled {
+        /// When; nothing when it does not any more.
+        at: Option<Timestamp>,
     },
     /// A contact did something that is no message: came through an ad, called, opted in.
     #[serde(rename = "contact.acted")]
@@ -270,6 +309,14 @@ pub enum EventKind {
         /// The request.
         deletion: DeletionId,
     },
+    /// A document was added, was read, or could not be.
+    #[serde(rename = "knowledge.changed")]
+    KnowledgeChanged {
+        /// It.
+        document: DocumentId,
+        /// Whether it is gone.
+        removed: bool,
+    },
     /// The assistant's settings changed.
     #[serde(rename = "settings.changed")]
     SettingsChanged {
@@ -295,6 +342,12 @@ impl EventKind {
             Self::MessagePostponed { .. } => "message.postponed",
             Self::TurnStarted { .. } => "turn.started",
             Self::TurnEnded { .. } => "turn.ended",
+            Self::AssistantDisclosed { .. } => "assistant.disclosed",
+            Self::NoteAdded { .. } => "note.added",
+            Self::ConversationAssigned { .. } => "conversation.assigned",
+            Self::ContactOptedOut => "contact.opted_out",
+            Self::ContactAttributesChanged { .. } => "contact.attributes_changed",
+            Self::FollowUpScheduled { .. } => "follow_up.scheduled",
             Self::ContactActed { .. } => "contact.acted",
             Self::ContactMarketingChanged { .. } => "contact.marketing_changed",
             Self::ContactReachabilityChanged { .. } => "contact.reachability_changed",
@@ -313,6 +366,7 @@ impl EventKind {
             Self::ChannelDisconnected { .. } => "channel.disconnected",
             Self::ChannelNoticed { .. } => "channel.noticed",
             Self::DeletionRequested { .. } => "deletion.requested",
+            Self::KnowledgeChanged { .. } => "knowledge.changed",
             Self::SettingsChanged { .. } => "settings.changed",
         }
     }
@@ -325,6 +379,7 @@ impl EventKind {
             | Self::MessageEchoed { message, .. }
             | Self::MessageEdited { message }
             | Self::MediaSettled { message }
+            | Self::NoteAdded { message }
             | Self::MessageQueued { message } => Some(message),
             _ => None,
         }

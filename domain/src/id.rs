@@ -113,6 +113,10 @@ ids! {
     ApiKeyId = "key";
     /// A request to delete what is stored about somebody, as Meta passes it on.
     DeletionId = "del";
+    /// A document that the assistant may look things up in.
+    DocumentId = "doc";
+    /// A question with expected traits that a tenant keeps.
+    GoldenId = "gld";
 }
 
 impl MessageId {

@@ -4,6 +4,7 @@
 //! vocabulary that the other rooms share.
 
 pub mod assistant;
+pub mod budget;
 pub mod channel;
 pub mod clock;
 pub mod contact;
@@ -13,15 +14,20 @@ pub mod deletion;
 pub mod delivery;
 pub mod entropy;
 pub mod event;
+pub mod golden;
+pub mod hours;
 pub mod id;
 pub mod inbound;
 pub mod key;
+pub mod knowledge;
 pub mod message;
 pub mod outbox;
 pub mod pii;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod summary;
 pub mod tenant;
+pub mod tool;
 pub mod turn;
 pub mod window;
 

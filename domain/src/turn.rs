@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
-use crate::conversation::Epoch;
+use crate::budget::Cost;
+use crate::conversation::{Control, Epoch};
 use crate::id::{ConversationId, MessageId, TurnId};
+use crate::knowledge::Citation;
+use crate::tool::ToolCallRecord;
+use crate::{Pii, Timestamp};
 
 /// Tokens that a model counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,16 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens of the answer.
     pub output_tokens: u64,
+}
+
+impl Usage {
+    /// Both together.
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+        }
+    }
 }
 
 /// One try of a turn to get an answer.
@@ -28,7 +41,47 @@ pub struct Attempt {
     pub ended_at: Timestamp,
     /// What it used, as the model reports or, where it does not, as we count.
     pub usage: Usage,
+    /// What that costs by the price table; nothing where the model has no price.
+    #[serde(default)]
+    pub cost: Option<Cost>,
+    /// In which round of the turn, from 1: a round ends with an answer or with calls of tools.
+    #[serde(default = "first")]
+    pub round: u32,
     /// What went wrong, in words that can be shown; nothing where it went well.
+    pub problem: Option<String>,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+/// Why the collecting window before a turn closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WindowEnd {
+    /// The contact was quiet for long enough.
+    #[default]
+    Quiet,
+    /// It had been open for as long as it may be.
+    Cap,
+    /// There is none.
+    Off,
+    /// Nobody wrote: the assistant comes back by itself.
+    FollowUp,
+}
+
+/// What moderation said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Judgement {
+    /// Whether it looked at the answer, or at what was asked.
+    pub of_answer: bool,
+    /// Whether it objects.
+    pub objects: bool,
+    /// To what: the server's own categories.
+    pub categories: Vec<String>,
+    /// Why it could not say, if it could not.
     pub problem: Option<String>,
 }
 
@@ -48,10 +101,91 @@ pub enum TurnEnd {
     Failed,
     /// The time for a reply had passed.
     WindowClosed,
+    /// It gave the conversation to a person.
+    HandedOver,
+    /// The money for it was spent.
+    OverBudget,
+    /// Moderation objected.
+    Objected,
+    /// Nobody is there, and the assistant does not answer then.
+    Closed,
+    /// The contact asked for silence.
+    OptedOut,
 }
 
-/// The stored explanation of a turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl TurnEnd {
+    /// Its name in JSON and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Empty => "empty",
+            Self::Superseded => "superseded",
+            Self::TakenOver => "taken_over",
+            Self::Failed => "failed",
+            Self::WindowClosed => "window_closed",
+            Self::HandedOver => "handed_over",
+            Self::OverBudget => "over_budget",
+            Self::Objected => "objected",
+            Self::Closed => "closed",
+            Self::OptedOut => "opted_out",
+        }
+    }
+}
+
+/// What a turn did, as far as it is known when it ends.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TurnWork {
+    /// SHA-256 of the prompt, in hexadecimal; nothing where none was built.
+    pub prompt_sha256: Option<String>,
+    /// How many messages of history were in the prompt.
+    pub history_messages: usize,
+    /// The last message that the summary in the prompt covers, where there was one.
+    pub summary_until: Option<MessageId>,
+    /// How many pictures were in the prompt.
+    pub images: usize,
+    /// Each try.
+    pub attempts: Vec<Attempt>,
+    /// Each call of a tool.
+    pub tool_calls: Vec<ToolCallRecord>,
+    /// What was looked up.
+    pub citations: Vec<Citation>,
+    /// What moderation said.
+    pub judgements: Vec<Judgement>,
+    /// Why a person was asked for, in the assistant's words.
+    pub handover_reason: Option<Pii<String>>,
+    /// What went wrong, in words that can be shown, where the attempts do not say it.
+    pub problem: Option<String>,
+}
+
+impl TurnWork {
+    /// What all its tries used together.
+    pub fn usage(&self) -> Usage {
+        self.attempts.iter().fold(Usage::default(), |sum, attempt| sum.plus(attempt.usage))
+    }
+
+    /// What all its tries cost together; those without a price do not count.
+    pub fn cost(&self) -> Cost {
+        self.attempts.iter().filter_map(|attempt| attempt.cost).fold(Cost::default(), Cost::plus)
+    }
+
+    /// Adds what another try of the same turn did.
+    pub fn extend(&mut self, later: Self) {
+        self.prompt_sha256 = later.prompt_sha256.or(self.prompt_sha256.take());
+        self.history_messages = self.history_messages.max(later.history_messages);
+        self.summary_until = later.summary_until.or(self.summary_until);
+        self.images = self.images.max(later.images);
+        self.attempts.extend(later.attempts);
+        self.tool_calls.extend(later.tool_calls);
+        self.citations.extend(later.citations);
+        self.judgements.extend(later.judgements);
+        self.handover_reason = later.handover_reason.or(self.handover_reason.take());
+        self.problem = later.problem.or(self.problem.take());
+    }
+}
+
+/// The stored explanation of a turn. Holds personal data, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnRecord {
     /// The turn.
     pub id: TurnId,
@@ -63,30 +197,26 @@ pub struct TurnRecord {
     pub covers: Vec<MessageId>,
     /// When the first of them was applied: the beginning of the collecting window.
     pub window_opened_at: Timestamp,
+    /// Why that window closed.
+    #[serde(default)]
+    pub window_end: WindowEnd,
     /// When the turn began.
     pub started_at: Timestamp,
-    /// SHA-256 of the prompt, in hexadecimal; nothing where none was built.
-    pub prompt_sha256: Option<String>,
-    /// How many messages of history were in the prompt.
-    pub history_messages: usize,
     /// The version of the assistant's settings.
     pub settings_version: u64,
-    /// Each try.
-    pub attempts: Vec<Attempt>,
+    /// What it did.
+    #[serde(flatten)]
+    pub work: TurnWork,
     /// When it ended; nothing while it runs.
     pub ended_at: Option<Timestamp>,
     /// Why it ended; nothing while it runs.
     pub end: Option<TurnEnd>,
+    /// Who had control when it had ended.
+    #[serde(default)]
+    pub control: Option<Control>,
+    /// Whether it said that a machine speaks.
+    #[serde(default)]
+    pub disclosed: bool,
     /// What it sent.
     pub sent: Vec<MessageId>,
-}
-
-impl TurnRecord {
-    /// What all its tries used together.
-    pub fn usage(&self) -> Usage {
-        self.attempts.iter().fold(Usage::default(), |sum, attempt| Usage {
-            input_tokens: sum.input_tokens.saturating_add(attempt.usage.input_tokens),
-            output_tokens: sum.output_tokens.saturating_add(attempt.usage.output_tokens),
-        })
-    }
 }

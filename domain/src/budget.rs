@@ -1,0 +1,115 @@
+//! Money: what tokens cost, and how much may be spent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::id::{ContactId, ConversationId, TurnId};
+use crate::turn::Usage;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// An amount in millionths of the price table's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(transparent)]
+pub struct Cost(pub u64);
+
+impl Cost {
+    /// More than anything costs.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Both together.
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of it; never below nothing.
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+/// What a model's tokens cost, in thousandths of a [`Cost`] for each: a price of 0.40 per million
+/// tokens is 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Price {
+    /// A token of the prompt.
+    pub input: u64,
+    /// A token of the answer.
+    pub output: u64,
+}
+
+impl Price {
+    /// What this usage costs, rounded up.
+    pub const fn of(&self, usage: Usage) -> Cost {
+        let input = self.input.saturating_mul(usage.input_tokens);
+        let output = self.output.saturating_mul(usage.output_tokens);
+        Cost(input.saturating_add(output).div_ceil(1_000))
+    }
+}
+
+/// What happens where no answer of the model's can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Instead {
+    /// The fallback text is sent.
+    #[default]
+    Text,
+    /// The conversation waits for a person, and the contact is told so.
+    Human,
+    /// Nothing is said; the event log tells.
+    Silence,
+}
+
+/// How much may be spent; nothing is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Budgets {
+    /// By one turn.
+    pub turn: Option<Cost>,
+    /// On one contact in a day.
+    pub contact_day: Option<Cost>,
+    /// On one conversation, ever.
+    pub conversation: Option<Cost>,
+    /// By the whole tenant in a day.
+    pub tenant_day: Option<Cost>,
+    /// What happens at a limit.
+    pub at_limit: Instead,
+}
+
+impl Budgets {
+    /// Whether there is any limit that is kept over several turns.
+    pub const fn is_kept(&self) -> bool {
+        self.contact_day.is_some() || self.conversation.is_some() || self.tenant_day.is_some()
+    }
+}
+
+/// A day, counted in UTC since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(pub u64);
+
+impl Day {
+    /// The day of a moment; the first for anything before 1970.
+    pub const fn of(at: Timestamp) -> Self {
+        let days = at.as_millis().div_euclid(DAY_MS);
+        Self(if days < 0 { 0 } else { days.cast_unsigned() })
+    }
+}
+
+/// Money that is set aside before a call is made, so that calls made at once cannot spend the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// For which turn.
+    pub turn: TurnId,
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// On whom.
+    pub contact: ContactId,
+    /// On which day.
+    pub day: Day,
+    /// How much.
+    pub amount: Cost,
+}

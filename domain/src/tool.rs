@@ -1,0 +1,129 @@
+//! Tools: what a model may do besides speaking, and what is recorded of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::StoredSecret;
+use crate::{Pii, Timestamp};
+
+/// Which of the platform's own tools the assistant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct BuiltInTools {
+    /// `handover_to_human`: give the conversation to a person.
+    pub handover: bool,
+    /// `search_knowledge`: look something up in the tenant's documents; only where there are some.
+    pub knowledge: bool,
+    /// `set_contact_attribute`: note a fact about the contact.
+    pub attributes: bool,
+    /// `send_buttons` and `send_list`: answer with a choice.
+    pub choices: bool,
+    /// `schedule_follow_up`: come back to the contact later, within the channel's window.
+    pub follow_up: bool,
+}
+
+impl Default for BuiltInTools {
+    fn default() -> Self {
+        Self { handover: true, knowledge: true, attributes: false, choices: false, follow_up: false }
+    }
+}
+
+/// How a tool is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ToolMethod {
+    /// The arguments are the query.
+    Get,
+    /// The arguments are the body, as JSON.
+    #[default]
+    Post,
+}
+
+/// A header that proves to a tool's server who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolSecret {
+    /// Its name: `Authorization`.
+    pub header: String,
+    /// Its value. Write-only: never shown again, never told to a model.
+    pub value: StoredSecret,
+}
+
+/// A tool of the tenant's own: an HTTPS address that the model may have called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTool {
+    /// What the model calls it by: 1 to 64 of `a-z`, `0-9` and `_`, and none of the platform's own.
+    pub name: String,
+    /// What it does and when to use it, for the model; at most 1,000 characters.
+    pub description: String,
+    /// How it is called.
+    #[serde(default)]
+    pub method: ToolMethod,
+    /// Where: https, a public host, no user and no fragment.
+    pub url: String,
+    /// JSON Schema of its arguments: an object. What does not fit is not sent.
+    pub parameters: serde_json::Value,
+    /// JSON Schema of its answer, if that is to be checked. What does not fit is not read.
+    #[serde(default)]
+    pub answer: Option<serde_json::Value>,
+    /// The header that proves who calls.
+    #[serde(default)]
+    pub secret: Option<ToolSecret>,
+    /// How long a call may take, milliseconds, 100 to 60,000.
+    pub timeout_ms: u64,
+    /// Whether calling it twice does no harm: only then is it called again when an answer is missing.
+    #[serde(default)]
+    pub repeatable: bool,
+    /// Whether a call changes something in the world.
+    #[serde(default)]
+    pub side_effects: bool,
+    /// Whether it may be called with side effects in a turn that has already read what an outside
+    /// server said: such words may try to give orders.
+    #[serde(default)]
+    pub after_untrusted: bool,
+    /// Whether what it answers is written by the business itself, so that it can give no orders.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// How a call of a tool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ToolOutcome {
+    /// It answered.
+    Done,
+    /// There is no such tool, or its arguments do not fit.
+    Invalid,
+    /// It may not be called now: the rules or the tenant's settings say so.
+    Refused,
+    /// It did not answer in time.
+    TimedOut,
+    /// It failed.
+    Failed,
+}
+
+/// One call of a tool, for the execution record.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallRecord {
+    /// The tool, as the model named it; at most 64 characters.
+    pub name: String,
+    /// In which round of the turn, from 1.
+    pub round: u32,
+    /// What it was given, as JSON text; at most 4,096 bytes of it.
+    pub arguments: Pii<String>,
+    /// When it was called.
+    pub started_at: Timestamp,
+    /// When it had ended.
+    pub ended_at: Timestamp,
+    /// How often it was tried; 0 where nothing was sent.
+    pub tries: u32,
+    /// How it ended.
+    pub outcome: ToolOutcome,
+    /// What went wrong, in words that can be shown; nothing where it went well.
+    pub problem: Option<String>,
+    /// Bytes of its answer that the model was given.
+    pub answer_bytes: usize,
+}
