@@ -8,10 +8,13 @@
 pub mod answer;
 pub mod error;
 pub mod generate;
+pub mod money;
 pub mod openai;
 pub mod prompt;
 pub mod scripted;
+pub mod services;
 pub mod slots;
 pub mod tokens;
+pub mod tools;
 mod transport;
 pub mod words;
