@@ -1,8 +1,10 @@
 //! Settings. `default.toml` is the manual: embedded, commented, and read first; a file, the
 //! environment and flags lie over it. This is the one room that reads the environment.
 
+mod rules;
 mod secret;
 mod settings;
+mod turns;
 
 pub use secret::Secret;
 pub use settings::{
@@ -10,6 +12,7 @@ pub use settings::{
     LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings,
     UnknownPolicy, VaultSettings, WindowSettings,
 };
+pub use turns::{KnowledgeSettings, ModelPrice, PriceSettings, ToolSettings};
 
 use std::path::{Path, PathBuf};
 
@@ -153,6 +156,11 @@ fn merge(base: &mut Table, over: Table, origin: &str) -> Result<(), ConfigError>
             .ok_or_else(|| bad(format!("there is no section `{section}`")))?;
         let Value::Table(values) = values else { return Err(bad(format!("`{section}` is a section"))) };
         for (key, value) in values {
+            // Models have whatever names their servers give them.
+            if section == "prices" && !target.contains_key(&key) {
+                target.insert(key, value);
+                continue;
+            }
             let old =
                 target.get_mut(&key).ok_or_else(|| bad(format!("there is no setting `{section}.{key}`")))?;
             *old = fit(old, value).map_err(|kind| bad(format!("`{section}.{key}` must be {kind}")))?;
@@ -169,7 +177,8 @@ fn fit(old: &Value, value: Value) -> Result<Value, &'static str> {
         | (Value::Integer(_), value @ Value::Integer(_))
         | (Value::Boolean(_), value @ Value::Boolean(_))
         | (Value::Array(_), value @ Value::Array(_))
-        | (Value::Float(_), value @ Value::Float(_)) => Ok(value),
+        | (Value::Float(_), value @ Value::Float(_))
+        | (Value::Table(_), value @ Value::Table(_)) => Ok(value),
         (Value::String(_), value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => {
             Ok(Value::String(value.to_string()))
         }
@@ -179,6 +188,7 @@ fn fit(old: &Value, value: Value) -> Result<Value, &'static str> {
         (Value::Integer(_), _) => Err("a whole number"),
         (Value::Boolean(_), _) => Err("true or false"),
         (Value::Float(_), _) => Err("a number"),
+        (Value::Table(_), _) => Err("a table like { input = 0.40, output = 1.60 }"),
         _ => Err("a list"),
     }
 }
@@ -233,6 +243,37 @@ mod tests {
         assert!(message(with(&[("PORT", "eighty")], &[])).contains("`server.port` must be a whole number"));
         assert!(message(with(&[], &["storage.dedup_days=3"])).contains("at least 8"));
         assert!(message(with(&[], &["port"])).contains("expected section.key=value"));
+    }
+
+    #[test]
+    fn any_model_may_have_a_price() {
+        let settings = with(&[], &["prices.my-model.v2={ input = 1, output = 2.5 }"]).unwrap();
+        let price = settings.prices.models["my-model.v2"];
+        assert_eq!((price.input_thousandths(), price.output_thousandths()), (1_000, 2_500));
+        assert_eq!(settings.prices.models["gpt-4.1-mini"].input_thousandths(), 400);
+        assert_eq!(settings.prices.others, None);
+        let settings = with(&[], &["prices.others={ input = 0.0001, output = 0 }"]).unwrap();
+        let price = settings.prices.others.unwrap();
+        assert_eq!((price.input_thousandths(), price.output_thousandths()), (1, 0));
+        assert!(!settings.prices.models.contains_key("others"));
+    }
+
+    #[test]
+    fn prices_and_hosts_that_mean_nothing_are_refused() {
+        let message = |flag: &str| with(&[], &[flag]).unwrap_err().to_string();
+        assert!(message("prices.gpt-5={ input = -1, output = 2 }").contains("`prices`"));
+        assert!(message("prices.gpt-5=2").contains("must be a table like"));
+        assert!(message("prices.mine={ input = 1 }").contains("output"));
+        assert!(message("prices.mine={ input = 1, output = 2, cached = 1 }").contains("cached"));
+        for host in ["https://crm.internal", "crm.internal/x", "me@crm.internal", ""] {
+            let refusal = message(&format!("tools.private_hosts=[\"{host}\"]"));
+            assert!(refusal.contains("tools.private_hosts"), "{host}: {refusal}");
+        }
+        let hosts = with(&[], &["tools.private_hosts=[\"crm.internal:8080\", \"[::1]:9\", \"10.0.0.7\"]"]);
+        assert_eq!(hosts.unwrap().tools.private_hosts.len(), 3);
+        assert!(message("model.turn_ms=5").contains("model.turn_ms"));
+        assert!(message("knowledge.documents_max=501").contains("1 to 500"));
+        assert!(message("assistant.tool_rounds_max=0").contains("1 to 20"));
     }
 
     #[test]

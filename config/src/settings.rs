@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-use crate::{ConfigError, Secret};
+use crate::Secret;
+use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +26,12 @@ pub struct Settings {
     pub media: MediaSettings,
     /// The model server.
     pub model: ModelSettings,
+    /// What models cost.
+    pub prices: PriceSettings,
+    /// The tools that tenants name.
+    pub tools: ToolSettings,
+    /// The documents that tenants give.
+    pub knowledge: KnowledgeSettings,
     /// What a tenant has before it sets anything.
     pub assistant: AssistantDefaults,
     /// Mailboxes, restarts and idleness.
@@ -194,6 +201,20 @@ pub struct ModelSettings {
     pub turns_max: usize,
     /// Turns that may wait for a model at once, in all and per tenant.
     pub turns_per_tenant_max: usize,
+    /// How long a turn may take in all, tools and attempts together, milliseconds.
+    pub turn_ms: u64,
+    /// So many failures within the window, and a tenant does not ask the server for a while.
+    pub breaker_failures_max: u32,
+    /// So many failures within the window, and a tenant does not ask the server for a while.
+    pub breaker_window_ms: u64,
+    /// So many failures within the window, and a tenant does not ask the server for a while.
+    pub breaker_open_ms: u64,
+    /// The model that says where texts point by their meaning; empty: documents are found by their words.
+    pub embedding_model: String,
+    /// The model that writes down what is spoken; empty: voice messages are not.
+    pub transcription_model: String,
+    /// The model that moderates, for tenants who want that.
+    pub moderation_model: String,
 }
 
 /// What a tenant has before it sets anything.
@@ -218,6 +239,14 @@ pub struct AssistantDefaults {
     pub prompt_tokens_max: u32,
     /// What a tenant has before it sets anything. An assistant answers only with a task.
     pub fallback_text: String,
+    /// The languages of the business; the platform's own sentences are said in the first that they exist in.
+    pub languages: Vec<String>,
+    /// Models that are asked, in order, when the one before gives no answer.
+    pub fallback_models: Vec<String>,
+    /// How long an answer is held back for files that are still fetched or listened to, milliseconds.
+    pub media_cap_ms: u64,
+    /// Rounds of tools in a turn.
+    pub tool_rounds_max: u32,
 }
 
 /// Mailboxes, restarts and idleness.
@@ -348,57 +377,4 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
-}
-
-impl Settings {
-    /// Checks the ranges that the kinds of values do not say.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let loopback = self.server.bind == "localhost"
-            || self.server.bind.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        let rules = [
-            (
-                loopback || self.server.behind_proxy,
-                "server.bind",
-                "is reachable from outside without TLS: put a proxy that ends TLS before it and set \
-                 server.behind_proxy = true, or bind to 127.0.0.1",
-            ),
-            (
-                self.storage.dedup_days >= 8,
-                "storage.dedup_days",
-                "must be at least 8: Meta repeats for 7 days",
-            ),
-            (self.storage.group_max > 0, "storage.group_max", "must be at least 1"),
-            (self.storage.write_queue_max > 0, "storage.write_queue_max", "must be at least 1"),
-            (self.actors.tenant_mailbox > 0, "actors.tenant_mailbox", "must be at least 1"),
-            (self.actors.conversation_mailbox > 0, "actors.conversation_mailbox", "must be at least 1"),
-            (self.actors.letters_per_step > 0, "actors.letters_per_step", "must be at least 1"),
-            (self.actors.sweep_ms > 0, "actors.sweep_ms", "must be at least 1"),
-            (self.limits.tenant_steps_per_s > 0, "limits.tenant_steps_per_s", "must be at least 1"),
-            (self.limits.tenant_burst > 0, "limits.tenant_burst", "must be at least 1"),
-            (
-                self.limits.conversation_turns_per_min > 0,
-                "limits.conversation_turns_per_min",
-                "must be at least 1",
-            ),
-            (self.limits.conversation_burst > 0, "limits.conversation_burst", "must be at least 1"),
-            (self.limits.number_sends_per_s > 0, "limits.number_sends_per_s", "must be at least 1"),
-            (self.limits.pair_interval_ms > 0, "limits.pair_interval_ms", "must be at least 1"),
-            (self.limits.pair_burst > 0, "limits.pair_burst", "must be at least 1"),
-            (self.dispatch.concurrency > 0, "dispatch.concurrency", "must be at least 1"),
-            (self.dispatch.attempts_max > 0, "dispatch.attempts_max", "must be at least 1"),
-            (self.windows.free_hours > 0, "windows.free_hours", "must be at least 1"),
-            (self.media.file_bytes_max > 0, "media.file_bytes_max", "must be at least 1"),
-            (self.media.fetch_concurrency > 0, "media.fetch_concurrency", "must be at least 1"),
-            (self.media.fetch_attempts_max > 0, "media.fetch_attempts_max", "must be at least 1"),
-            (self.model.attempts_max > 0, "model.attempts_max", "must be at least 1"),
-            (self.model.turns_max > 0, "model.turns_max", "must be at least 1"),
-            (self.model.turns_per_tenant_max > 0, "model.turns_per_tenant_max", "must be at least 1"),
-            (self.live.frames_in_flight_max > 0, "live.frames_in_flight_max", "must be at least 1"),
-            (self.live.tail_events > 0, "live.tail_events", "must be at least 1"),
-        ];
-        match rules.into_iter().find(|(holds, _, _)| !holds) {
-            Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
-            None => Ok(()),
-        }
-    }
 }

@@ -1,0 +1,122 @@
+//! What settings must keep to, besides being of the right kind.
+
+use url::Url;
+
+use crate::turns::ModelPrice;
+use crate::{ConfigError, Settings};
+
+/// Whether it holds, the setting, and what would do.
+type Rule = (bool, &'static str, &'static str);
+
+impl Settings {
+    /// Checks the ranges that the kinds of values do not say.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let loopback = self.server.bind == "localhost"
+            || self.server.bind.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let rules = [
+            (
+                loopback || self.server.behind_proxy,
+                "server.bind",
+                "is reachable from outside without TLS: put a proxy that ends TLS before it and set \
+                 server.behind_proxy = true, or bind to 127.0.0.1",
+            ),
+            (
+                self.storage.dedup_days >= 8,
+                "storage.dedup_days",
+                "must be at least 8: Meta repeats for 7 days",
+            ),
+            (self.storage.group_max > 0, "storage.group_max", "must be at least 1"),
+            (self.storage.write_queue_max > 0, "storage.write_queue_max", "must be at least 1"),
+            (self.actors.tenant_mailbox > 0, "actors.tenant_mailbox", "must be at least 1"),
+            (self.actors.conversation_mailbox > 0, "actors.conversation_mailbox", "must be at least 1"),
+            (self.actors.letters_per_step > 0, "actors.letters_per_step", "must be at least 1"),
+            (self.actors.sweep_ms > 0, "actors.sweep_ms", "must be at least 1"),
+            (self.limits.tenant_steps_per_s > 0, "limits.tenant_steps_per_s", "must be at least 1"),
+            (self.limits.tenant_burst > 0, "limits.tenant_burst", "must be at least 1"),
+            (
+                self.limits.conversation_turns_per_min > 0,
+                "limits.conversation_turns_per_min",
+                "must be at least 1",
+            ),
+            (self.limits.conversation_burst > 0, "limits.conversation_burst", "must be at least 1"),
+            (self.limits.number_sends_per_s > 0, "limits.number_sends_per_s", "must be at least 1"),
+            (self.limits.pair_interval_ms > 0, "limits.pair_interval_ms", "must be at least 1"),
+            (self.limits.pair_burst > 0, "limits.pair_burst", "must be at least 1"),
+            (self.dispatch.concurrency > 0, "dispatch.concurrency", "must be at least 1"),
+            (self.dispatch.attempts_max > 0, "dispatch.attempts_max", "must be at least 1"),
+            (self.windows.free_hours > 0, "windows.free_hours", "must be at least 1"),
+            (self.media.file_bytes_max > 0, "media.file_bytes_max", "must be at least 1"),
+            (self.media.fetch_concurrency > 0, "media.fetch_concurrency", "must be at least 1"),
+            (self.media.fetch_attempts_max > 0, "media.fetch_attempts_max", "must be at least 1"),
+            (self.model.attempts_max > 0, "model.attempts_max", "must be at least 1"),
+            (self.model.turns_max > 0, "model.turns_max", "must be at least 1"),
+            (self.model.turns_per_tenant_max > 0, "model.turns_per_tenant_max", "must be at least 1"),
+            (
+                self.model.turn_ms >= self.model.first_token_ms,
+                "model.turn_ms",
+                "must be at least model.first_token_ms",
+            ),
+            (self.model.breaker_failures_max > 0, "model.breaker_failures_max", "must be at least 1"),
+            (self.model.breaker_window_ms > 0, "model.breaker_window_ms", "must be at least 1"),
+            (self.model.breaker_open_ms > 0, "model.breaker_open_ms", "must be at least 1"),
+            (self.live.frames_in_flight_max > 0, "live.frames_in_flight_max", "must be at least 1"),
+            (self.live.tail_events > 0, "live.tail_events", "must be at least 1"),
+        ];
+        let rules = rules.into_iter().chain(self.rules_of_turns());
+        match { rules }.find(|(holds, _, _)| !holds) {
+            Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
+            None => Ok(()),
+        }
+    }
+
+    fn rules_of_turns(&self) -> [Rule; 11] {
+        let (tools, knowledge, assistant) = (&self.tools, &self.knowledge, &self.assistant);
+        [
+            (
+                (1..=16).contains(&self.prices.currency.trim().len()),
+                "prices.currency",
+                "must be a short name such as USD",
+            ),
+            (
+                self.prices.all().all(ModelPrice::is_sound),
+                "prices",
+                "must be amounts of 0 to 1,000,000 for a million tokens",
+            ),
+            (
+                tools.private_hosts.iter().all(|host| is_host(host)),
+                "tools.private_hosts",
+                "must be names like crm.internal or crm.internal:8080, without https:// and without a path",
+            ),
+            (tools.answer_bytes_max >= 1_024, "tools.answer_bytes_max", "must be at least 1024"),
+            (tools.calls_per_turn_max > 0, "tools.calls_per_turn_max", "must be at least 1"),
+            (tools.concurrency > 0, "tools.concurrency", "must be at least 1"),
+            (
+                knowledge.document_bytes_max > 0 && knowledge.characters_max > 0,
+                "knowledge.document_bytes_max",
+                "and knowledge.characters_max must be at least 1",
+            ),
+            ((1..=500).contains(&knowledge.documents_max), "knowledge.documents_max", "must be 1 to 500"),
+            (
+                knowledge.concurrency > 0 && knowledge.indexes_max > 0,
+                "knowledge.concurrency",
+                "and knowledge.indexes_max must be at least 1",
+            ),
+            (
+                (50..=4_000).contains(&knowledge.passage_tokens) && (1..=20).contains(&knowledge.found_max),
+                "knowledge.passage_tokens",
+                "must be 50 to 4000, and knowledge.found_max 1 to 20",
+            ),
+            (
+                (1..=20).contains(&assistant.tool_rounds_max) && assistant.media_cap_ms <= 120_000,
+                "assistant.tool_rounds_max",
+                "must be 1 to 20, and assistant.media_cap_ms at most 120000",
+            ),
+        ]
+    }
+}
+
+/// A host's name or address, with a port or without.
+fn is_host(text: &str) -> bool {
+    let plain = !text.is_empty() && !text.contains(['/', '@', '?', '#', ' ']);
+    plain && Url::parse(&format!("http://{text}")).is_ok_and(|url| url.host().is_some())
+}
