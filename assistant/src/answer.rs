@@ -133,6 +133,8 @@ async fn try_once(
         first_token_ms: first_token_at.map(|at| at.millis_since(started_at)),
         ended_at: clock.now(),
         usage,
+        cost: None,
+        round: 1,
         problem,
     };
     (outcome.map(|_| spoken(&text)), attempt)

@@ -6,8 +6,10 @@
 //! shares out how many turns may wait for a model at once.
 
 pub mod answer;
+pub mod documents;
 pub mod error;
 pub mod generate;
+pub mod knowledge;
 pub mod money;
 pub mod openai;
 pub mod prompt;

@@ -107,7 +107,8 @@ impl Guard {
         lookup: &Arc<dyn Lookup>,
         client: impl Fn(bool, Arc<Checked>) -> Result<reqwest::Client, EgressError>,
     ) -> Result<Self, EgressError> {
-        let hosts: Vec<_> = private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<_, _>>()?;
+        let hosts: Vec<_> =
+            private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<_, _>>()?;
         let names = hosts.iter().filter_map(|host| match &host.host {
             Host::Domain(name) => Some(name.clone()),
             _ => None,

@@ -122,7 +122,9 @@ pub enum EgressError {
         origin: String,
     },
     /// A host for tools is not one.
-    #[error("`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`")]
+    #[error(
+        "`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`"
+    )]
     BadPrivateHost {
         /// As configured.
         host: String,
