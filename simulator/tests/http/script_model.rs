@@ -1,11 +1,14 @@
 //! Scripts that tell the model and the tool server what to do, and expect things of them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use iassistance_simulator::{Script, Simulator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::{ask, request};
 use crate::model_tools::{offering, told};
-use crate::support::{MODEL_KEY, call, open, settings, soon, start};
+use crate::services::transcribe;
+use crate::support::{MODEL_KEY, Receiver, call, graph, open, settings, soon, start, text_to};
 
 const SCRIPT: &str = "\
 model when order calls order_status {\"id\": \"7\"} says: It is {result}
@@ -82,4 +85,58 @@ async fn what_does_not_come_is_told() {
     let script = Script::parse("tool a is gone\ntool a is gone").unwrap();
     let failure = simulator.play(&script, 400).await.failure.unwrap();
     assert_eq!((failure.line, failure.reason.as_str()), (2, "there is no tool a"));
+}
+
+#[tokio::test]
+async fn the_assistants_script_plays() {
+    let (simulator, _clock) = start(settings()).await;
+    let mut receiver = Receiver::start([]).await;
+    simulator.set_callback(&receiver.url).unwrap();
+    let script = Script::parse(include_str!("../../../scripts/assistant.chat")).unwrap();
+    let answers = async {
+        loop {
+            let message = receiver.next().await.value()["messages"][0].clone();
+            if message.is_object() {
+                answer(&simulator, &message).await;
+            }
+        }
+    };
+    let outcome = soon(async {
+        tokio::select! {
+            outcome = simulator.play(&script, 5_000) => outcome,
+            () = answers => unreachable!("it answers for ever"),
+        }
+    });
+    let outcome = outcome.await;
+    assert_eq!((outcome.failure, outcome.replies), (None, 5));
+    assert_eq!(simulator.state().model.requests, 7);
+}
+
+/// Answers as the sandbox's assistant does: what it is sent goes to the model, which is asked again when it fails.
+async fn answer(simulator: &Simulator, message: &Value) {
+    let file = async |kind: &str| {
+        let id = message[kind]["id"].as_str().unwrap();
+        soon(call(simulator, "GET", &format!("/sim/media/{id}"), &[], "")).await.unwrap().body
+    };
+    let mut body = request(true);
+    body["messages"][0]["content"] = match message["type"].as_str() {
+        Some("text") => message["text"]["body"].clone(),
+        Some("audio") => {
+            let heard =
+                transcribe(simulator, "voice.ogg", &file("audio").await, &[("model", "whisper-1")]).await;
+            heard.json()["text"].clone()
+        }
+        _ => {
+            let url = format!("data:image/png;base64,{}", STANDARD.encode(file("image").await));
+            json!([{"type": "image_url", "image_url": {"url": url}},
+                   {"type": "text", "text": message["image"]["caption"]}])
+        }
+    };
+    let answer = loop {
+        match ask(simulator, &body).await {
+            Ok(answer) if answer.status == 200 => break answer,
+            _ => {}
+        }
+    };
+    graph(simulator, &text_to(message["from"].as_str().unwrap(), &told(&answer).0)).await.unwrap();
 }

@@ -72,7 +72,7 @@ async fn embeddings_are_asked_for_properly() {
     assert_eq!(none.status, 401);
 }
 
-async fn transcribe(simulator: &Simulator, name: &str, file: &[u8], fields: &[(&str, &str)]) -> Answer {
+pub async fn transcribe(simulator: &Simulator, name: &str, file: &[u8], fields: &[(&str, &str)]) -> Answer {
     let mut form = Vec::new();
     for (field, value) in fields {
         let part = format!("--b\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
