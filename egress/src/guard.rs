@@ -85,7 +85,8 @@ impl PrivateHost {
             }
             _ => (text, None),
         };
-        Ok(Self { host: Host::parse(host).map_err(|_| bad())?, port })
+        let host = Host::parse(host).ok().filter(|_| !host.contains('*')).ok_or_else(bad)?;
+        Ok(Self { host, port })
     }
 
     fn is(&self, host: &Host, port: u16) -> bool {
