@@ -67,7 +67,7 @@ fn a_machine_says_so_before_what_is_no_text() {
         let mut settings = assistant();
         settings.disclosure.enabled = true;
         settings.built_in.choices = true;
-        let arguments = r#"{"body":"Which?","buttons":["Red","Blue"]}"#;
+        let arguments = r#"{"body":"Which?","buttons":[{"title":"Red"},{"title":"Blue"}]}"#;
         let world = World::with(settings, [Behaviour::call("send_buttons", arguments)]).await;
         world.write("Which colours?").await;
         world.until_said(2).await;

@@ -49,23 +49,25 @@ fn a_voice_message_is_waited_for_until_it_is_written_down() {
 #[test]
 fn what_is_said_too_late_begins_the_answer_anew() {
     run(|| async {
-        let settings = AssistantSettings { media_cap_ms: 2_000, quiet_ms: 0, ..assistant() };
+        let settings = AssistantSettings { media_cap_ms: 300, ..assistant() };
         let world = World::with(settings, [Behaviour::Hang, Behaviour::Echo]).await;
         world.desk.holds("voice", "audio/ogg", vec![1; 100]);
         world.model.hears(["when do you open"]);
-        world.model.hangs_services(true);
+        world.model.fails_services([GenerateError::Server { status: 500, retry_after_ms: None }]);
         world.send_in(file(MediaKind::Voice, "voice")).await;
         world.until("it is listened to", || async { world.model.service_calls().len() == 1 }).await;
-        world.clock.advance_millis(2_000);
+        world.until("it is waited for", || async {
+            world.clock.next_due() == Some(crate::world::START.plus_millis(300))
+        })
+        .await;
+        world.clock.advance_millis(300);
         world.until_asked(1).await;
         assert_eq!(world.turns().await[0].window_end, WindowEnd::Cap);
-        world.model.hangs_services(false);
-        world
-            .until("it begins anew", || async {
-                world.clock.advance_millis(1);
-                world.model.calls().len() == 2
-            })
-            .await;
+        world.until("it is listened to again and begins anew", || async {
+            world.clock.advance_millis(100);
+            world.model.calls().len() == 2
+        })
+        .await;
         world.until_said(1).await;
         assert!(world.desk.said()[0].contains("when do you open"), "{:?}", world.desk.said());
         world.end().await;
