@@ -140,12 +140,16 @@ fn nested_objects_do_not_exhaust_the_stack() {
 
 #[test]
 fn a_bomb_is_not_unpacked() {
-    let zeros = vec![b' '; 40 << 20];
-    let bomb = pdf_of(&[zeros], |_| {});
-    assert!(bomb.len() < 200_000);
-    assert_eq!(read(&bomb), Err(Unreadable::TooLarge));
-    let parts = vec![vec![b' '; 30 << 20]; 6];
-    assert_eq!(read(&pdf_of(&parts, |_| {})), Err(Unreadable::TooLarge));
+    let bounds = pdf::Bounds { stream: 100_000, pages: 250_000 };
+    let unpacked = |pages: &[Vec<u8>]| {
+        let bytes = pdf_of(pages, |_| {});
+        assert!(bytes.len() < 5_000);
+        pdf::text(&bytes, 1_000, bounds)
+    };
+    let blank = |bytes| vec![b' '; bytes];
+    assert!(unpacked(&[blank(90_000), blank(90_000)]).is_ok());
+    assert_eq!(unpacked(&[blank(110_000)]), Err(Unreadable::TooLarge));
+    assert_eq!(unpacked(&[blank(90_000), blank(90_000), blank(90_000)]), Err(Unreadable::TooLarge));
 }
 
 #[test]
