@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::GenerateError;
 use crate::generate::{Chunk, FinishReason, Generator, ModelServer, Prompt};
 use crate::money::{Prices, Purse};
-use crate::tokens::TokenCounter;
+use crate::tokens::{RunningCount, TokenCounter};
 use crate::tools::ToolCall;
 
 const CUT_PROBLEM: &str =
@@ -237,7 +237,7 @@ impl Reading {
     ) -> End {
         let (clock, turn_ms) = (limits.clock, limits.turn_ms);
         let mut chunks = generator.generate(server, prompt, limits.cancel.clone());
-        let mut tokens = 0_usize;
+        let mut counter = RunningCount::default();
         loop {
             // The stream looks for a cancellation itself.
             let chunk = tokio::select! {
@@ -250,16 +250,16 @@ impl Reading {
                     self.first_token_at.get_or_insert_with(|| clock.now());
                     self.text.push_str(&more);
                     on_text(&self.text);
-                    if allowance.counted {
-                        tokens += TokenCounter::count(&more);
-                        if let Some(end) = stopped(tokens, allowance) {
-                            return end;
-                        }
+                    if let Some(end) = stopped(&mut counter, &self.text, allowance) {
+                        return end;
                     }
                 }
                 Some(Chunk::Calls(calls)) => {
                     self.first_token_at.get_or_insert_with(|| clock.now());
                     self.calls = calls;
+                    if let Some(end) = overcalled(&mut counter, self, allowance) {
+                        return end;
+                    }
                 }
                 Some(Chunk::Finished { reason, usage }) => {
                     let filtered = reason == FinishReason::Filtered;
@@ -290,8 +290,25 @@ impl Reading {
 
 /// How a stream ends that has come to its limit by our own count. A server that keeps to the limit
 /// ends it itself; one that does not has said too much as soon as there is more.
-fn stopped(tokens: usize, allowance: &Allowance) -> Option<End> {
+fn stopped(counter: &mut RunningCount, text: &str, allowance: &Allowance) -> Option<End> {
     let max = allowance.output_tokens_max as usize;
+    // No token is shorter than a byte: a short answer need not be counted.
+    if !allowance.counted || text.len() < max {
+        return None;
+    }
+    let tokens = counter.count(text);
     let over = if allowance.tight { tokens >= max } else { tokens > max };
     over.then_some(End { outcome: Ok(FinishReason::Length), usage: None, stopped: allowance.tight })
+}
+
+/// The same where tools are to be called, which is known only when all of it has come: what goes beyond
+/// the money is paid for, but not carried out.
+fn overcalled(counter: &mut RunningCount, read: &Reading, allowance: &Allowance) -> Option<End> {
+    if !allowance.tight {
+        return None;
+    }
+    let calls = read.calls.iter().map(ToolCall::tokens).sum::<usize>();
+    let tokens = counter.count(&read.text) + calls;
+    let over = tokens > allowance.output_tokens_max as usize;
+    over.then_some(End { outcome: Ok(FinishReason::Length), usage: None, stopped: true })
 }
