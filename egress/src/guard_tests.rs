@@ -56,7 +56,7 @@ fn egress(private_hosts: &[&str], names: &Arc<Names>) -> Egress {
         read_timeout_ms: 5_000,
     };
     let lookup: Arc<dyn Lookup> = Arc::<Names>::clone(names);
-    Egress::new(&settings).unwrap().with_lookup(&lookup).unwrap()
+    Egress::new(&settings).unwrap().with_lookup(lookup)
 }
 
 fn may(egress: &Egress, address: &str) -> bool {

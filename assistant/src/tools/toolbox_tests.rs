@@ -264,7 +264,7 @@ async fn hostile_names_and_arguments_are_answered_and_do_nothing() {
 
 #[tokio::test]
 async fn after_untrusted_words_nothing_is_changed_without_permission() {
-    let create = HttpTool { side_effects: true, ..http_tool("create") };
+    let create = HttpTool { side_effects: true, trusted: true, ..http_tool("create") };
     let allowed = HttpTool { side_effects: true, after_untrusted: true, ..http_tool("allowed") };
     let tools = vec![http_tool("look"), create, allowed];
     let bench = Bench::new();

@@ -36,8 +36,7 @@ fn egress() -> Egress {
         read_timeout_ms: 60_000,
     };
     let names = BTreeMap::from([(NAME, "127.0.0.1"), ("inside.example", "10.0.0.5")]);
-    let names: Arc<dyn Lookup> = Arc::new(Names(names));
-    Egress::new(&settings).unwrap().with_lookup(&names).unwrap()
+    Egress::new(&settings).unwrap().with_lookup(Arc::new(Names(names)))
 }
 
 fn tools(concurrency: usize) -> (HttpTools, ManualClock) {
