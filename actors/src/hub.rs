@@ -2,12 +2,16 @@
 //!
 //! Nothing upstream knows the hub. A subscriber has a place in its tenant's log and is handed what
 //! comes after it: from the shared tail while it keeps up, from the log itself when it does not.
+//!
+//! Besides there are whispers: what a turn says while it is being written. They are in no log, go to
+//! those alone who asked for them, and who is too slow for them misses some.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use iassistance_domain::event::{Event, EventSeq};
 use iassistance_domain::id::{ConversationId, TenantId};
@@ -18,6 +22,8 @@ use crate::stage::Stage;
 
 /// How many events are read from the log at once.
 const PAGE: usize = 256;
+/// How many whispers wait for the slowest who listens; older ones are lost to them.
+const WHISPERS_MAX: usize = 256;
 
 /// An event, serialised once.
 #[derive(Clone)]
@@ -30,10 +36,21 @@ pub struct Frame {
     pub json: Arc<str>,
 }
 
+/// What is said while it is being written, and kept nowhere.
+#[derive(Clone)]
+pub struct Whisper {
+    /// The conversation that it is about.
+    pub conversation: ConversationId,
+    /// `{"type":"turn.token",…}` or `{"type":"turn.tool",…}`.
+    pub json: Arc<str>,
+}
+
 /// What a subscriber gets.
 pub enum Batch {
     /// The next events, in order and without a gap.
     Events(Vec<Frame>),
+    /// The next whisper, for who listens to them.
+    Whisper(Whisper),
     /// The subscriber was too slow for the shared tail: these follow from the log, none is skipped.
     Lagged {
         /// The first of them.
@@ -59,6 +76,7 @@ struct Tail {
     tenant: TenantId,
     frames: Mutex<VecDeque<Frame>>,
     latest: watch::Sender<EventSeq>,
+    whispers: broadcast::Sender<Whisper>,
 }
 
 /// One who watches a tenant.
@@ -69,6 +87,7 @@ pub struct Subscription {
     closing: watch::Receiver<bool>,
     after: EventSeq,
     catching_up_to: Option<EventSeq>,
+    whispers: Option<broadcast::Receiver<Whisper>>,
 }
 
 impl Hub {
@@ -99,6 +118,24 @@ impl Hub {
             after,
             // What is behind from the start was asked for: nobody has to be told.
             catching_up_to: (after < now).then_some(now),
+            whispers: None,
+        }
+    }
+
+    /// Tells those who listen what is not in the log. What it says is only made where anybody does;
+    /// nothing comes of it where it makes nothing.
+    pub fn whisper(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        json: impl FnOnce() -> Option<String>,
+    ) {
+        let Some(whispers) = self.tails.get(&tenant).map(|tail| tail.whispers.clone()) else { return };
+        if whispers.receiver_count() > 0
+            && let Some(json) = json()
+        {
+            // An error says that the last one has just gone.
+            drop(whispers.send(Whisper { conversation, json: json.into() }));
         }
     }
 
@@ -110,7 +147,9 @@ impl Hub {
         now: EventSeq,
     ) -> (Arc<Tail>, watch::Receiver<EventSeq>) {
         let entry = self.tails.entry(tenant).or_insert_with(|| {
-            let tail = Arc::new(Tail { tenant, frames: Mutex::default(), latest: watch::Sender::new(now) });
+            let (whispers, _) = broadcast::channel(WHISPERS_MAX);
+            let latest = watch::Sender::new(now);
+            let tail = Arc::new(Tail { tenant, frames: Mutex::default(), latest, whispers });
             let (follower, store, tails) = (Arc::clone(&tail), Arc::clone(store), Arc::clone(&self.tails));
             let (mut closing, keep) = (self.closing.subscribe(), self.tail_events);
             self.tasks.spawn("hub.tail", async move {
@@ -199,8 +238,17 @@ impl Subscription {
         self.after
     }
 
-    /// The next events, at most `limit`; waits until there are some. Dropping the future before it
-    /// resolves loses nothing.
+    /// Listens to whispers too, or does not any more. What was whispered before is not heard.
+    pub fn listen(&mut self, listening: bool) {
+        match (listening, &self.whispers) {
+            (true, None) => self.whispers = Some(self.tail.whispers.subscribe()),
+            (false, _) => self.whispers = None,
+            (true, Some(_)) => {}
+        }
+    }
+
+    /// The next events, at most `limit`, or the next whisper; waits until there is something. Dropping
+    /// the future before it resolves loses nothing.
     pub async fn next(&mut self, limit: usize) -> Result<Batch, StorageError> {
         loop {
             if *self.closing.borrow() {
@@ -230,9 +278,22 @@ impl Subscription {
             tokio::select! {
                 changed = self.latest.changed() => if changed.is_err() { return Ok(Batch::Closed) },
                 _ = self.closing.changed() => {}
+                whisper = whispered(&mut self.whispers) => return Ok(Batch::Whisper(whisper)),
             }
         }
     }
+}
+
+/// The next whisper; never, where nobody listens.
+async fn whispered(whispers: &mut Option<broadcast::Receiver<Whisper>>) -> Whisper {
+    while let Some(listening) = whispers {
+        match listening.recv().await {
+            Ok(whisper) => return whisper,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *whispers = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// An event as it goes over the wire. Serialising an event cannot fail: it has no map with keys that

@@ -70,7 +70,7 @@ pub(crate) fn pii(text: &str) -> Pii<String> {
 }
 
 pub(crate) fn at(kind: MediaKind, source: MediaSource) -> Media {
-    Media { kind, mime: None, filename: None, sha256: None, source }
+    Media { kind, mime: None, filename: None, sha256: None, source, text: None }
 }
 
 pub(crate) fn link(kind: MediaKind, url: &str) -> Media {

@@ -901,7 +901,9 @@ impl Conversation {
     fn cancel(&mut self, end: TurnEnd, effects: &mut Vec<Effect>) {
         if let Some(turn) = self.turn.take() {
             self.epoch.0 += 1;
-            self.window_opened_at = Some(turn.window_opened_at);
+            if !turn.waiting.is_empty() {
+                self.window_opened_at = Some(turn.window_opened_at);
+            }
             self.waiting.extend(turn.waiting);
             effects.push(Effect::CancelTurn { turn: turn.id, end });
         }
@@ -924,11 +926,13 @@ impl Conversation {
             TurnOutcome::Objected { fallback } => (fallback, TurnEnd::Objected),
             TurnOutcome::Closed { since, notice } => {
                 let said = self.closed_said_at.is_some_and(|at| at >= since);
-                self.closed_said_at = Some(now);
-                (notice.filter(|_| !said), TurnEnd::Closed)
+                let notice = notice.filter(|_| !said);
+                self.closed_said_at = notice.as_ref().map(|_| now).or(self.closed_said_at);
+                (notice, TurnEnd::Closed)
             }
-            TurnOutcome::HandOver { reason, ref notice } => {
-                self.say(notice.clone(), &turn, now, effects);
+            TurnOutcome::HandOver { reason, notice } => {
+                self.say(notice, &turn, now, effects);
+                self.plan(None, effects);
                 effects.push(Effect::EndTurn { turn: id, end: TurnEnd::HandedOver });
                 return self.change_control(Control::Waiting { since: now, reason }, effects);
             }

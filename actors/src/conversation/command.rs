@@ -3,7 +3,6 @@
 use actix::Message;
 
 use iassistance_channels::{check, pieces};
-use iassistance_domain::Timestamp;
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_domain::content::Content;
 use iassistance_domain::conversation::{Control, Epoch, Input};
@@ -11,7 +10,9 @@ use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
 use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
 use iassistance_domain::message::Message as Stored;
 use iassistance_domain::outbox::{Draft, ReplyTo};
+use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::StorageError;
 
 use super::ConversationKey;
@@ -44,7 +45,22 @@ pub enum Command {
     },
     /// Try again what was given up.
     Replay(DeadLetterId),
+    /// Give the conversation to one of the people, or to none.
+    Assign {
+        /// To whom.
+        operator: Option<String>,
+    },
+    /// Write something for the other people.
+    Note {
+        /// Who.
+        operator: String,
+        /// What.
+        body: Pii<String>,
+    },
 }
+
+/// The longest note, characters.
+pub const NOTE_CHARACTERS_MAX: usize = 4_096;
 
 /// What a command led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +97,9 @@ pub enum CommandError {
     /// Another app has the conversation.
     #[error("another app has this conversation at Meta: wait until it gives it back, or take it there")]
     OtherApp,
+    /// A note says nothing, or too much.
+    #[error("a note has 1 to 4,096 characters")]
+    BadNote,
     /// It was tried again before.
     #[error("this dead letter was replayed before")]
     Replayed,
@@ -106,6 +125,7 @@ impl Core {
         self.load(&shared).await?;
         let loaded = self.loaded().ok_or(CommandError::NotFound("conversation"))?;
         let mut step = Step::new(&shared, self.key(), loaded);
+        let mut noted = None;
         match command {
             Command::TakeOver { operator } => step.decide(Input::TakenOver { operator }),
             Command::HandBack => step.decide(Input::HandedBack),
@@ -118,8 +138,10 @@ impl Core {
                 });
             }
             Command::Replay(id) => replay(&shared, loaded, &mut step, id).await?,
+            Command::Assign { operator } => step.decide(Input::Assigned { operator }),
+            Command::Note { operator, body } => noted = Some(step.note(operator, body)),
         }
-        let message = step.last_message();
+        let message = noted.or_else(|| step.last_message());
         if let Err(error) = self.finish(&shared, step).await {
             self.forget();
             return Err(error.into());
@@ -170,6 +192,8 @@ async fn permitted(
                 .iter()
                 .find(|known| known.name == template.name && known.language == template.language);
             let refused = conversation.marketing_refused_until().is_some_and(|until| now < until);
+            // Who asked for silence is spared advertising as well.
+            let refused = refused || conversation.opted_out();
             if refused && known.is_some_and(MessageTemplate::is_marketing) {
                 return Err(CommandError::MarketingRefused);
             }
@@ -291,6 +315,31 @@ impl Engine {
         reply_to: Option<MessageId>,
     ) -> Result<Done, CommandError> {
         self.command(ctx, conversation, Command::Reply { operator, content, reply_to }).await
+    }
+
+    /// Gives a conversation to one of the people, or to none. Who answers stays as it is.
+    pub async fn assign(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        operator: Option<String>,
+    ) -> Result<Done, CommandError> {
+        self.command(ctx, conversation, Command::Assign { operator }).await
+    }
+
+    /// Writes something for the other people; the contact and the model never see it.
+    pub async fn note(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        operator: String,
+        body: Pii<String>,
+    ) -> Result<Done, CommandError> {
+        let text = body.reveal(TenantView).trim();
+        if text.is_empty() || text.chars().nth(NOTE_CHARACTERS_MAX).is_some() {
+            return Err(CommandError::BadNote);
+        }
+        self.command(ctx, conversation, Command::Note { operator, body }).await
     }
 
     /// Tries again what was given up; once.

@@ -12,12 +12,14 @@ use iassistance_domain::id::{MediaId, MessageId, TurnId};
 use iassistance_storage::{InboxEntry, Letter, StorageError, TenantStore};
 
 use super::step::Step;
-use super::{ConversationKey, FinishDestruction, FinishMedia, FinishTurn, LoadedTurn, Snapshot};
+use super::{
+    ConversationKey, FinishDestruction, FinishMedia, FinishSummary, FinishTurn, LoadedTurn, Snapshot,
+};
 use crate::engine::Shared;
 use crate::kernel::{Refused, TaskHandle};
 use crate::media::MediaWork;
 use crate::stage::Stage;
-use crate::{turn, watch};
+use crate::{summary, turn, watch};
 
 /// How long until a step that failed is tried again, milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -30,6 +32,8 @@ pub(super) struct Core {
     loaded: Option<Loaded>,
     turn: Option<LiveTurn>,
     media: MediaWork,
+    /// Whether a summary is being written.
+    summarising: bool,
     timer: Option<Timer>,
     last_active: Timestamp,
 }
@@ -71,6 +75,7 @@ impl Core {
             loaded: None,
             turn: None,
             media: MediaWork::default(),
+            summarising: false,
             timer: None,
             last_active: Timestamp::default(),
         }
@@ -162,13 +167,17 @@ impl Core {
             self.turn = None;
         }
         if let Some(running) = committed.start {
+            let window_until = loaded.conversation.window().free_until;
             let cancel = CancellationToken::new();
             self.turn = Some(LiveTurn { id: running.id, _cancel: cancel.clone().drop_guard() });
             let with = LoadedTurn {
                 store: Arc::clone(&loaded.store),
                 contact: loaded.conversation.contact,
                 channel: loaded.conversation.channel,
+                kind: loaded.kind,
+                window_until,
                 assistant: Arc::clone(&loaded.assistant),
+                again: committed.again,
             };
             turn::start(shared, self.key, with, running, cancel);
         }
@@ -194,7 +203,7 @@ impl Core {
             let Some(loaded) = &self.loaded else { return Ok(()) };
             let mut step = Step::new(&shared, self.key, loaded);
             let id = finished.message;
-            let files: Vec<_> = finished.files.iter().filter_map(|(_, source)| source.stored()).collect();
+            let files: Vec<_> = finished.files.iter().filter_map(|file| file.source.stored()).collect();
             step.finish_media(finished).await?;
             self.finish(&shared, step).await?;
             self.destroy_if_removed(&shared, id, files).await
@@ -260,9 +269,32 @@ impl Core {
         // A load that finds the turn unfinished begins it again: this one's result is then stale.
         self.load(shared).await?;
         let Some(loaded) = &self.loaded else { return Ok(()) };
+        let (turn, overflows) = (finished.turn, finished.overflows);
         let mut step = Step::new(shared, self.key, loaded);
         step.finish_turn(finished).await?;
-        self.finish(shared, step).await
+        self.finish(shared, step).await?;
+        if let Some(loaded) = self.loaded.as_ref().filter(|_| overflows && !self.summarising) {
+            self.summarising = true;
+            let (store, assistant) = (Arc::clone(&loaded.store), Arc::clone(&loaded.assistant));
+            summary::start(shared, self.key, store, assistant, loaded.conversation.contact, turn);
+        }
+        Ok(())
+    }
+
+    /// A summary of what is too old was written, or could not be.
+    pub(super) async fn finish_summary(&mut self, finished: FinishSummary) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        self.summarising = false;
+        let step = async {
+            self.load(&shared).await?;
+            let Some(loaded) = &self.loaded else { return Ok(()) };
+            let mut step = Step::new(&shared, self.key, loaded);
+            step.finish_summary(finished).await?;
+            self.finish(&shared, step).await
+        };
+        if let Err(error) = step.await {
+            self.failed(&shared, &error);
+        }
     }
 
     /// Loads the conversation, if it is not loaded, and takes up what it had begun.

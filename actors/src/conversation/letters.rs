@@ -1,7 +1,9 @@
 //! What a letter means for a conversation: the messages that it changes and what it tells the state
 //! machine.
 
+use iassistance_assistant::words::words;
 use iassistance_channels::errors::{AfterStatus, ThrottleScope, after_status};
+use iassistance_domain::collecting::looks_like_fragment;
 use iassistance_domain::content::{Content, MediaSource};
 use iassistance_domain::conversation::Input;
 use iassistance_domain::delivery::{Delivery, DeliveryProblem, DeliveryStatus, ProblemClass};
@@ -9,7 +11,9 @@ use iassistance_domain::event::EventKind;
 use iassistance_domain::id::MessageId;
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind, SeenMark, ThreadChange};
 use iassistance_domain::message::{Author, Message};
+use iassistance_domain::opt_out::{self, OptOut};
 use iassistance_domain::outbox::SendOutcome;
+use iassistance_domain::pii::Reply;
 use iassistance_domain::window::Opening;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::{InboxEntry, Letter, SendReport, StorageError};
@@ -47,7 +51,7 @@ impl Step {
         let InboundEvent { occurred_at: at, kind, .. } = event;
         match (kind, known) {
             (kind @ (InboundKind::MessageReceived { .. } | InboundKind::EchoReceived { .. }), Some(id)) => {
-                self.read_message(id, kind, at, accepted_at);
+                self.read_message(id, kind, at, accepted_at).await?;
             }
             (InboundKind::MessageEdited { content, .. }, Some(id)) => self.read_edit(id, content, at).await?,
             (InboundKind::MessageRemoved { .. }, Some(id)) => self.read_removal(id, at).await?,
@@ -84,7 +88,13 @@ impl Step {
         Ok(())
     }
 
-    fn read_message(&mut self, id: MessageId, kind: InboundKind, at: Timestamp, accepted_at: Timestamp) {
+    async fn read_message(
+        &mut self,
+        id: MessageId,
+        kind: InboundKind,
+        at: Timestamp,
+        accepted_at: Timestamp,
+    ) -> Result<(), StorageError> {
         let (author, provider_id, content, context, referral, arrival) = match kind {
             InboundKind::MessageReceived { provider_id, content, context, referral, arrival, .. } => {
                 (Author::Contact, provider_id, content, context, referral, arrival)
@@ -92,7 +102,7 @@ impl Step {
             InboundKind::EchoReceived { provider_id, content, context, through, arrival, .. } => {
                 (Author::Business { through }, provider_id, content, context, None, arrival)
             }
-            _ => return,
+            _ => return Ok(()),
         };
         let opens = match (&content, arrival, &referral) {
             (Content::Comment { .. }, _, _) | (_, Arrival::Imported, _) => Opening::Nothing,
@@ -124,11 +134,32 @@ impl Step {
                 }
             }
             _ => {
+                let wants_silence = answer && self.wants_silence(&message).await?;
+                let fragment = looks_like_fragment(&message.content);
+                let answer = answer && !wants_silence;
                 self.tell(EventKind::MessageReceived { message: message.clone(), arrival });
                 self.put_message(message);
-                self.decide(Input::MessageReceived { message: id, sent_at: at, answer, opens });
+                self.decide(Input::MessageReceived { message: id, sent_at: at, answer, fragment, opens });
+                if wants_silence {
+                    self.decide(Input::OptedOut);
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Whether a message asks for silence, and is no answer to what was asked.
+    async fn wants_silence(&self, message: &Message) -> Result<bool, StorageError> {
+        let Content::Text { body, .. } = &message.content else { return Ok(false) };
+        let own = &self.assistant().settings.people.opt_out_words;
+        let word = match opt_out::asked(body.reveal(Reply), own) {
+            None => return Ok(false),
+            Some(OptOut::Surely) => return Ok(true),
+            Some(OptOut::Unless { word }) => word,
+        };
+        let last = self.outbound_before(message.sent_at, 1).await?.into_iter().next();
+        let said = last.and_then(|last| words(&last.content));
+        Ok(!said.is_some_and(|said| opt_out::offers(&said, word)))
     }
 
     /// Remembers the files that are still at Meta.

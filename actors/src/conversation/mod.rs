@@ -5,6 +5,7 @@ mod core;
 mod letters;
 mod step;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use actix::{
@@ -13,10 +14,13 @@ use actix::{
 use serde::Serialize;
 
 use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::content::MediaSource;
 use iassistance_domain::conversation::{Control, TurnOutcome};
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TenantId, TurnId};
-use iassistance_domain::turn::Attempt;
+use iassistance_domain::summary::Summary;
+use iassistance_domain::turn::{Attempt, TurnWork};
+use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::TenantStore;
 
 pub use command::{Command, CommandError, Done};
@@ -47,22 +51,54 @@ pub struct FinishTurn {
     pub turn: TurnId,
     /// With what; nothing when it was cancelled.
     pub outcome: Option<TurnOutcome>,
-    /// Its tries.
-    pub attempts: Vec<Attempt>,
-    /// SHA-256 of the prompt, in hexadecimal.
-    pub prompt_sha256: Option<String>,
-    /// How many messages of history were in the prompt.
-    pub history_messages: usize,
+    /// What it did.
+    pub work: TurnWork,
+    /// What its tools noted about the contact.
+    pub attributes: BTreeMap<String, Pii<String>>,
+    /// Whether there was more history than the model could be shown.
+    pub overflows: bool,
 }
 
-/// The files of a message were fetched, or could not be.
+/// What is too old to be read whole was summed up, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FinishSummary {
+    /// After which turn.
+    pub turn: TurnId,
+    /// The tries.
+    pub attempts: Vec<Attempt>,
+    /// The summary, if there is one.
+    pub made: Option<MadeSummary>,
+}
+
+/// A summary, and what it was made of.
+pub struct MadeSummary {
+    /// It.
+    pub summary: Summary,
+    /// The one that it goes on from, by its end and its time.
+    pub after: Option<(MessageId, Timestamp)>,
+    /// The messages that were read for it, with when they had last been changed.
+    pub of: Vec<(MessageId, Option<Timestamp>)>,
+}
+
+/// The files of a message were fetched and read, or could not be.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct FinishMedia {
     /// Which message.
     pub message: MessageId,
-    /// For each of its files that was at Meta: its place in the message, and where it is now.
-    pub files: Vec<(usize, MediaSource)>,
+    /// What became of each of its files that was at Meta.
+    pub files: Vec<SettledFile>,
+}
+
+/// What became of a file.
+pub struct SettledFile {
+    /// Its place in the message.
+    pub index: usize,
+    /// Where it is now.
+    pub source: MediaSource,
+    /// What is said or written in it, if it was listened to or read.
+    pub text: Option<Pii<String>>,
 }
 
 /// A file of a message that was taken back is destroyed.
@@ -75,7 +111,12 @@ pub(crate) struct LoadedTurn {
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) contact: ContactId,
     pub(crate) channel: ChannelId,
+    pub(crate) kind: ChannelKind,
+    /// Until when the channel lets an answer leave.
+    pub(crate) window_until: Timestamp,
     pub(crate) assistant: Arc<AssistantSettingsVersion>,
+    /// Whether it had begun before and begins again.
+    pub(crate) again: bool,
 }
 
 /// Put yourself away if you have nothing to do.
@@ -159,6 +200,16 @@ impl Handler<Permitted<FinishTurn>> for ConversationActor {
     fn handle(&mut self, message: Permitted<FinishTurn>, _: &mut Context<Self>) -> Self::Result {
         let Permitted { message, permit } = message;
         let step = self.step(async move |core: &mut Core| core.finish_turn(message).await);
+        permit.exclusively(step.map(|_, _, _| ()))
+    }
+}
+
+impl Handler<Permitted<FinishSummary>> for ConversationActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<FinishSummary>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message, permit } = message;
+        let step = self.step(async move |core: &mut Core| core.finish_summary(message).await);
         permit.exclusively(step.map(|_, _, _| ()))
     }
 }

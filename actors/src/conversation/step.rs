@@ -1,24 +1,29 @@
 //! One step of a conversation: what was read and decided, gathered into one atomic write.
 
+mod endings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iassistance_channels::pieces;
+use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::channel::ChannelKind;
-use iassistance_domain::content::{Content, Context, MediaSource};
+use iassistance_domain::content::{Content, Context};
 use iassistance_domain::conversation::{Control, Conversation, Effect, Epoch, Input, RunningTurn};
 use iassistance_domain::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
 use iassistance_domain::id::{ChannelId, ConversationId, DeadLetterId, MediaId, MessageId, TurnId};
 use iassistance_domain::message::{Author, Message};
 use iassistance_domain::outbox::{Draft, OutboxEntry, OutboxState, ReplyTo};
-use iassistance_domain::turn::{TurnEnd, TurnRecord};
+use iassistance_domain::pii::Reply;
+use iassistance_domain::turn::{TurnEnd, TurnRecord, TurnWork};
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::{ConversationCommit, StorageError, TenantStore, TurnCommit};
 
 use super::core::Loaded;
-use super::{ConversationKey, FinishMedia, FinishTurn};
+use super::ConversationKey;
 use crate::engine::Shared;
+use crate::phrasing::disclosure;
 
 /// How long a template may wait to leave: Meta lets it wait as long itself, milliseconds.
 const TEMPLATE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
@@ -32,7 +37,7 @@ pub(super) struct Step {
     before: Conversation,
     kind: ChannelKind,
     app_id: Option<String>,
-    settings_version: u64,
+    assistant: Arc<AssistantSettingsVersion>,
     commit: ConversationCommit,
     operator: Option<String>,
     messages: BTreeMap<MessageId, Message>,
@@ -62,6 +67,8 @@ pub(super) struct Committed {
     pub(super) conversation: Conversation,
     pub(super) revision: u64,
     pub(super) start: Option<RunningTurn>,
+    /// Whether that one had begun before.
+    pub(super) again: bool,
     pub(super) wake_at: Option<Timestamp>,
     pub(super) dispatch: bool,
     pub(super) warnings: Vec<DeliveryProblem>,
@@ -78,7 +85,7 @@ impl Step {
             before: loaded.conversation.clone(),
             kind: loaded.kind,
             app_id: loaded.app_id.clone(),
-            settings_version: loaded.assistant.version,
+            assistant: Arc::clone(&loaded.assistant),
             commit: ConversationCommit::new(loaded.conversation.clone(), loaded.revision),
             operator: None,
             messages: BTreeMap::new(),
@@ -109,6 +116,11 @@ impl Step {
     /// Meta's id of the app that the channel is connected through, where it is known.
     pub(super) fn app_id(&self) -> Option<String> {
         self.app_id.clone()
+    }
+
+    /// The assistant's settings.
+    pub(super) fn assistant(&self) -> &AssistantSettingsVersion {
+        &self.assistant
     }
 
     /// The moment of this step.
@@ -267,12 +279,15 @@ impl Step {
                     self.turn_epoch = self.before.running_turn().map(|running| running.epoch);
                     self.end_turn(turn, end);
                 }
-                Effect::Send { draft, turn } => self.say(draft, turn),
+                Effect::Send { draft, turn, disclose } => self.say(draft, turn, disclose),
                 Effect::RecordDelivery { message, delivery } => self.record_delivery(message, delivery),
                 Effect::ChangeControl { control } => {
                     let epoch = self.commit.conversation.epoch();
                     self.tell(EventKind::ControlChanged { control, epoch });
                 }
+                Effect::Assign { operator } => self.tell(EventKind::ConversationAssigned { operator }),
+                Effect::OptOut => self.tell(EventKind::ContactOptedOut),
+                Effect::PlanFollowUp(at) => self.tell(EventKind::FollowUpScheduled { at }),
                 Effect::WakeAt(at) => self.wake_at = Some(at),
             }
         }
@@ -289,13 +304,14 @@ impl Step {
                 epoch: turn.epoch,
                 covers,
                 window_opened_at: turn.window_opened_at,
+                window_end: turn.window_end,
                 started_at: turn.started_at,
-                prompt_sha256: None,
-                history_messages: 0,
-                settings_version: self.settings_version,
-                attempts: Vec::new(),
+                settings_version: self.assistant.version,
+                work: TurnWork::default(),
                 ended_at: None,
                 end: None,
+                control: None,
+                disclosed: false,
                 sent: Vec::new(),
             };
             self.turns.insert(turn.id, record);
@@ -304,10 +320,11 @@ impl Step {
     }
 
     fn end_turn(&mut self, turn: TurnId, end: TurnEnd) {
-        let usage = self.turns.get(&turn).map(TurnRecord::usage).unwrap_or_default();
-        self.tell(EventKind::TurnEnded { turn, end, usage });
+        let work = self.turns.get(&turn).map(|record| &record.work);
+        let (usage, cost) = work.map(|work| (work.usage(), work.cost())).unwrap_or_default();
+        self.tell(EventKind::TurnEnded { turn, end, usage, cost });
         self.ended.push((turn, end));
-        metrics::counter!("iassistance_turns_total", "end" => end_name(end)).increment(1);
+        metrics::counter!("iassistance_turns_total", "end" => end.name()).increment(1);
         if end == TurnEnd::Failed {
             let reason =
                 "the assistant could not answer: see the turn's attempts; a replay lets it try again";
@@ -322,7 +339,7 @@ impl Step {
         self.put_dead_letter(DeadLetter { id, conversation, work, reason, at: self.now, replayed_at: None });
     }
 
-    fn say(&mut self, draft: Draft, turn: Option<(TurnId, Epoch)>) {
+    fn say(&mut self, draft: Draft, turn: Option<(TurnId, Epoch)>, disclose: bool) {
         let author = match (turn, &self.operator, self.commit.conversation.control()) {
             (Some((turn, _)), _, _) => Author::Assistant { turn },
             (None, Some(name), _) | (None, None, Control::Operator { name, .. }) => {
@@ -331,7 +348,13 @@ impl Step {
             (None, None, _) => Author::Operator { name: "operator".into() },
         };
         let mut reply_to = draft.reply_to;
-        for content in pieces(self.kind, draft.content) {
+        let disclosed = turn.filter(|_| disclose).map(|(turn, _)| turn);
+        let contents = match disclosed {
+            Some(_) => saying_first(disclosure(&self.assistant.settings), draft.content),
+            None => vec![draft.content],
+        };
+        let first = self.says.len();
+        for content in contents.into_iter().flat_map(|content| pieces(self.kind, content)) {
             let place = self.says.len() as u64;
             let id = MessageId::in_order(self.now, place, &*self.shared.parts.entropy);
             if let Some(record) = turn.and_then(|(turn, _)| self.turns.get_mut(&turn)) {
@@ -339,6 +362,13 @@ impl Step {
             }
             let draft = Draft { content, reply_to: reply_to.take() };
             self.says.push(Saying { id, draft, author: author.clone(), turn });
+        }
+        if let (Some(turn), Some(saying)) = (disclosed, self.says.get(first)) {
+            self.commit.conversation.set_disclosed_in(saying.id);
+            if let Some(record) = self.turns.get_mut(&turn) {
+                record.disclosed = true;
+            }
+            self.tell(EventKind::AssistantDisclosed { turn });
         }
     }
 
@@ -355,22 +385,6 @@ impl Step {
         self.commit.deliveries.push((message, delivery, provider_id));
     }
 
-    /// Takes the end of a turn into account. What was paid for is recorded also when the turn was
-    /// cancelled meanwhile.
-    pub(super) async fn finish_turn(&mut self, finished: FinishTurn) -> Result<(), StorageError> {
-        let Some(mut record) = self.store.turn(self.key.conversation, finished.turn).await? else {
-            return Ok(());
-        };
-        record.attempts.extend(finished.attempts);
-        record.prompt_sha256 = finished.prompt_sha256.or(record.prompt_sha256);
-        record.history_messages = record.history_messages.max(finished.history_messages);
-        self.turns.insert(record.id, record);
-        if let Some(outcome) = finished.outcome {
-            self.decide(Input::TurnFinished { turn: finished.turn, outcome });
-        }
-        Ok(())
-    }
-
     /// Writes everything, in one piece.
     pub(super) async fn commit(mut self: Box<Self>) -> Result<Committed, StorageError> {
         self.close_turns().await?;
@@ -383,6 +397,7 @@ impl Step {
             && self.commit.events.is_empty()
             && self.commit.turns.is_empty()
             && self.commit.dead_letters.is_empty()
+            && self.commit.summary.is_none()
             && conversation == self.before;
         if !silent {
             match self.turn_epoch {
@@ -391,8 +406,10 @@ impl Step {
             };
             revision += 1;
         }
-        let Self { start, wake_at, dispatch, warnings, .. } = *self;
-        Ok(Committed { conversation, revision, start, wake_at, dispatch, warnings })
+        let Self { start, wake_at, dispatch, warnings, before, .. } = *self;
+        let ran = before.running_turn().map(|turn| turn.id);
+        let again = start.as_ref().is_some_and(|turn| Some(turn.id) == ran);
+        Ok(Committed { conversation, revision, start, again, wake_at, dispatch, warnings })
     }
 
     async fn close_turns(&mut self) -> Result<(), StorageError> {
@@ -405,6 +422,7 @@ impl Step {
             if let Some(record) = self.turns.get_mut(&turn) {
                 record.end = Some(end);
                 record.ended_at = Some(self.now);
+                record.control = Some(self.commit.conversation.control().clone());
             }
         }
         Ok(())
@@ -494,39 +512,15 @@ impl Step {
             queued_at: self.now,
         })
     }
-
-    /// Takes the end of fetching a message's files into account.
-    pub(super) async fn finish_media(&mut self, finished: FinishMedia) -> Result<(), StorageError> {
-        let FinishMedia { message: id, files } = finished;
-        let Some(mut message) = self.message(id).await? else { return Ok(()) };
-        self.set_pending_media(id, false);
-        let mut changed = false;
-        for (index, source) in files {
-            let media = message.content.media_mut().get_mut(index);
-            match media.filter(|media| matches!(media.source, MediaSource::Meta { .. })) {
-                Some(media) => {
-                    media.source = source;
-                    changed = true;
-                }
-                // It was taken back, or changed, while its files were fetched.
-                None => source.stored().into_iter().for_each(|file| self.condemn(file)),
-            }
-        }
-        if changed {
-            self.tell(EventKind::MediaSettled { message: message.clone() });
-            self.put_message(message);
-        }
-        Ok(())
-    }
 }
 
-const fn end_name(end: TurnEnd) -> &'static str {
-    match end {
-        TurnEnd::Answered => "answered",
-        TurnEnd::Empty => "empty",
-        TurnEnd::Superseded => "superseded",
-        TurnEnd::TakenOver => "taken_over",
-        TurnEnd::Failed => "failed",
-        TurnEnd::WindowClosed => "window_closed",
+/// What is said first, and then the rest: in one message where that is a text.
+fn saying_first(first: String, content: Content) -> Vec<Content> {
+    match content {
+        Content::Text { body, preview } => {
+            let body = Pii::new(format!("{first}\n\n{}", body.reveal(Reply)));
+            vec![Content::Text { body, preview }]
+        }
+        content => vec![Content::text(first), content],
     }
 }

@@ -154,7 +154,7 @@ impl<'a> Attachment<'a> {
         } else {
             MediaSource::Meta { id, url }
         };
-        Media { kind, mime: None, filename: None, sha256: None, source }
+        Media { kind, mime: None, filename: None, sha256: None, source, text: None }
     }
 }
 

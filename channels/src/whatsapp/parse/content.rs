@@ -85,6 +85,7 @@ fn media(kind: MediaKind, payload: Scalar<'_>) -> Option<Content> {
         filename: pii(file.filename),
         sha256: file.sha256.owned(),
         source: MediaSource::Meta { id, url },
+        text: None,
     };
     Some(Content::Media { items: vec![item], caption: pii(file.caption) })
 }
