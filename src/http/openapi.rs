@@ -156,10 +156,11 @@ door! {
     /// The live feed, a websocket
     ///
     /// Subprotocol `iassistance.live.v1`. Signed in by API key, or by a ticket that is offered as the
-    /// subprotocol `ticket.<ticket>`. Client frames: `subscribe {tenant, conversation?, after_seq?}`,
-    /// `unsubscribe {tenant, conversation?}`, `ping`. Server frames: `subscribed`, `unsubscribed`,
-    /// `event {seq, tenant, event}`, `lagged {tenant, from, to}`, `pong`, `error {code, detail}`,
-    /// `bye {reason}`.
+    /// subprotocol `ticket.<ticket>`. Client frames: `subscribe {tenant, conversation?, after_seq?,
+    /// tokens?}`, `unsubscribe {tenant, conversation?}`, `ping`. Server frames: `subscribed`,
+    /// `unsubscribed`, `event {seq, tenant, event}`, `lagged {tenant, from, to}`, `pong`,
+    /// `error {code, detail}`, `bye {reason}`; and for who asked for `tokens`, in no log and without a
+    /// number, `turn.token` and `turn.tool` while a turn is being written.
     #[utoipa::path(get, path = "/v1/live", tag = "events", operation_id = "open_live",
         security(("key" = []), ()),
         responses((status = 101, description = "The socket is open"), v1::Problems))]

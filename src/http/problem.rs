@@ -102,6 +102,12 @@ impl Problem {
             .detail("send it with `Content-Type: application/json`")
     }
 
+    /// 415: what came is of a type that is not read.
+    pub fn unsupported_type(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", "What came is of a type that is not read")
+            .detail(detail)
+    }
+
     /// 422: the `Idempotency-Key` belongs to another request.
     pub fn idempotency_mismatch() -> Self {
         Self::new(
@@ -228,6 +234,7 @@ impl From<CommandError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_carried", "The channel does not carry this")
                     .detail(detail)
             }
+            CommandError::BadNote => Self::invalid(error.to_string()),
             CommandError::MarketingRefused
             | CommandError::OtherApp
             | CommandError::Replayed
