@@ -5,19 +5,13 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
-use iassistance_assistant::generate::{Generator, ModelServer};
+use iassistance_assistant::breaker::Breakers;
+use iassistance_assistant::money::Prices;
 use iassistance_assistant::slots::Slots;
 use iassistance_channels::Sender;
-use iassistance_config::{
-    ActorSettings, AssistantDefaults, DispatchSettings, LimitSettings, LiveSettings, MediaSettings,
-    MetaSettings, ModelSettings, Settings, WindowSettings,
-};
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
-use iassistance_domain::channel::ChannelKind;
-use iassistance_domain::conversation::TurnPolicy;
+use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_domain::window::WindowPolicy;
 use iassistance_domain::{Clock, Entropy};
 use iassistance_storage::content::ContentStore;
 use iassistance_storage::{StorageError, Store, TenantStore};
@@ -26,68 +20,13 @@ use crate::conversation::{ConversationActor, ConversationKey, Rest};
 use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
 use crate::hub::Hub;
+use crate::knowledge::Library;
 use crate::kernel::{
     Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry,
     RegistryFull, RegistryLimits, StillRunning, Tasks,
 };
+use crate::settings::{EngineParts, EngineSettings};
 use crate::tenant::{TenantActor, Wake};
-
-/// What the actors need of the configuration.
-#[derive(Debug, Clone)]
-pub struct EngineSettings {
-    /// Mailboxes, restarts and idleness.
-    pub actors: ActorSettings,
-    /// Rates.
-    pub limits: LimitSettings,
-    /// Sends.
-    pub dispatch: DispatchSettings,
-    /// The model server of tenants that name none.
-    pub model: ModelSettings,
-    /// The assistant of tenants that set nothing.
-    pub assistant: AssistantDefaults,
-    /// The websocket.
-    pub live: LiveSettings,
-    /// Meta's side: how often channels are tested.
-    pub meta: MetaSettings,
-    /// How long channels let a business write.
-    pub windows: WindowSettings,
-    /// The files of messages.
-    pub media: MediaSettings,
-}
-
-impl From<&Settings> for EngineSettings {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            actors: settings.actors.clone(),
-            limits: settings.limits.clone(),
-            dispatch: settings.dispatch.clone(),
-            model: settings.model.clone(),
-            assistant: settings.assistant.clone(),
-            live: settings.live.clone(),
-            meta: settings.meta.clone(),
-            windows: settings.windows.clone(),
-            media: settings.media.clone(),
-        }
-    }
-}
-
-/// What the engine is made of. Tests hand it a clock that they move, chance that they seed, a store
-/// that fails and a model that is scripted.
-#[derive(Clone)]
-pub struct EngineParts {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub entropy: Arc<dyn Entropy>,
-    /// What is kept.
-    pub store: Arc<dyn Store>,
-    /// The files of messages.
-    pub content: ContentStore,
-    /// The way out to the channels.
-    pub sender: Arc<dyn Sender>,
-    /// The model.
-    pub generator: Arc<dyn Generator>,
-}
 
 /// Why the engine could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -115,16 +54,18 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// How many files are fetched at once.
     pub(crate) fetches: Semaphore,
+    pub(crate) breakers: Breakers,
+    pub(crate) prices: Prices,
+    pub(crate) library: Arc<Library>,
     pub(crate) turn_limiter: Limiter<ConversationKey>,
     pub(crate) step_limiter: Limiter<TenantId>,
     tenants: Registry<TenantId, TenantActor>,
     conversations: Registry<ConversationKey, ConversationActor>,
     doorbells: DashMap<TenantId, Arc<Doorbell>>,
-    assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
+    pub(crate) assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
     own: Weak<Shared>,
 }
 
-const HOUR_MS: u64 = 60 * 60 * 1_000;
 /// How many keys a limiter remembers; a key that is not remembered has a full burst.
 const LIMITER_KEYS_MAX: usize = 100_000;
 
@@ -185,6 +126,9 @@ impl Engine {
                     },
                 ),
                 fetches: Semaphore::new(settings.media.fetch_concurrency),
+                breakers: Breakers::new(settings.breaker_policy(), Arc::clone(&parts.clock)),
+                prices: settings.price_table(),
+                library: Arc::new(Library::new(&settings, &parts)),
                 settings,
                 parts,
                 tasks,
@@ -240,38 +184,14 @@ impl Engine {
         self.shared.tasks.len()
     }
 
-    /// The assistant's settings that count for a tenant now.
-    pub async fn assistant(&self, ctx: TenantCtx) -> Result<Arc<AssistantSettingsVersion>, StorageError> {
-        let store = self.shared.parts.store.tenant(ctx).await?;
-        self.shared.assistant(ctx.tenant(), &*store).await
-    }
-
     /// The way out to the channels.
     pub fn sender(&self) -> &Arc<dyn Sender> {
         &self.shared.parts.sender
     }
 
-    /// How long a product's channels let a business write.
-    pub fn window_policy(&self, kind: ChannelKind) -> WindowPolicy {
-        self.shared.window_policy(kind)
-    }
-
     /// The files of messages.
     pub fn content(&self) -> &ContentStore {
         &self.shared.parts.content
-    }
-
-    /// Stores new settings; running turns keep theirs.
-    pub async fn put_assistant(
-        &self,
-        ctx: TenantCtx,
-        settings: AssistantSettings,
-        expected: Option<u64>,
-    ) -> Result<AssistantSettingsVersion, StorageError> {
-        let store = self.shared.parts.store.tenant(ctx).await?;
-        let stored = store.put_assistant(settings, expected).await?;
-        self.shared.assistants.insert(ctx.tenant(), Arc::new(stored.clone()));
-        Ok(stored)
     }
 
     /// Puts away every conversation that has had nothing to do for `idle_ms`.
@@ -357,6 +277,27 @@ impl Shared {
         self.conversations.get(&key)
     }
 
+    /// Tells a conversation, in memory or not, what work beside it came to. One that is held for a person
+    /// is not told: it is not to run.
+    pub(crate) async fn deliver<M>(&self, key: ConversationKey, mut message: M)
+    where
+        ConversationActor: actix::Handler<Permitted<M>>,
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+    {
+        // Closed: it has just ended, and the next try activates its successor.
+        for _ in 0..3 {
+            if self.doorbell(key.tenant).is_quarantined(key.conversation) {
+                return;
+            }
+            let Ok(mailbox) = self.conversation(key) else { return };
+            match mailbox.send(message).await {
+                Ok(()) => return,
+                Err(refused) => message = refused.into_message(),
+            }
+        }
+    }
+
     /// Whether memory for conversations runs short, so that idle ones should go at once.
     pub(crate) fn is_crowded(&self) -> bool {
         let max = self.settings.actors.conversations_max;
@@ -374,83 +315,6 @@ impl Shared {
 
     pub(crate) async fn tenant_store(&self, tenant: TenantId) -> Result<Arc<dyn TenantStore>, StorageError> {
         self.parts.store.tenant(TenantCtx::platform(tenant)).await
-    }
-
-    pub(crate) async fn assistant(
-        &self,
-        tenant: TenantId,
-        store: &dyn TenantStore,
-    ) -> Result<Arc<AssistantSettingsVersion>, StorageError> {
-        if let Some(cached) = self.assistants.get(&tenant) {
-            return Ok(Arc::clone(&cached));
-        }
-        let stored = store.assistant().await?.unwrap_or_else(|| AssistantSettingsVersion {
-            version: 0,
-            settings: default_assistant(&self.settings.assistant),
-        });
-        // Another may have stored newer settings meanwhile: those stay.
-        Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
-    }
-
-    pub(crate) fn policy(&self, settings: &AssistantSettings, kind: ChannelKind) -> TurnPolicy {
-        TurnPolicy {
-            enabled: settings.enabled,
-            quiet_ms: settings.quiet_ms,
-            cap_ms: settings.cap_ms,
-            window: self.window_policy(kind),
-        }
-    }
-
-    fn window_policy(&self, kind: ChannelKind) -> WindowPolicy {
-        let windows = &self.settings.windows;
-        let free_ms = windows.free_hours * HOUR_MS;
-        match kind {
-            ChannelKind::Whatsapp => {
-                WindowPolicy { free_ms, ad_ms: free_ms, human_ms: free_ms, comment_ms: 0 }
-            }
-            ChannelKind::Messenger | ChannelKind::Instagram => WindowPolicy {
-                free_ms,
-                ad_ms: windows.page_ad_hours * HOUR_MS,
-                human_ms: windows.page_human_hours * HOUR_MS,
-                comment_ms: windows.page_comment_hours * HOUR_MS,
-            },
-        }
-    }
-
-    /// The model server that answers for these settings.
-    pub(crate) fn model_server(&self, settings: &AssistantSettings) -> ModelServer {
-        let platform = &self.settings.model;
-        let own = settings.base_url.as_deref().and_then(|text| text.parse().ok());
-        let platform_key = || iassistance_domain::channel::StoredSecret::new(platform.api_key.expose());
-        ModelServer {
-            // The platform's key goes to the platform's server alone.
-            api_key: match (&settings.api_key, &own) {
-                (Some(key), _) => key.clone(),
-                (None, None) => platform_key(),
-                (None, Some(_)) => iassistance_domain::channel::StoredSecret::new(""),
-            },
-            base_url: own.unwrap_or_else(|| platform.base_url.clone()),
-            model: settings.model.clone().unwrap_or_else(|| platform.model.clone()),
-        }
-    }
-}
-
-/// What a tenant has before it sets anything.
-pub fn default_assistant(defaults: &AssistantDefaults) -> AssistantSettings {
-    let defaults = defaults.clone();
-    AssistantSettings {
-        enabled: defaults.enabled,
-        task: defaults.task,
-        instructions: defaults.instructions,
-        model: None,
-        temperature: Some(defaults.temperature),
-        base_url: None,
-        api_key: None,
-        quiet_ms: defaults.quiet_ms,
-        cap_ms: defaults.cap_ms,
-        output_tokens_max: defaults.output_tokens_max,
-        prompt_tokens_max: defaults.prompt_tokens_max,
-        fallback_text: defaults.fallback_text,
     }
 }
 

@@ -5,19 +5,30 @@
 //! [`dispatcher`] hands it to the channel and settles; the [`hub`] publishes what happened. The
 //! mailbox is a doorbell, the inbox is the letterbox: losing every actor loses nothing.
 
+mod assistants;
 pub mod conversation;
 pub mod dispatcher;
 pub mod doorbell;
+mod effort;
 pub mod engine;
 pub mod hub;
 pub mod ingress;
 pub mod kernel;
+pub mod knowledge;
 mod media;
+mod money;
+mod phrasing;
+mod reading;
 pub mod recovery;
+pub mod rehearsal;
+pub mod settings;
 mod shelf;
 pub mod stage;
+mod summary;
 pub mod tenant;
 pub mod turn;
 pub mod watch;
+mod whispers;
 
-pub use engine::{Engine, EngineParts, EngineSettings};
+pub use engine::Engine;
+pub use settings::{EngineParts, EngineSettings};

@@ -1,23 +1,32 @@
-//! The files of messages: fetched from Meta at once, since their addresses live for minutes, and
-//! destroyed when their message is taken back. A conversation remembers what is to be done, so that a
-//! crash only delays it.
+//! The files of messages: fetched from Meta at once, since their addresses live for minutes, then
+//! listened to or read for the assistant, and destroyed when their message is taken back. A conversation
+//! remembers what is to be done, so that a crash only delays it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use iassistance_assistant::documents;
+use iassistance_assistant::services::Audio;
 use iassistance_channels::send::{FetchError, Fetched};
+use iassistance_domain::Pii;
+use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::channel::Channel;
-use iassistance_domain::content::{Media, MediaSource};
+use iassistance_domain::content::{Media, MediaKind, MediaSource};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, MediaId, MessageId};
-use iassistance_domain::pii::Deliver;
+use iassistance_domain::pii::{Deliver, Reply};
 use iassistance_storage::content::{ContentError, ContentOwner};
 use iassistance_storage::{StorageError, TenantStore};
 
-use crate::conversation::{ConversationKey, FinishDestruction, FinishMedia};
+use crate::conversation::{ConversationKey, FinishDestruction, FinishMedia, SettledFile};
 use crate::engine::Shared;
+
+/// The largest document of a contact that is read, bytes, and how much of its text is kept, characters.
+const DOCUMENT_BYTES_MAX: usize = 10 << 20;
+const DOCUMENT_CHARACTERS_MAX: usize = 40_000;
 
 /// What a conversation is doing about files. Dropping it ends all of that.
 #[derive(Default)]
@@ -156,7 +165,7 @@ impl Fetch {
         });
     }
 
-    async fn run(&self, shared: &Shared) -> Vec<(usize, MediaSource)> {
+    async fn run(&self, shared: &Shared) -> Vec<SettledFile> {
         let message = loop {
             match self.store.message(self.key.conversation, self.message).await {
                 Ok(Some(message)) => break message,
@@ -170,22 +179,27 @@ impl Fetch {
         let mut files = Vec::new();
         for (index, media) in message.content.media().iter().enumerate() {
             if matches!(media.source, MediaSource::Meta { .. }) {
-                files.push((index, self.settle(shared, media).await));
+                let (source, bytes) = self.settle(shared, media).await;
+                let text = match bytes {
+                    Some((mime, bytes)) => self.text(shared, media, mime, bytes).await,
+                    None => None,
+                };
+                files.push(SettledFile { index, source, text });
             }
         }
         files
     }
 
     /// Fetches one file, in several tries.
-    async fn settle(&self, shared: &Shared, media: &Media) -> MediaSource {
+    async fn settle(&self, shared: &Shared, media: &Media) -> (MediaSource, Option<(String, Bytes)>) {
         let settings = &shared.settings;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let (outcome, reason) = match self.try_once(shared, media).await {
-                Ok((id, bytes)) => {
+                Ok((id, length, file)) => {
                     metrics::counter!("iassistance_media_total", "outcome" => "stored").increment(1);
-                    return MediaSource::Stored { id, bytes };
+                    return (MediaSource::Stored { id, bytes: length }, Some(file));
                 }
                 Err(Failed::ForNow(reason)) if attempt < settings.media.fetch_attempts_max => {
                     tracing::debug!(tenant = %self.key.tenant, message = %self.message, reason, "a file could not be fetched; it is tried again");
@@ -198,11 +212,64 @@ impl Fetch {
             };
             metrics::counter!("iassistance_media_total", "outcome" => outcome).increment(1);
             tracing::warn!(tenant = %self.key.tenant, message = %self.message, reason, "a file was given up");
-            return MediaSource::Missing { reason };
+            return (MediaSource::Missing { reason }, None);
         }
     }
 
-    async fn try_once(&self, shared: &Shared, media: &Media) -> Result<(MediaId, u64), Failed> {
+    /// What is said or written in a file, if the assistant is to know of it and it can be had.
+    async fn text(
+        &self,
+        shared: &Shared,
+        media: &Media,
+        mime: String,
+        bytes: Bytes,
+    ) -> Option<Pii<String>> {
+        let assistant = shared.assistant(self.key.tenant, &*self.store).await.ok()?;
+        let settings = Some(&assistant.settings).filter(|settings| settings.enabled)?;
+        match media.kind {
+            MediaKind::Voice | MediaKind::Audio if settings.context.voice => {
+                self.listen(shared, settings, Audio { mime, bytes }).await
+            }
+            MediaKind::Document if settings.context.documents => read_document(mime, bytes).await,
+            _ => None,
+        }
+    }
+
+    /// Has a recording written down, in several tries.
+    async fn listen(
+        &self,
+        shared: &Shared,
+        settings: &AssistantSettings,
+        audio: Audio,
+    ) -> Option<Pii<String>> {
+        let platform = &shared.settings.model;
+        let server = shared.settings.service_server(settings, &platform.transcription_model)?;
+        let _slot = shared.slots.acquire(self.key.tenant).await;
+        for attempt in 1.. {
+            let reason = match shared.parts.services.transcribe(&server, audio.clone()).await {
+                Ok(text) => {
+                    metrics::counter!("iassistance_transcriptions_total", "outcome" => "done").increment(1);
+                    return Some(text).filter(|text| !text.reveal(Reply).trim().is_empty());
+                }
+                Err(error) if error.is_retryable() && attempt < platform.attempts_max => {
+                    let pause_ms = (platform.retry_ms << attempt.min(6)).max(error.retry_after_ms().unwrap_or(0));
+                    shared.parts.clock.sleep_millis(pause_ms).await;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            metrics::counter!("iassistance_transcriptions_total", "outcome" => "failed").increment(1);
+            tracing::warn!(tenant = %self.key.tenant, message = %self.message, %reason, "a recording could not be written down");
+            break;
+        }
+        None
+    }
+
+    async fn try_once(
+        &self,
+        shared: &Shared,
+        media: &Media,
+    ) -> Result<(MediaId, u64, (String, Bytes)), Failed> {
         let Ok(_permit) = shared.fetches.acquire().await else {
             return Err(Failed::ForNow("the server is stopping".to_owned()));
         };
@@ -216,7 +283,23 @@ impl Fetch {
         let filename = filename.as_ref().map(|name| name.reveal(Deliver).as_str());
         let owner = ContentOwner::Contact(self.contact);
         let content = &shared.parts.content;
-        let stored = content.put_bytes(self.key.tenant, owner, id, &mime, filename, bytes).await?;
-        Ok((id, stored.bytes))
+        let stored = content.put_bytes(self.key.tenant, owner, id, &mime, filename, bytes.clone()).await?;
+        Ok((id, stored.bytes, (mime, bytes)))
+    }
+}
+
+/// The text of a document, if it is of a kind that can be read.
+async fn read_document(mime: String, bytes: Bytes) -> Option<Pii<String>> {
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return None;
+    }
+    let read = move || documents::text_of(&mime, &bytes, DOCUMENT_CHARACTERS_MAX);
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(text)) => Some(Pii::new(text)).filter(|text| !text.reveal(Reply).trim().is_empty()),
+        Ok(Err(unreadable)) => {
+            tracing::debug!(%unreadable, "a document could not be read");
+            None
+        }
+        Err(_) => None,
     }
 }

@@ -1,38 +1,33 @@
-//! One effort of the assistant to answer.
+//! One turn of the assistant: what begins it, what ends it, and who hears of it meanwhile.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use iassistance_assistant::answer::{AnswerPolicy, answer};
-use iassistance_assistant::prompt::{Prompt, PromptInput};
-use iassistance_domain::assistant::AssistantSettingsVersion;
-use iassistance_domain::content::Content;
+use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::conversation::{RunningTurn, TurnOutcome};
-use iassistance_domain::id::{ChannelId, ContactId, MessageId};
-use iassistance_domain::message::Message;
+use iassistance_domain::turn::TurnWork;
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
+use crate::effort::{Case, Context, Effort, broken};
 use crate::engine::Shared;
 use crate::kernel::panics;
-use crate::stage::Stage;
+use crate::money::TurnPurse;
+use crate::phrasing;
+use crate::reading::Reading;
+use crate::whispers::Whispers;
 
-/// The longest history that is looked at; what fits of it is the prompt's own bound.
-const HISTORY_MAX: usize = 64;
 /// How long a turn waits before it looks again when the store did not answer, milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
 
 struct Turn {
     key: ConversationKey,
     running: RunningTurn,
-    contact: ContactId,
-    channel: ChannelId,
-    store: Arc<dyn TenantStore>,
-    assistant: Arc<AssistantSettingsVersion>,
+    loaded: LoadedTurn,
 }
 
 /// Starts a turn; it tells its conversation when it ends. Cancelling ends the model's stream at once.
@@ -43,81 +38,127 @@ pub(crate) fn start(
     running: RunningTurn,
     cancel: CancellationToken,
 ) {
-    let LoadedTurn { store, contact, channel, assistant } = loaded;
-    let turn = Turn { key, running, contact, channel, store, assistant };
+    let turn = Turn { key, running, loaded };
     let (weak, stopping) = (Arc::downgrade(shared), shared.dispatcher.stopping());
     shared.tasks.spawn("turn", async move {
         let Some(shared) = weak.upgrade() else { return };
-        // A stopping server leaves the turn as it is: it begins again at the next start.
-        let run = AssertUnwindSafe(turn.run(&shared, cancel)).catch_unwind();
-        let Some(finished) = stopping.run_until_cancelled(run).await else { return };
+        let purse = turn.purse(&shared);
+        let mut run = Box::pin(AssertUnwindSafe(turn.run(&shared, &purse, &cancel)).catch_unwind());
+        let finished = tokio::select! {
+            biased;
+            finished = &mut run => finished,
+            () = stopping.cancelled() => {
+                // A stopping server leaves the turn as it is, and it begins again at the next start; but
+                // what was paid for until here is written down.
+                cancel.cancel();
+                run.as_mut().await
+            }
+        };
+        drop(run);
         // What fails so fails again: the contact is told, and a person may have it tried again.
         let finished = finished.unwrap_or_else(|_message| {
             panics::note("turn");
-            FinishTurn { outcome: Some(turn.failed()), ..turn.unfinished() }
+            FinishTurn { outcome: Some(broken(&turn.loaded.assistant.settings)), ..turn.unfinished() }
         });
-        if let Some(mailbox) = shared.live_conversation(key) {
-            // Closed: its successor finds the turn unfinished and begins it again.
-            drop(mailbox.send(finished).await);
-        }
+        purse.close().await;
+        shared.deliver(key, finished).await;
     });
 }
 
 impl Turn {
-    async fn run(&self, shared: &Shared, cancel: CancellationToken) -> FinishTurn {
-        let mut finished = self.unfinished();
-        if cancel.run_until_cancelled(self.admitted(shared)).await.is_none() {
-            return finished;
+    async fn run(&self, shared: &Arc<Shared>, purse: &TurnPurse, cancel: &CancellationToken) -> FinishTurn {
+        let cancelled = || self.unfinished();
+        let Some((assistant, mut context, _typing)) =
+            cancel.run_until_cancelled(self.begin(shared)).await
+        else {
+            return cancelled();
+        };
+        let settings = &assistant.settings;
+        let now = shared.parts.clock.now();
+        let closed_since = settings.hours.as_ref().and_then(|hours| hours.closed_since(now));
+        let answers = settings.hours.as_ref().is_none_or(|hours| hours.assistant_when_closed);
+        if let Some(since) = closed_since.filter(|_| !answers) {
+            // Who did not write is not told so.
+            let notice = self.running.follow_up.is_none().then(|| phrasing::closed(settings));
+            return FinishTurn { outcome: Some(TurnOutcome::Closed { since, notice }), ..self.unfinished() };
         }
         let Some(_slot) = cancel.run_until_cancelled(shared.slots.acquire(self.key.tenant)).await else {
-            return finished;
+            return cancelled();
         };
-        let Some(prompt) = cancel.run_until_cancelled(self.prompt(shared)).await else { return finished };
-        finished.prompt_sha256 = Some(prompt.sha256());
-        finished.history_messages = prompt.history_messages;
-        let server = shared.model_server(&self.assistant.settings);
-        let model = &shared.settings.model;
-        let policy = AnswerPolicy { attempts_max: model.attempts_max, retry_ms: model.retry_ms };
-        let mut unheard = |_: &str| {};
-        let answered = answer(
-            &*shared.parts.generator,
-            &server,
-            &prompt,
-            policy,
-            &*shared.parts.clock,
-            &*shared.parts.entropy,
-            &cancel,
-            &mut unheard,
-        );
-        let answered = Stage::Generate.observe(answered).await;
-        finished.attempts = answered.attempts;
-        if !cancel.is_cancelled() {
-            finished.outcome = Some(match (answered.text, answered.error) {
-                (Some(text), None) => TurnOutcome::Reply(Content::text(text)),
-                (None, None) => TurnOutcome::Empty,
-                (_, Some(error)) => {
-                    let ConversationKey { tenant, conversation } = self.key;
-                    tracing::warn!(%tenant, %conversation, turn = %self.running.id, %error, "no answer could be had");
-                    self.failed()
-                }
-            });
+        let images = context.read_images(&shared.parts, self.key.tenant, settings);
+        if cancel.run_until_cancelled(images).await.is_none() {
+            return cancelled();
         }
-        finished
+        let effort = self.case(shared, settings, &context, closed_since.is_none());
+        let mut whispers = Whispers::new(&shared.hub, self.key, self.running.id);
+        let means = shared.means();
+        let made = effort.make(&means, purse, cancel, &mut |progress| whispers.tell(&progress)).await;
+        let Effort { outcome, work, attributes, keep } = made;
+        // What was decided while the answer came in stands above it.
+        let outcome = outcome.filter(|_| !cancel.is_cancelled());
+        FinishTurn { turn: self.running.id, outcome, work, attributes, keep }
     }
 
-    const fn unfinished(&self) -> FinishTurn {
+    /// Waits for its turn, reads what it needs, and shows the contact that they are read.
+    async fn begin(
+        &self,
+        shared: &Arc<Shared>,
+    ) -> (Arc<AssistantSettingsVersion>, Context, Option<DropGuard>) {
+        self.admitted(shared).await;
+        loop {
+            match self.read().await {
+                Ok((assistant, context)) => {
+                    let typing = self.show_reading(shared, &context);
+                    return (assistant, context, typing);
+                }
+                Err(error) => {
+                    let ConversationKey { tenant, conversation } = self.key;
+                    tracing::warn!(%tenant, %conversation, %error, "the history could not be read; it is tried again");
+                    shared.parts.clock.sleep_millis(STORE_RETRY_MS).await;
+                }
+            }
+        }
+    }
+
+    fn unfinished(&self) -> FinishTurn {
         FinishTurn {
             turn: self.running.id,
             outcome: None,
-            attempts: Vec::new(),
-            prompt_sha256: None,
-            history_messages: 0,
+            work: TurnWork::default(),
+            attributes: BTreeMap::new(),
+            keep: None,
         }
     }
 
-    fn failed(&self) -> TurnOutcome {
-        let text = self.assistant.settings.fallback_text.trim();
-        TurnOutcome::Failed { fallback: (!text.is_empty()).then(|| Content::text(text)) }
+    fn purse(&self, shared: &Shared) -> TurnPurse {
+        TurnPurse::new(
+            Arc::clone(&self.loaded.store),
+            Arc::clone(&shared.parts.clock),
+            self.loaded.assistant.settings.budgets,
+            (self.running.id, self.key.conversation, self.loaded.contact),
+        )
+    }
+
+    fn case<'a>(
+        &'a self,
+        shared: &'a Shared,
+        assistant: &'a AssistantSettings,
+        context: &'a Context,
+        people_there: bool,
+    ) -> Case<'a> {
+        let LoadedTurn { store, contact, kind, window_until, .. } = &self.loaded;
+        Case {
+            tenant: self.key.tenant,
+            turn: self.running.id,
+            kind: *kind,
+            assistant,
+            context,
+            follow_up: self.running.follow_up.as_ref(),
+            window_until: *window_until,
+            people_there,
+            safety_identifier: store.safety_identifier(*contact),
+            knowledge: shared.library.of(self.key.tenant, store, assistant),
+        }
     }
 
     /// Waits until the conversation's rate lets another turn begin.
@@ -129,60 +170,33 @@ impl Turn {
         }
     }
 
-    async fn prompt(&self, shared: &Shared) -> Prompt {
-        loop {
-            match self.read().await {
-                Ok((history, covers)) => {
-                    self.show_reading(shared, &covers);
-                    return Prompt::build(&PromptInput {
-                        settings: &self.assistant.settings,
-                        history: &history,
-                        covers: &covers,
-                        safety_identifier: self.store.safety_identifier(self.contact),
-                    });
-                }
-                Err(error) => {
-                    let ConversationKey { tenant, conversation } = self.key;
-                    tracing::warn!(%tenant, %conversation, %error, "the history could not be read; it is tried again");
-                    shared.parts.clock.sleep_millis(STORE_RETRY_MS).await;
-                }
-            }
-        }
+    async fn read(&self) -> Result<(Arc<AssistantSettingsVersion>, Context), StorageError> {
+        let store: &dyn TenantStore = &*self.loaded.store;
+        let assistant = self.settings(store).await?;
+        let (conversation, covers) = (self.key.conversation, &self.running.covers);
+        let mut context = Context::read(store, conversation, covers, &assistant.settings).await?;
+        let contact = store.contact(self.loaded.contact).await?;
+        context.attributes = contact.map(|contact| contact.attributes).unwrap_or_default();
+        Ok((assistant, context))
     }
 
-    /// Shows the contact that they are read and that an answer is on its way. It is a courtesy: what
-    /// becomes of it changes nothing, so it is not waited for.
-    fn show_reading(&self, shared: &Shared, covers: &[Message]) {
-        let Some(provider_id) = covers.last().and_then(|message| message.provider_id.clone()) else { return };
-        let (store, sender) = (Arc::clone(&self.store), Arc::clone(&shared.parts.sender));
-        let (channel, contact) = (self.channel, self.contact);
-        shared.tasks.spawn("turn.reading", async move {
-            if let Ok(Some(channel)) = store.channel(channel).await
-                && channel.health.state.sends()
-                && let Ok(Some(contact)) = store.contact(contact).await
-                && let Err(error) = sender.mark_read(&channel, &contact.identity, &provider_id, true).await
-            {
-                tracing::debug!(%error, "a message could not be marked as read");
-            }
-        });
+    /// The settings that it began with: others may count by now if it begins again.
+    async fn settings(&self, store: &dyn TenantStore) -> Result<Arc<AssistantSettingsVersion>, StorageError> {
+        let now = &self.loaded.assistant;
+        if self.loaded.again
+            && let Some(record) = store.turn(self.key.conversation, self.running.id).await?
+            && record.settings_version != now.version
+            && let Some(then) = store.assistant_version(record.settings_version).await?
+        {
+            return Ok(Arc::new(then));
+        }
+        Ok(Arc::clone(now))
     }
 
-    /// The history without what this turn answers, oldest first, and what it answers.
-    async fn read(&self) -> Result<(Vec<Message>, Vec<Message>), StorageError> {
-        let conversation = self.key.conversation;
-        let mut recent =
-            self.store.messages(conversation, None, HISTORY_MAX + self.running.covers.len()).await?;
-        recent.sort_by_key(|message| (message.sent_at, message.id));
-        let covered: HashSet<MessageId> = self.running.covers.iter().copied().collect();
-        let (mut covers, history): (Vec<_>, Vec<_>) =
-            recent.into_iter().partition(|message| covered.contains(&message.id));
-        if covers.len() < covered.len() {
-            let found: HashSet<MessageId> = covers.iter().map(|message| message.id).collect();
-            for id in covered.difference(&found) {
-                covers.extend(self.store.message(conversation, *id).await?);
-            }
-            covers.sort_by_key(|message| (message.sent_at, message.id));
-        }
-        Ok((history, covers))
+    fn show_reading(&self, shared: &Arc<Shared>, context: &Context) -> Option<DropGuard> {
+        let message = context.covers.last().and_then(|message| message.provider_id.clone())?;
+        let LoadedTurn { store, channel, contact, .. } = &self.loaded;
+        let reading = Reading { store: Arc::clone(store), channel: *channel, contact: *contact, message };
+        Some(reading.show(shared))
     }
 }

@@ -69,6 +69,7 @@ fn generator(server: &ModelServer) -> (OpenAi, ManualClock) {
         media_domains: Vec::new(),
         model: server.base_url.clone(),
         model_hosts: Vec::new(),
+        tool_private_hosts: Vec::new(),
         connect_timeout_ms: 10_000,
         read_timeout_ms: 60_000,
     })

@@ -16,6 +16,7 @@ pub struct Summary {
     pub messages: usize,
     /// The model that wrote it.
     pub model: String,
-    /// When.
+    /// When: the moment at which the messages that it is made of were read. It is not kept if one of
+    /// them was taken back after that.
     pub made_at: Timestamp,
 }

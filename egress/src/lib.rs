@@ -2,17 +2,25 @@
 //!
 //! What the process may call is decided once, from the settings, and checked for every address:
 //! the origins of the Graph API, the hosts of Meta's media, the origin of the model server, the
-//! model hosts that tenants may name, and for the one who keeps files the origin of their bucket. Everything is https, except that a server on this machine may be spoken to in plain
-//! http. Nothing is redirected, no cookie is kept, and no proxy is taken from the environment.
+//! model hosts that tenants may name, and for the one who keeps files the origin of their bucket.
+//! Everything is https, except that a server on this machine may be spoken to in plain http. Nothing
+//! is redirected, no cookie is kept, and no proxy is taken from the environment.
+//!
+//! Tools are called at addresses that tenants name. They cannot be listed, so they are guarded: see
+//! [`not_public`] and [`Destination::Tool`].
 
+mod guard;
 mod origin;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::guard::{Checked, Guard};
 use crate::origin::Origin;
 
+pub use crate::guard::{Looking, Lookup, NotPublic, SystemLookup, is_public, not_public};
 pub use crate::origin::BadOrigin;
 
 /// Shorter than servers keep theirs: a call that meets a connection just being closed has an
@@ -35,6 +43,9 @@ pub struct EgressSettings {
     pub model: Url,
     /// Further hosts on which a model may be called, over https and port 443.
     pub model_hosts: Vec<String>,
+    /// Hosts that tools may reach although they are private, over plain http too: `host` for any
+    /// port, or `host:port`.
+    pub tool_private_hosts: Vec<String>,
     /// How long a connection may take to be made, milliseconds. Keep it below every timeout of a
     /// whole call: only then is it known that a call which ends so was never sent.
     pub connect_timeout_ms: u64,
@@ -55,6 +66,9 @@ pub enum Destination {
     Model,
     /// The bucket in which the files of messages are kept.
     Files,
+    /// A tool's server, at an address that a tenant named: https on 443, 4443, 8443 or 9443, and
+    /// public wherever it is resolved to, unless the operator lists the host.
+    Tool,
 }
 
 impl Destination {
@@ -66,6 +80,7 @@ impl Destination {
             Self::Media => "media",
             Self::Model => "model",
             Self::Files => "files",
+            Self::Tool => "tool",
         }
     }
 }
@@ -106,6 +121,27 @@ pub enum EgressError {
         /// Scheme, host and port.
         origin: String,
     },
+    /// A host for tools is not one.
+    #[error("`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`")]
+    BadPrivateHost {
+        /// As configured.
+        host: String,
+    },
+    /// The address of a tool cannot be one.
+    #[error("the tool's address {reason}")]
+    BadToolAddress {
+        /// What is wrong and what would do.
+        reason: BadOrigin,
+    },
+    /// No tool is called on this port.
+    #[error("the tool's port {port} is not one that may be called: use 443, 4443, 8443 or 9443")]
+    BadToolPort {
+        /// The port.
+        port: u16,
+    },
+    /// The address of a tool is not public.
+    #[error("the tool's host {0}")]
+    NotPublic(NotPublic),
     /// The HTTP client could not be made.
     #[error("the HTTP client cannot start (are the system's root certificates installed?): {0}")]
     Client(reqwest::Error),
@@ -122,6 +158,8 @@ pub struct Egress {
     media_domains: Vec<String>,
     models: Vec<Origin>,
     files: Option<Origin>,
+    guard: Guard,
+    private_hosts: Arc<[String]>,
     patience: Patience,
 }
 
@@ -153,15 +191,18 @@ impl Egress {
                 Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
             media_domains.push(listed.host());
         }
+        let guard = guard(&settings.tool_private_hosts, patience, Arc::new(SystemLookup))?;
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
-            secure: client(patience, true)?,
-            local: if plain { Some(client(patience, false)?) } else { None },
+            secure: client(patience, true, None)?,
+            local: if plain { Some(client(patience, false, None)?) } else { None },
             graph,
             instagram,
             media_domains,
             models,
             files: None,
+            guard,
+            private_hosts: settings.tool_private_hosts.clone().into(),
             patience,
         })
     }
@@ -172,14 +213,22 @@ impl Egress {
         let files = Origin::of(address)
             .map_err(|reason| EgressError::BadBase { destination: Destination::Files, reason })?;
         let local = match &self.local {
-            None if files.is_plain() => Some(client(self.patience, false)?),
+            None if files.is_plain() => Some(client(self.patience, false, None)?),
             local => local.clone(),
         };
         Ok(Self { local, files: Some(files), ..self.clone() })
     }
 
+    /// This client with another resolver for the names of tools.
+    pub fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Result<Self, EgressError> {
+        Ok(Self { guard: guard(&self.private_hosts, self.patience, lookup)?, ..self.clone() })
+    }
+
     /// The client for a call of `url`, if that is on the list of `destination`.
     pub fn client_for(&self, destination: Destination, url: &Url) -> Result<&reqwest::Client, EgressError> {
+        if destination == Destination::Tool {
+            return self.guard.client_for(url);
+        }
         let origin = Origin::of(url).map_err(|reason| EgressError::BadAddress { destination, reason })?;
         let listed = match destination {
             Destination::Graph => origin == self.graph,
@@ -187,6 +236,7 @@ impl Egress {
             Destination::Media => self.hands_media_out(&origin),
             Destination::Model => self.models.contains(&origin),
             Destination::Files => self.files.as_ref() == Some(&origin),
+            Destination::Tool => false,
         };
         let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
         client
@@ -207,9 +257,26 @@ impl Egress {
     }
 }
 
+fn guard(
+    private_hosts: &[String],
+    patience: Patience,
+    lookup: Arc<dyn Lookup>,
+) -> Result<Guard, EgressError> {
+    Guard::new(private_hosts, &lookup, |https_only, names| client(patience, https_only, Some(names)))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where an outbound HTTP client is made")]
-fn client(patience: Patience, https_only: bool) -> Result<reqwest::Client, EgressError> {
-    reqwest::Client::builder()
+fn client(
+    patience: Patience,
+    https_only: bool,
+    names: Option<Arc<Checked>>,
+) -> Result<reqwest::Client, EgressError> {
+    let builder = reqwest::Client::builder();
+    let builder = match names {
+        Some(names) => builder.dns_resolver(names),
+        None => builder,
+    };
+    builder
         .user_agent(concat!("IAssistance/", env!("CARGO_PKG_VERSION")))
         .https_only(https_only)
         .redirect(reqwest::redirect::Policy::none())
@@ -240,6 +307,7 @@ mod tests {
             media_domains: vec!["fbcdn.net".to_owned()],
             model: url(model),
             model_hosts: vec!["models.example".to_owned(), "API.OpenAI.com".to_owned()],
+            tool_private_hosts: Vec::new(),
             connect_timeout_ms: 1_000,
             read_timeout_ms: 5_000,
         }

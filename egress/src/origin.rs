@@ -21,6 +21,9 @@ pub enum BadOrigin {
     /// It would carry what is sent in the clear over a network.
     #[error("is plain http, which is only for servers on this machine: use https")]
     Plain,
+    /// It would carry what is sent in the clear, and is not one that the operator lists.
+    #[error("is plain http: use https")]
+    PlainTool,
     /// It carries a user name or a password.
     #[error("holds a user name or password: remove it")]
     Userinfo,
@@ -29,6 +32,15 @@ pub enum BadOrigin {
 impl Origin {
     /// Where `url` leads; refuses what is neither https nor plain http on this machine.
     pub(crate) fn of(url: &Url) -> Result<Self, BadOrigin> {
+        let origin = Self::anywhere(url)?;
+        if origin.plain && !is_loopback(&origin.host) {
+            return Err(BadOrigin::Plain);
+        }
+        Ok(origin)
+    }
+
+    /// Where `url` leads, be it in the clear; refuses what is neither https nor http.
+    pub(crate) fn anywhere(url: &Url) -> Result<Self, BadOrigin> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BadOrigin::Userinfo);
         }
@@ -39,9 +51,6 @@ impl Origin {
         };
         let host = url.host().ok_or(BadOrigin::NotWeb)?.to_owned();
         let port = url.port_or_known_default().ok_or(BadOrigin::NotWeb)?;
-        if plain && !is_loopback(&host) {
-            return Err(BadOrigin::Plain);
-        }
         Ok(Self { plain, host, port })
     }
 
@@ -54,6 +63,16 @@ impl Origin {
     /// Its host.
     pub(crate) fn host(&self) -> String {
         self.host.to_string()
+    }
+
+    /// Its host, as it was read.
+    pub(crate) const fn host_ref(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its port.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Whether it is https on its ordinary port.

@@ -12,10 +12,11 @@ use crate::act::Deed;
 use crate::contacts::NewContact;
 use crate::core::{Core, FeedEvent};
 use crate::faults::Faults;
+use crate::model_script::ScriptedAnswer;
 use crate::report;
 use crate::script::Script;
 use crate::server::{Call, Reply, json_reply, not_found};
-use crate::settings::{ScriptedAnswer, SimulatorError};
+use crate::settings::SimulatorError;
 use crate::{graph_media, phone, scene, script};
 
 const ANSWERS_MAX: usize = 1_000;
@@ -250,7 +251,7 @@ fn set_answers(core: &Core, call: &Call) -> Result<Value, Refused> {
     if answers.len() > ANSWERS_MAX {
         return Err(Refused::TooManyAnswers);
     }
-    core.set_answers(answers);
+    core.model.change_script(|script| script.answers = answers);
     Ok(json!({}))
 }
 

@@ -18,12 +18,13 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::{Account, Accounts};
 use crate::act::{Act, Deed};
 use crate::contacts::Contact;
-use crate::faults::{self, Faults, SendFault};
+use crate::faults::{self, Faults, ModelFault, SendFault};
 use crate::media::Files;
-use crate::model::Model;
+use crate::model_record::{Model, ModelEndpoint};
 use crate::scene;
-use crate::settings::{ScriptedAnswer, SimulatorError, SimulatorSettings};
+use crate::settings::{SimulatorError, SimulatorSettings};
 use crate::templates::Template;
+use crate::tool_server::ToolServer;
 use crate::webhook::Outgoing;
 use crate::world::{Direction, Tick, TranscriptItem, World};
 
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub entropy: SeededEntropy,
     pub webhooks: Outgoing,
     pub model: Model,
+    pub tools: ToolServer,
     pub tasks: Tasks,
     accounts: Mutex<Accounts>,
     files: Mutex<Files>,
@@ -75,7 +77,6 @@ pub(crate) struct Core {
     address: OnceLock<SocketAddr>,
     world: Mutex<World>,
     faults: Mutex<Faults>,
-    answers: Mutex<Arc<Vec<ScriptedAnswer>>>,
     feed: broadcast::Sender<FeedEvent>,
     changes: watch::Sender<u64>,
 }
@@ -96,7 +97,8 @@ impl Core {
             clock,
             entropy: SeededEntropy::new(settings.seed),
             webhooks: Outgoing::new(settings.webhooks, own.chain(others))?,
-            model: Model::default(),
+            model: Model::new(&settings.model),
+            tools: ToolServer::default(),
             tasks: Tasks::default(),
             accounts: Mutex::new(accounts),
             files: Mutex::default(),
@@ -105,7 +107,6 @@ impl Core {
             address: OnceLock::new(),
             world: Mutex::default(),
             faults: Mutex::new(settings.faults.clone()),
-            answers: Mutex::new(Arc::new(settings.model.answers.clone())),
             feed: broadcast::Sender::new(FEED_EVENTS_MAX),
             changes: watch::Sender::new(0),
             settings,
@@ -175,14 +176,6 @@ impl Core {
         lock(&self.faults)
     }
 
-    pub fn answers(&self) -> Arc<Vec<ScriptedAnswer>> {
-        Arc::clone(&lock(&self.answers))
-    }
-
-    pub fn set_answers(&self, answers: Vec<ScriptedAnswer>) {
-        *lock(&self.answers) = Arc::new(answers);
-    }
-
     pub fn set_faults(&self, new: Faults) -> Result<(), SimulatorError> {
         new.check()?;
         *self.faults() = new;
@@ -207,10 +200,11 @@ impl Core {
     }
 
     /// The fault that is due for this request to the model, counted.
-    pub fn model_fault(&self) -> Option<faults::ModelFault> {
-        let due = faults::due(&mut self.faults().model, &self.entropy, |_| true)?;
+    pub fn model_fault(&self, endpoint: ModelEndpoint, model: &str) -> Option<ModelFault> {
+        let fits = |fault: &ModelFault| fault.is_for(endpoint, model);
+        let due = faults::due(&mut self.faults().model, &self.entropy, fits)?;
         self.count_fault();
-        Some(due)
+        Some(due.itself())
     }
 
     fn count_fault(&self) {

@@ -11,13 +11,22 @@
 //!               {"fault": {"kind": "error", "on": "whatsapp", "code": 131026, "later": true}, "next": 1}],
 //!  "media":    [{"fault": {"kind": "error", "code": 131052}, "next": 1}],
 //!  "usage":    {"app": {"call_count": 95}, "business": {"kind": "messenger", "estimated_time_to_regain_access": 4}},
-//!  "model":    [{"fault": {"kind": "refuse", "status": 429, "retry_after_s": 2}, "next": 1}]}
+//!  "model":    [{"fault": {"kind": "refuse", "status": 429, "retry_after_s": 2}, "next": 1},
+//!               {"fault": {"kind": "cut", "after_tokens": 3}, "next": 1},
+//!               {"fault": {"kind": "unknown_tool"}, "next": 1},
+//!               {"fault": {"kind": "tools_for_ever"}, "per_mille": 1000},
+//!               {"fault": {"kind": "of", "model": "simulated-1", "fault": {"kind": "refuse", "status": 503}}, "per_mille": 1000},
+//!               {"fault": {"kind": "of", "at": "embeddings", "fault": {"kind": "hang"}}, "next": 1}]}
 //! ```
+//!
+//! The faults of the model are listed at [`ModelFault`]; those that are not `of` something are of chats.
 
 use iassistance_domain::Entropy;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::SimulatorError;
+
+pub use crate::model_faults::ModelFault;
 
 const RULES_MAX: usize = 32;
 const EXTRA_DELIVERIES_MAX: u8 = 10;
@@ -172,30 +181,6 @@ impl SendFault {
     }
 }
 
-/// What goes wrong with a well-formed request to the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ModelFault {
-    /// Refused with an OpenAI error.
-    Refuse {
-        /// The HTTP status, 400 to 599.
-        status: u16,
-        /// The `Retry-After` header, in seconds.
-        #[serde(default)]
-        retry_after_s: Option<u64>,
-    },
-    /// The answer begins but its first token never comes.
-    Hang,
-    /// The connection is closed after this many tokens.
-    Cut {
-        /// How many tokens come first.
-        #[serde(default)]
-        after_tokens: usize,
-    },
-    /// A 200 that is not what was promised.
-    Garbage,
-}
-
 impl Faults {
     /// Refuses what makes no sense.
     pub(crate) fn check(&self) -> Result<(), SimulatorError> {
@@ -220,10 +205,10 @@ impl Faults {
             SendFault::Error { status: Some(status), .. } if status != 200 => Some(status),
             _ => None,
         });
-        let statuses = statuses.chain(self.model.iter().filter_map(|rule| match rule.fault {
-            ModelFault::Refuse { status, .. } => Some(status),
-            _ => None,
-        }));
+        let statuses = statuses.chain(self.model.iter().filter_map(|rule| rule.fault.status()));
+        if !self.model.iter().all(|rule| rule.fault.fits()) {
+            return bad("a fault of certain models or services has one fault in it, which they can have");
+        }
         for status in statuses {
             if !(400..=599).contains(&status) {
                 return bad("a refusal has an http status of 400 to 599");

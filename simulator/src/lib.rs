@@ -50,7 +50,10 @@ mod graph_social;
 mod graph_whatsapp;
 mod media;
 mod model;
+mod model_faults;
+mod model_record;
 mod model_request;
+mod model_script;
 mod multipart;
 mod phone;
 mod report;
@@ -66,6 +69,7 @@ mod shown;
 mod social_request;
 mod statuses;
 mod templates;
+mod tool_server;
 mod webhook;
 mod world;
 
@@ -73,16 +77,18 @@ pub use accounts::{ACCOUNTS_MAX, Account, AccountKind, App, EventShape};
 pub use act::{Act, Deed, Done};
 pub use contacts::{CONTACTS_MAX, Contact, NewContact};
 pub use faults::Faults;
-pub use model::{LABEL, ModelCounters};
+pub use model::LABEL;
+pub use model_record::{ChatSeen, ModelCounters, ModelEndpoint, StreamCut};
 pub use model_request::MODEL_ID;
+pub use model_script::{ModelSettings, Objection, Round, ScriptedAnswer, ScriptedCall, ScriptedTranscript};
 pub use report::State;
 pub use script::{Script, ScriptError, ScriptOutcome};
 pub use settings::{
-    Limits, ModelSettings, Number, OutsideWindow, ScriptedAnswer, SimulatorError, SimulatorSettings,
-    StatusDelays, WebhookSettings,
+    Limits, Number, OutsideWindow, SimulatorError, SimulatorSettings, StatusDelays, WebhookSettings,
 };
 pub use shown::{Card, Choice, ChoiceKind, MediaKind, Shown, ShownKind, ShownMedia};
 pub use templates::{Template, TemplateButton, TemplateHeader, seeded as seeded_templates};
+pub use tool_server::{StandIn, ToolAnswer, ToolCallSeen, ToolCounters, ToolHeader};
 pub use webhook::WebhookCounters;
 pub use world::{AcceptedSend, Author, Counters, Direction, MESSAGES_MAX, Tick, TranscriptItem};
 
@@ -282,7 +288,50 @@ impl Simulator {
 
     /// Sets what the model says to certain words.
     pub fn set_answers(&self, answers: Vec<ScriptedAnswer>) {
-        self.core.set_answers(answers);
+        self.core.model.change_script(|script| script.answers = answers);
+    }
+
+    /// Sets what is said in certain recordings.
+    pub fn set_transcripts(&self, transcripts: Vec<ScriptedTranscript>) {
+        self.core.model.change_script(|script| script.transcripts = transcripts);
+    }
+
+    /// Sets what moderation objects to, besides plain threats.
+    pub fn set_objections(&self, objections: Vec<Objection>) {
+        self.core.model.change_script(|script| script.objections = objections);
+    }
+
+    /// The newest well-formed chats, oldest first: at most 1,000 of them and 32 MB.
+    pub fn chats(&self) -> Vec<ChatSeen> {
+        self.core.model.chats()
+    }
+
+    /// The newest streams that the client let go, oldest first: at most 10,000.
+    pub fn stream_cuts(&self) -> Vec<StreamCut> {
+        self.core.model.cuts()
+    }
+
+    /// Where a tool of the tenant's tool server is.
+    pub fn tool_url(&self, name: &str) -> String {
+        format!("http://{}/tools/{name}", self.address)
+    }
+
+    /// Has a tool at the tenant's tool server from now on; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// When its name or an answer cannot be, or there are too many.
+    pub fn set_tool(&self, name: &str, tool: StandIn) -> Result<(), SimulatorError> {
+        self.core.tools.set(name, tool)
+    }
+
+    /// Has a tool no more; whether there was one.
+    pub fn remove_tool(&self, name: &str) -> bool {
+        self.core.tools.remove(name)
+    }
+
+    /// The newest calls of a tool, oldest first: at most 1,000 of all tools together.
+    pub fn tool_calls(&self, name: &str) -> Vec<ToolCallSeen> {
+        self.core.tools.calls(Some(name))
     }
 
     /// Plays a script; each expectation waits for `limit_ms` milliseconds at most.

@@ -1,15 +1,14 @@
 //! A model with OpenAI's interface (OpenAI: API reference, chat completions). Every answer says that it is simulated.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::core::Core;
 use crate::faults::ModelFault;
+use crate::model_record::{ModelEndpoint, OpenStream};
 use crate::model_request::{ChatRequest, MODEL_ID, Refusal, parse};
 use crate::server::{Body, Call, Reply, Step, json_reply, play, respond};
 
@@ -17,35 +16,6 @@ use crate::server::{Body, Call, Reply, Step, json_reply, play, respond};
 pub const LABEL: &str = "[simulated]";
 const STREAM: &str = "text/event-stream; charset=utf-8";
 const JSON: &str = "application/json; charset=utf-8";
-
-/// What was counted of the model since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ModelCounters {
-    /// Requests, refused ones too.
-    pub requests: u64,
-    /// Those that were refused, on purpose or for what they asked.
-    pub refused: u64,
-    /// Those that the client let go before the answer was complete.
-    pub streams_cut_by_client: u64,
-}
-
-/// What the model counts.
-#[derive(Default)]
-pub(crate) struct Model {
-    requests: AtomicU64,
-    refused: AtomicU64,
-    cut_by_client: AtomicU64,
-}
-
-impl Model {
-    pub fn counters(&self) -> ModelCounters {
-        ModelCounters {
-            requests: self.requests.load(Ordering::Acquire),
-            refused: self.refused.load(Ordering::Acquire),
-            streams_cut_by_client: self.cut_by_client.load(Ordering::Acquire),
-        }
-    }
-}
 
 /// An answer on its way out.
 struct Answer {
@@ -67,13 +37,13 @@ pub(crate) fn models(core: &Core, call: &Call) -> Reply {
 
 /// `POST /v1/chat/completions`.
 pub(crate) fn completions(core: &Arc<Core>, call: &Call) -> Reply {
-    core.model.requests.fetch_add(1, Ordering::AcqRel);
+    core.model.asked(ModelEndpoint::Chat);
     core.changed();
     let request = match authorise(core, call).and_then(|()| parse(&call.body)) {
         Ok(request) => request,
         Err(refusal) => return refuse(core, &refusal, None),
     };
-    let fault = core.model_fault();
+    let fault = core.model_fault(ModelEndpoint::Chat, MODEL_ID);
     if let Some(ModelFault::Refuse { status, retry_after_s }) = fault {
         let code = if status == 429 { "rate_limit_exceeded" } else { "server_error" };
         let message = "[simulated] a fault that was asked for".to_owned();
@@ -90,13 +60,8 @@ pub(crate) fn completions(core: &Arc<Core>, call: &Call) -> Reply {
 
 /// Plays the steps and counts if the client leaves before the last.
 fn watched(core: &Arc<Core>, steps: Vec<Step>) -> Body {
-    let shared = Arc::clone(core);
-    play(core, steps, move || {
-        if !shared.tasks.stop.is_cancelled() {
-            shared.model.cut_by_client.fetch_add(1, Ordering::AcqRel);
-            shared.changed();
-        }
-    })
+    let open = OpenStream::begin(core, 0);
+    play(core, steps, move |events| open.cut(events))
 }
 
 fn authorise(core: &Core, call: &Call) -> Result<(), Refusal> {
@@ -108,7 +73,7 @@ fn authorise(core: &Core, call: &Call) -> Result<(), Refusal> {
 }
 
 fn refuse(core: &Core, refusal: &Refusal, retry_after_s: Option<u64>) -> Reply {
-    core.model.refused.fetch_add(1, Ordering::AcqRel);
+    core.model.refused();
     core.changed();
     let kind = match refusal.status {
         429 => "requests",
@@ -128,8 +93,9 @@ fn refuse(core: &Core, refusal: &Refusal, retry_after_s: Option<u64>) -> Reply {
 /// The first scripted answer whose words were said, or an echo; labelled, and cut to the tokens allowed.
 fn compose(core: &Core, request: &ChatRequest) -> Answer {
     let said = request.said.to_lowercase();
-    let answers = core.answers();
-    let scripted = answers.iter().find(|scripted| said.contains(&scripted.when_contains.to_lowercase()));
+    let script = core.model.script();
+    let scripted =
+        script.answers.iter().find(|scripted| said.contains(&scripted.when_contains.to_lowercase()));
     let text = match scripted {
         Some(scripted) => format!("{LABEL} {}", scripted.answer),
         None => format!("{LABEL} You said: {}", request.said),

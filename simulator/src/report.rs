@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::contacts::Contact;
 use crate::core::Core;
-use crate::model::ModelCounters;
+use crate::model_record::ModelCounters;
+use crate::tool_server::ToolCounters;
 use crate::webhook::WebhookCounters;
 use crate::world::{AcceptedSend, Counters};
 
@@ -18,6 +19,8 @@ pub struct State {
     pub webhooks: WebhookCounters,
     /// The model.
     pub model: ModelCounters,
+    /// The tools.
+    pub tools: ToolCounters,
     /// How many contacts there are.
     pub contacts: usize,
     /// How many messages are kept.
@@ -45,6 +48,7 @@ pub(crate) fn state(core: &Core) -> State {
         messages_kept: world.messages_kept(),
         webhooks: core.webhooks.counters(),
         model: core.model.counters(),
+        tools: core.tools.counters(),
         callback_url: core.webhooks.callback(None).map(|callback| callback.as_str().to_owned()),
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::core::Core;
 use crate::media::FILE_BYTES_MAX;
-use crate::{control, graph, graph_media, model};
+use crate::{control, graph, graph_media, model, tool_server};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bodies of the control API: files may be in them, in base64.
@@ -129,6 +129,7 @@ async fn route(core: &Arc<Core>, call: Call) -> Reply {
         ["sim", rest @ ..] => control::route(core, &call, rest).await,
         ["v1", "chat", "completions"] if post => model::completions(core, &call),
         ["v1", "models"] if get => model::models(core, &call),
+        ["tools", name] => tool_server::answer(core, &call, name).await,
         ["media", id] if get => graph_media::download(core, &call, id, true),
         ["cdn", id] if get => graph_media::download(core, &call, id, false),
         ["refresh_access_token"] => graph::route(core, &call, &segments),
@@ -178,7 +179,7 @@ pub(crate) fn full(bytes: Bytes) -> Body {
 pub(crate) fn truncated_reply(core: &Core, value: &Value) -> Reply {
     let whole = Bytes::from(value.to_string());
     let frames = vec![Step::send(0, whole.slice(..whole.len() / 2)), Step::Cut];
-    let mut response = respond(StatusCode::OK, "application/json; charset=utf-8", play(core, frames, || {}));
+    let mut response = respond(StatusCode::OK, "application/json; charset=utf-8", play(core, frames, |_| {}));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     Reply::Answer(response)
 }
@@ -200,20 +201,24 @@ impl Step {
 }
 
 /// Calls back when it is dropped before the last step: the client went away.
-struct Watch<F: FnOnce()>(Option<F>);
+struct Watch<F: FnOnce(usize)> {
+    gone: Option<F>,
+    /// How many steps were done.
+    done: usize,
+}
 
-impl<F: FnOnce()> Drop for Watch<F> {
+impl<F: FnOnce(usize)> Drop for Watch<F> {
     fn drop(&mut self) {
-        if let Some(gone) = self.0.take() {
-            gone();
+        if let Some(gone) = self.gone.take() {
+            gone(self.done);
         }
     }
 }
 
-/// A body that plays these steps; `gone` is called if the client leaves before the last.
-pub(crate) fn play(core: &Core, steps: Vec<Step>, gone: impl FnOnce() + Send + 'static) -> Body {
+/// A body that plays these steps; `gone` is called if the client leaves before the last, with how many were done.
+pub(crate) fn play(core: &Core, steps: Vec<Step>, gone: impl FnOnce(usize) + Send + 'static) -> Body {
     let clock = Arc::clone(&core.clock);
-    let state = (steps.into_iter(), Watch(Some(gone)));
+    let state = (steps.into_iter(), Watch { gone: Some(gone), done: 0 });
     let frames = stream::unfold(state, move |(mut steps, mut watch)| {
         let clock = Arc::clone(&clock);
         async move {
@@ -227,14 +232,15 @@ pub(crate) fn play(core: &Core, steps: Vec<Step>, gone: impl FnOnce() + Send + '
                 }
                 Step::Hang => std::future::pending().await,
                 Step::Cut => {
-                    watch.0 = None;
+                    watch.gone = None;
                     // hyper writes out what it holds when a body is not ready, and not when it fails.
                     tokio::task::yield_now().await;
                     Err(Cut)
                 }
             };
+            watch.done += 1;
             if steps.len() == 0 {
-                watch.0 = None;
+                watch.gone = None;
             }
             Some((frame, (steps, watch)))
         }

@@ -2,6 +2,7 @@
 
 use crate::accounts::{Account, App};
 use crate::faults::Faults;
+use crate::model_script::ModelSettings;
 use crate::templates::{self, Template};
 
 /// How a simulator behaves. Times are milliseconds; the defaults are Meta's where Meta has one.
@@ -163,27 +164,6 @@ pub enum OutsideWindow {
     Delivered,
 }
 
-/// How fast the model is and what it says.
-#[derive(Debug, Clone, Default)]
-pub struct ModelSettings {
-    /// From the request to the first token.
-    pub think_ms: u64,
-    /// How fast the tokens follow; 0: all at once.
-    pub tokens_per_second: u64,
-    /// What it says to certain words; the first that fits is taken, and an echo when none does.
-    pub answers: Vec<ScriptedAnswer>,
-}
-
-/// An answer for messages that contain certain words.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScriptedAnswer {
-    /// The words, in any case.
-    pub when_contains: String,
-    /// The answer; it is labelled as simulated all the same.
-    pub answer: String,
-}
-
 /// Why the simulator did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
@@ -248,6 +228,9 @@ pub enum SimulatorError {
     /// Too many webhooks wait.
     #[error("too many webhooks wait for the callback: is the server running and answering 200?")]
     Backlog,
+    /// A tool that makes no sense.
+    #[error("tools: {0}")]
+    Tool(&'static str),
     /// Faults that make no sense.
     #[error("faults: {0}")]
     Faults(&'static str),

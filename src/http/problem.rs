@@ -198,6 +198,7 @@ impl From<StorageError> for Problem {
         match error {
             StorageError::NoSuchTenant(_) | StorageError::NotFound(_) => Self::not_found(),
             StorageError::Conflict(what) => Self::conflict(format!("{what} is taken already")),
+            StorageError::Full { .. } => Self::conflict(error.to_string()),
             StorageError::Stale => Self::precondition_failed("read it again and repeat the change"),
             StorageError::Backlog { .. } | StorageError::Overloaded => {
                 Self::unavailable(5, error.to_string())

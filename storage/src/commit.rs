@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use iassistance_domain::Timestamp;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::event::{DeadLetter, EventKind};
@@ -10,7 +9,9 @@ use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::{OutboxEntry, SendOutcome};
+use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
+use iassistance_domain::{Pii, Timestamp};
 
 /// How a batch of inbound events was taken in. Durable when returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct ConversationCommit {
     /// from now on.
     pub messages: Vec<Message>,
     /// Messages of ours that got further, with Meta's id where it became known.
-    pub deliveries: Vec<(MessageId, Delivery, Option<iassistance_domain::Pii<String>>)>,
+    pub deliveries: Vec<(MessageId, Delivery, Option<Pii<String>>)>,
     /// New work on its way out, in order.
     pub outbox: Vec<OutboxEntry>,
     /// Outbox entries that a report settled and that leave the outbox (an unknown outcome that the
@@ -85,8 +86,23 @@ pub struct ConversationCommit {
     pub turns: Vec<TurnRecord>,
     /// Work that was given up, new or changed (by id).
     pub dead_letters: Vec<DeadLetter>,
+    /// Facts about the contact, by name: those of a name that is known are replaced. At most 50 are
+    /// kept; a new name beyond that is left out.
+    pub attributes: Vec<(String, Pii<String>)>,
+    /// What becomes of the conversation's summary.
+    pub summary: Option<SummaryChange>,
     /// Facts for the tenant's log, in order.
     pub events: Vec<EventKind>,
+}
+
+/// What becomes of a conversation's summary.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SummaryChange {
+    /// This is it from now on; unless a message was taken back since what it is made of was read
+    /// (`made_at`): then all stays as it is.
+    Put(Summary),
+    /// There is none from now on.
+    Drop,
 }
 
 impl ConversationCommit {
@@ -102,6 +118,8 @@ impl ConversationCommit {
             outbox_done: Vec::new(),
             turns: Vec::new(),
             dead_letters: Vec::new(),
+            attributes: Vec::new(),
+            summary: None,
             events: Vec::new(),
         }
     }

@@ -25,8 +25,16 @@ pub enum StorageError {
     /// Another tenant, or another record, has it already.
     #[error("{0} is taken already")]
     Conflict(&'static str),
-    /// The conversation was changed since it was loaded: load it and decide again.
-    #[error("the conversation has changed since it was loaded")]
+    /// There are as many of them as there may be.
+    #[error("there may be at most {most} {what}: remove some first")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
+    /// What this was decided on was changed since it was loaded: load it and decide again.
+    #[error("what this was decided on has changed since it was loaded")]
     Stale,
     /// A record does not open with its key: it was damaged, or belongs elsewhere.
     #[error("a record of kind `{kind}` is damaged; run `iassistance doctor`")]

@@ -14,7 +14,7 @@ mod rules;
 pub mod sled;
 pub mod store;
 
-pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, TurnCommit};
+pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, SummaryChange, TurnCommit};
 pub use content::{ContentError, ContentOwner, ContentStore};
 pub use error::{OpenProblem, StorageError};
 pub use limits::Limits;

@@ -2,6 +2,21 @@
 
 use iassistance_config::StorageSettings;
 
+/// Documents of a tenant.
+pub(crate) const DOCUMENTS_MAX: usize = 500;
+/// Passages of a tenant, of all its documents.
+pub(crate) const PASSAGES_MAX: usize = 20_000;
+/// Golden questions of a tenant.
+pub(crate) const GOLDEN_MAX: usize = 500;
+/// Versions of the assistant's settings that are kept.
+pub(crate) const SETTINGS_VERSIONS_MAX: u64 = 200;
+/// Facts that are noted about a contact.
+pub(crate) const ATTRIBUTES_MAX: usize = 50;
+/// How many days the sums of a day are kept.
+pub(crate) const SUMS_KEPT_DAYS: u64 = 400;
+/// How many days money may be set aside: no turn takes as long.
+pub(crate) const RESERVED_DAYS: u64 = 2;
+
 /// What a store may hold and how much of it at once; every backend keeps to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

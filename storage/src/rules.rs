@@ -1,11 +1,17 @@
 //! What every backend decides alike, in one place each.
 
+use std::collections::BTreeMap;
+
+use iassistance_domain::budget::{Budgets, Cost};
 use iassistance_domain::content::Content;
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::pii::Deliver;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::{Pii, Timestamp};
+
+use crate::limits::ATTRIBUTES_MAX;
 
 /// How many messages are looked at for those that went out before a moment.
 pub(crate) const OUTBOUND_SCAN_MAX: usize = 200;
@@ -102,9 +108,41 @@ pub(crate) fn carry_over(message: &mut Message, before: Message) {
     }
 }
 
-/// Whether a message goes out through us.
-pub(crate) const fn is_ours(author: &Author) -> bool {
-    matches!(author, Author::Assistant { .. } | Author::Operator { .. })
+/// Whether a message goes out through us. A note never leaves.
+pub(crate) const fn is_ours(message: &Message) -> bool {
+    matches!(message.author, Author::Assistant { .. } | Author::Operator { .. })
+        && !matches!(message.content, Content::Note { .. })
+}
+
+/// Notes facts about a contact.
+pub(crate) fn note(
+    known: &mut BTreeMap<String, Pii<String>>,
+    facts: impl IntoIterator<Item = (String, Pii<String>)>,
+) {
+    for (name, value) in facts {
+        if known.len() < ATTRIBUTES_MAX || known.contains_key(&name) {
+            known.insert(name, value);
+        }
+    }
+}
+
+/// Whether a summary may tell of a message, by the order of ids or by that of writing; `until` is when
+/// the last message that it covers was written.
+pub(crate) fn may_cover(summary: &Summary, until: Option<Timestamp>, message: &Message) -> bool {
+    message.id <= summary.until || until.is_none_or(|until| message.sent_at <= until)
+}
+
+/// How much of `amount` may be set aside, given what each limit's sum is already; nothing when that is
+/// less than `least`.
+pub(crate) fn grant(amount: Cost, least: Cost, limits: [(Option<Cost>, Cost); 3]) -> Option<Cost> {
+    let left = limits.into_iter().filter_map(|(limit, spent)| limit.map(|limit| limit.minus(spent)));
+    let granted = left.fold(amount, Cost::min);
+    (granted >= least).then_some(granted)
+}
+
+/// The limits that are kept over several turns: on the tenant's day, the contact's, the conversation.
+pub(crate) const fn kept_limits(budgets: &Budgets) -> [Option<Cost>; 3] {
+    [budgets.tenant_day, budgets.contact_day, budgets.conversation]
 }
 
 /// Whether an echo may be of something that this app sent although it does not say so: Instagram

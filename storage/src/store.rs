@@ -5,19 +5,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MessageTemplate, MetaApp, Route};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
+    MessageId, MetaAppId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::{OutboxEntry, WithdrawnReason};
+use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -85,7 +90,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes dedup keys that were set before this moment, in all tenants, and before it parked
     /// statuses and edits and the marks of messages that were taken back; says how many dedup keys.
-    /// A message whose dedup key is its id has none: it is known by that id for ever.
+    /// A message whose dedup key is its id has none: it is known by that id for ever. Sums of days that
+    /// are more than 400 days past go with them, and reservations that nobody settled in two days.
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64>;
     /// Nothing while writes are durable; otherwise why they are not.
     fn health(&self) -> std::result::Result<(), StorageError>;
@@ -229,15 +235,89 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()>;
     /// The templates that a channel may send, as they were put.
     async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>>;
+    /// The summary of a conversation, if there is one.
+    async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>>;
+
     /// The assistant's settings, if any were ever stored.
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>>;
-    /// Stores new settings as the next version, with the event that tells of it. `Stale` when
-    /// `expected` is given and is not the version that counts now.
+    /// The settings as they were in a version. The newest 200 are kept.
+    async fn assistant_version(&self, version: u64) -> Result<Option<AssistantSettingsVersion>>;
+    /// Versions of the settings, newest first, from `before` on.
+    async fn assistant_versions(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AssistantSettingsVersion>>;
+    /// Publishes new settings as the next version, with the event that tells of it. A draft stays.
+    /// `Stale` when `expected` is given and is not the version that counts now.
     async fn put_assistant(
         &self,
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion>;
+    /// The draft, if there is one.
+    async fn assistant_draft(&self) -> Result<Option<AssistantDraft>>;
+    /// Saves settings as the draft, in place of a former one, based on the version that counts now.
+    async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft>;
+    /// Throws the draft away; says whether there was one.
+    async fn discard_assistant_draft(&self) -> Result<bool>;
+    /// Publishes the draft as the next version, with the event that tells of it; there is none
+    /// afterwards. `NotFound` without a draft; `Stale` when it is based on another version than the one
+    /// that counts now, or `expected` is given and is another.
+    async fn publish_assistant_draft(&self, expected: Option<u64>) -> Result<AssistantSettingsVersion>;
+    /// Publishes the settings of a former version as the next one. `NotFound` when that one is not
+    /// kept; `Stale` as with [`put_assistant`](Self::put_assistant).
+    async fn roll_back_assistant(
+        &self,
+        version: u64,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion>;
+
+    /// Sets money aside for a turn, durably, before it is spent: as much of `reservation.amount` as each
+    /// of the limits that are kept over several turns leaves over, if that is at least `least`, and
+    /// nothing otherwise. What is set aside counts as spent until it is settled, also if that never
+    /// comes: one that the same turn has already is spent in full.
+    async fn reserve(&self, reservation: Reservation, least: Cost, budgets: Budgets) -> Result<Option<Cost>>;
+    /// Replaces what was set aside for a turn by what it spent of it (or, by a little, beyond it).
+    /// Does nothing where nothing is set aside.
+    async fn settle_reservation(&self, turn: TurnId, spent: Cost) -> Result<()>;
+    /// Counts what was spent without a reservation.
+    async fn spend(
+        &self,
+        conversation: ConversationId,
+        contact: ContactId,
+        day: Day,
+        amount: Cost,
+    ) -> Result<()>;
+    /// What the tenant spent in a day; what is set aside counts. Days are kept for 400 days.
+    async fn spent(&self, day: Day) -> Result<Cost>;
+    /// What was spent on a contact in a day, likewise.
+    async fn spent_on_contact(&self, contact: ContactId, day: Day) -> Result<Cost>;
+    /// What was ever spent in a conversation, likewise.
+    async fn spent_in(&self, conversation: ConversationId) -> Result<Cost>;
+
+    /// Adds or changes a document, with the event that tells of it. A document begins as `Indexing`:
+    /// `NotFound` for one that is not there and is in another state, as it was removed meanwhile. `Full`
+    /// when there are 500 others.
+    async fn put_document(&self, document: Document) -> Result<()>;
+    /// Documents, oldest first.
+    async fn documents(&self) -> Result<Vec<Document>>;
+    /// One document.
+    async fn document(&self, id: DocumentId) -> Result<Option<Document>>;
+    /// Replaces all passages of a document by these: whoever reads sees all of the former ones or all of
+    /// the new ones. `NotFound` when it is not there; `Full` when the tenant would have more than 20,000.
+    async fn put_passages(&self, document: DocumentId, passages: Vec<Passage>) -> Result<()>;
+    /// All passages of all documents, by document (the oldest first) and place.
+    async fn passages(&self) -> Result<Vec<Passage>>;
+    /// Removes a document with its passages, with the event that tells of it; says whether it was there.
+    async fn remove_document(&self, id: DocumentId) -> Result<bool>;
+
+    /// Creates or replaces a golden question. `Full` when there are 500 others.
+    async fn put_golden(&self, question: GoldenQuestion) -> Result<()>;
+    /// All golden questions, oldest first.
+    async fn golden(&self) -> Result<Vec<GoldenQuestion>>;
+    /// Removes a golden question; says whether it was there.
+    async fn remove_golden(&self, id: GoldenId) -> Result<bool>;
 
     /// The key that seals an owner's files; the tenant's own is made at first use. Fails with
     /// `NotFound` for a contact who is not known or was erased.

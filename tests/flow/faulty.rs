@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MessageTemplate, MetaApp, Route};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
+    MessageId, MetaAppId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -288,6 +293,112 @@ impl TenantStore for FaultyTenant {
     ) -> Result<AssistantSettingsVersion> {
         (self.hook)(Act { name: "put_assistant", conversation: None })?;
         self.inner.put_assistant(settings, expected).await
+    }
+    async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>> {
+        (self.hook)(Act { name: "summary", conversation: Some(conversation) })?;
+        self.inner.summary(conversation).await
+    }
+    async fn assistant_version(&self, version: u64) -> Result<Option<AssistantSettingsVersion>> {
+        (self.hook)(Act { name: "assistant_version", conversation: None })?;
+        self.inner.assistant_version(version).await
+    }
+    async fn assistant_versions(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AssistantSettingsVersion>> {
+        (self.hook)(Act { name: "assistant_versions", conversation: None })?;
+        self.inner.assistant_versions(before, limit).await
+    }
+    async fn assistant_draft(&self) -> Result<Option<AssistantDraft>> {
+        (self.hook)(Act { name: "assistant_draft", conversation: None })?;
+        self.inner.assistant_draft().await
+    }
+    async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft> {
+        (self.hook)(Act { name: "put_assistant_draft", conversation: None })?;
+        self.inner.put_assistant_draft(settings).await
+    }
+    async fn discard_assistant_draft(&self) -> Result<bool> {
+        (self.hook)(Act { name: "discard_assistant_draft", conversation: None })?;
+        self.inner.discard_assistant_draft().await
+    }
+    async fn publish_assistant_draft(&self, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
+        (self.hook)(Act { name: "publish_assistant_draft", conversation: None })?;
+        self.inner.publish_assistant_draft(expected).await
+    }
+    async fn roll_back_assistant(
+        &self,
+        version: u64,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        (self.hook)(Act { name: "roll_back_assistant", conversation: None })?;
+        self.inner.roll_back_assistant(version, expected).await
+    }
+    async fn reserve(&self, reservation: Reservation, least: Cost, budgets: Budgets) -> Result<Option<Cost>> {
+        (self.hook)(Act { name: "reserve", conversation: Some(reservation.conversation) })?;
+        self.inner.reserve(reservation, least, budgets).await
+    }
+    async fn settle_reservation(&self, turn: TurnId, spent: Cost) -> Result<()> {
+        (self.hook)(Act { name: "settle_reservation", conversation: None })?;
+        self.inner.settle_reservation(turn, spent).await
+    }
+    async fn spend(
+        &self,
+        conversation: ConversationId,
+        contact: ContactId,
+        day: Day,
+        amount: Cost,
+    ) -> Result<()> {
+        (self.hook)(Act { name: "spend", conversation: Some(conversation) })?;
+        self.inner.spend(conversation, contact, day, amount).await
+    }
+    async fn spent(&self, day: Day) -> Result<Cost> {
+        (self.hook)(Act { name: "spent", conversation: None })?;
+        self.inner.spent(day).await
+    }
+    async fn spent_on_contact(&self, contact: ContactId, day: Day) -> Result<Cost> {
+        (self.hook)(Act { name: "spent_on_contact", conversation: None })?;
+        self.inner.spent_on_contact(contact, day).await
+    }
+    async fn spent_in(&self, conversation: ConversationId) -> Result<Cost> {
+        (self.hook)(Act { name: "spent_in", conversation: Some(conversation) })?;
+        self.inner.spent_in(conversation).await
+    }
+    async fn put_document(&self, document: Document) -> Result<()> {
+        (self.hook)(Act { name: "put_document", conversation: None })?;
+        self.inner.put_document(document).await
+    }
+    async fn documents(&self) -> Result<Vec<Document>> {
+        (self.hook)(Act { name: "documents", conversation: None })?;
+        self.inner.documents().await
+    }
+    async fn document(&self, id: DocumentId) -> Result<Option<Document>> {
+        (self.hook)(Act { name: "document", conversation: None })?;
+        self.inner.document(id).await
+    }
+    async fn put_passages(&self, document: DocumentId, passages: Vec<Passage>) -> Result<()> {
+        (self.hook)(Act { name: "put_passages", conversation: None })?;
+        self.inner.put_passages(document, passages).await
+    }
+    async fn passages(&self) -> Result<Vec<Passage>> {
+        (self.hook)(Act { name: "passages", conversation: None })?;
+        self.inner.passages().await
+    }
+    async fn remove_document(&self, id: DocumentId) -> Result<bool> {
+        (self.hook)(Act { name: "remove_document", conversation: None })?;
+        self.inner.remove_document(id).await
+    }
+    async fn put_golden(&self, question: GoldenQuestion) -> Result<()> {
+        (self.hook)(Act { name: "put_golden", conversation: None })?;
+        self.inner.put_golden(question).await
+    }
+    async fn golden(&self) -> Result<Vec<GoldenQuestion>> {
+        (self.hook)(Act { name: "golden", conversation: None })?;
+        self.inner.golden().await
+    }
+    async fn remove_golden(&self, id: GoldenId) -> Result<bool> {
+        (self.hook)(Act { name: "remove_golden", conversation: None })?;
+        self.inner.remove_golden(id).await
     }
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
         (self.hook)(Act { name: "content_key", conversation: None })?;

@@ -269,14 +269,21 @@ impl Core {
         // A load that finds the turn unfinished begins it again: this one's result is then stale.
         self.load(shared).await?;
         let Some(loaded) = &self.loaded else { return Ok(()) };
-        let (turn, overflows) = (finished.turn, finished.overflows);
+        let (turn, keep) = (finished.turn, finished.keep);
         let mut step = Step::new(shared, self.key, loaded);
         step.finish_turn(finished).await?;
         self.finish(shared, step).await?;
-        if let Some(loaded) = self.loaded.as_ref().filter(|_| overflows && !self.summarising) {
+        if let (Some(keep), Some(loaded), false) = (keep, &self.loaded, self.summarising) {
             self.summarising = true;
-            let (store, assistant) = (Arc::clone(&loaded.store), Arc::clone(&loaded.assistant));
-            summary::start(shared, self.key, store, assistant, loaded.conversation.contact, turn);
+            let work = summary::Work {
+                key: self.key,
+                store: Arc::clone(&loaded.store),
+                assistant: Arc::clone(&loaded.assistant),
+                contact: loaded.conversation.contact,
+                turn,
+                keep,
+            };
+            work.start(shared);
         }
         Ok(())
     }

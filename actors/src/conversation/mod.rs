@@ -55,8 +55,9 @@ pub struct FinishTurn {
     pub work: TurnWork,
     /// What its tools noted about the contact.
     pub attributes: BTreeMap<String, Pii<String>>,
-    /// Whether there was more history than the model could be shown.
-    pub overflows: bool,
+    /// Where there was more history than the model could be shown: how many of the newest messages are
+    /// left as they are when the others are summed up.
+    pub keep: Option<usize>,
 }
 
 /// What is too old to be read whole was summed up, or could not be.

@@ -27,6 +27,7 @@ fn sender(base: &str, timeout_ms: u64) -> GraphSender {
         media_domains: vec!["fbcdn.net".to_owned()],
         model: graph.clone(),
         model_hosts: Vec::new(),
+        tool_private_hosts: Vec::new(),
         connect_timeout_ms: 5_000,
         read_timeout_ms: 5_000,
     };

@@ -48,7 +48,7 @@ async fn an_answer_streams_in_openais_form_with_its_usage() {
 #[tokio::test]
 async fn a_whole_answer_is_scripted_labelled_and_cut_to_its_tokens() {
     let (simulator, _clock) = start(settings()).await;
-    let scripted = ScriptedAnswer { when_contains: "MORE".into(), answer: "there is no more".into() };
+    let scripted = ScriptedAnswer::says("MORE", "there is no more");
     simulator.set_answers(vec![scripted]);
     let mut body = request(false);
     body["max_completion_tokens"] = json!(3);

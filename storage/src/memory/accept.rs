@@ -246,7 +246,7 @@ impl TenantData {
         let mut found = self
             .messages
             .iter()
-            .filter(|((of, message), stored)| *message == id && is_here(of) && is_ours(&stored.author));
+            .filter(|((of, message), stored)| *message == id && is_here(of) && is_ours(stored));
         found.next().map(|((conversation, message), _)| Known {
             conversation: *conversation,
             message: *message,
@@ -262,7 +262,8 @@ impl TenantData {
             let is_edit = matches!(parked.event.kind, InboundKind::MessageEdited { .. });
             !is_edit || parked.channel != around.channel || parked.provider_id != *provider_id
         });
-        if let Some(known) = self.provider_ids.get(&key) {
+        if let Some(known) = self.provider_ids.get(&key).copied() {
+            self.unsay((known.conversation, known.message), around.now);
             let letters = (known.conversation, 0)..=(known.conversation, u64::MAX);
             for (_, entry) in self.inbox.range_mut(letters) {
                 if let Letter::Inbound { event, .. } = &mut entry.letter {

@@ -1,6 +1,6 @@
 //! Who the people are that webhooks name, and who of them are one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iassistance_domain::Pii;
 use iassistance_domain::contact::{Contact, ContactIdentity};
@@ -10,6 +10,7 @@ use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 
 use super::accept::Around;
 use super::tenant::{Stored, TenantData};
+use crate::rules::note;
 
 impl TenantData {
     /// The conversation of a contact, who is made known if they are new.
@@ -72,6 +73,9 @@ impl TenantData {
         survivor.identity = identity;
         for other in merged {
             survivor.merged.push(other.id);
+            let mut facts = other.attributes;
+            facts.retain(|name, _| !survivor.attributes.contains_key(name));
+            note(&mut survivor.attributes, facts);
             let kind = EventKind::ContactMerged { merged: other.id, conversation: other.conversation };
             self.record(Some(survivor.conversation), kind, around.now);
         }
@@ -130,11 +134,12 @@ impl TenantData {
                 identity: identity.clone(),
                 profile_name: profile_name.cloned(),
                 merged: Vec::new(),
+                attributes: BTreeMap::new(),
                 created_at: now,
             },
         );
         let conversation = Conversation::open(id, channel, contact, now);
-        self.conversations.insert(id, Stored { conversation, revision: 0 });
+        self.conversations.insert(id, Stored { conversation, revision: 0, busy: false });
         let opened = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
         self.record(Some(id), opened, now);
         id

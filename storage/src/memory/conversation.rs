@@ -3,14 +3,14 @@
 use iassistance_domain::Timestamp;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_domain::id::{ChannelId, ConversationId};
+use iassistance_domain::id::{ChannelId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
 
 use super::Result;
 use super::tenant::{Known, TenantData};
-use crate::commit::ConversationCommit;
+use crate::commit::{ConversationCommit, SummaryChange};
 use crate::error::StorageError;
-use crate::rules::{carry_over, is_ours};
+use crate::rules::{carry_over, is_ours, may_cover, note};
 
 impl TenantData {
     /// Writes one step; of a turn, if its epoch still holds.
@@ -26,17 +26,18 @@ impl TenantData {
         if stored.revision != commit.revision || overtaken {
             return Err(StorageError::Stale);
         }
-        let channel = stored.conversation.channel;
+        let (channel, contact) = (stored.conversation.channel, stored.conversation.contact);
+        stored.busy = commit.conversation.is_busy();
         stored.conversation = as_stored(&commit.conversation)?;
         stored.revision += 1;
         for seq in commit.acknowledge {
             self.inbox.remove(&(id, seq));
         }
         for mut message in commit.messages {
-            if let Some(before) = self.messages.remove(&(id, message.id)) {
-                carry_over(&mut message, before);
+            if let Some(before) = self.messages.get(&(id, message.id)) {
+                carry_over(&mut message, before.clone());
             }
-            self.put_message(channel, message);
+            self.put_message(channel, message, now);
         }
         for (message_id, report, provider_id) in commit.deliveries {
             let Some(message) = self.messages.get_mut(&(id, message_id)) else { continue };
@@ -44,7 +45,7 @@ impl TenantData {
             delivery.advance(&report);
             if provider_id.is_some() {
                 let message = Message { provider_id, ..message.clone() };
-                self.put_message(channel, message);
+                self.put_message(channel, message, now);
             }
         }
         self.outbox.retain(|(of, _), entry| *of != id || !commit.outbox_done.contains(&entry.message));
@@ -54,21 +55,51 @@ impl TenantData {
         }
         self.turns.extend(commit.turns.into_iter().map(|turn| ((id, turn.id), turn)));
         self.dead_letters.extend(commit.dead_letters.into_iter().map(|letter| (letter.id, letter)));
+        if let Some(contact) = self.contacts.get_mut(&contact) {
+            note(&mut contact.attributes, commit.attributes);
+        }
+        match commit.summary {
+            Some(SummaryChange::Put(summary)) => {
+                if self.unsaid.get(&id).is_none_or(|at| *at < summary.made_at) {
+                    self.summaries.insert(id, summary);
+                }
+            }
+            Some(SummaryChange::Drop) => drop(self.summaries.remove(&id)),
+            None => {}
+        }
         for event in commit.events {
             self.record(Some(id), event, now);
         }
         Ok(self.publish())
     }
 
+    /// A message that says something is taken back: a summary that may tell of it goes, and none that was
+    /// made before now comes any more.
+    pub(super) fn unsay(&mut self, place: (ConversationId, MessageId), now: Timestamp) {
+        let Some(message) = self.messages.get(&place).filter(|message| message.removed_at.is_none()) else {
+            return;
+        };
+        self.unsaid.entry(place.0).and_modify(|at| *at = now.max(*at)).or_insert(now);
+        if let Some(summary) = self.summaries.get(&place.0) {
+            let until = self.messages.get(&(place.0, summary.until)).map(|until| until.sent_at);
+            if may_cover(summary, until, message) {
+                self.summaries.remove(&place.0);
+            }
+        }
+    }
+
     /// Puts a message, which can be found by Meta's id from now on; one that was taken back by it says
     /// nothing.
-    fn put_message(&mut self, channel: ChannelId, mut message: Message) {
+    fn put_message(&mut self, channel: ChannelId, mut message: Message, now: Timestamp) {
         let place = (message.conversation, message.id);
-        let known = Known { conversation: place.0, message: place.1, ours: is_ours(&message.author) };
+        let known = Known { conversation: place.0, message: place.1, ours: is_ours(&message) };
         let provider_id = message.provider_id.clone();
         let address = provider_id.map(|provider_id| (channel, provider_id));
         if let Some((_, at)) = address.as_ref().and_then(|address| self.tombstones.get(address)) {
             message.remove(*at);
+        }
+        if message.removed_at.is_some() {
+            self.unsay(place, now);
         }
         self.messages.insert(place, message);
         if let Some((channel, provider_id)) = address {

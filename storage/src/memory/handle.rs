@@ -6,17 +6,21 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::channel::{Channel, MessageTemplate};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TenantId, TurnId,
+    ChannelId, ContactId, ConversationId, DeadLetterId, DocumentId, GoldenId, MessageId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_vault::ContentKey;
 
@@ -260,8 +264,26 @@ impl TenantStore for MemoryTenant {
         self.with(|data| data.templates.get(&channel).cloned().unwrap_or_default())
     }
 
+    async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>> {
+        self.with(|data| data.summaries.get(&conversation).cloned())
+    }
+
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
-        self.with(|data| data.settings.last().cloned())
+        self.with(|data| data.settings.last_key_value().map(|(_, version)| version.clone()))
+    }
+
+    async fn assistant_version(&self, version: u64) -> Result<Option<AssistantSettingsVersion>> {
+        self.with(|data| data.settings.get(&version).cloned())
+    }
+
+    async fn assistant_versions(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AssistantSettingsVersion>> {
+        self.with(|data| {
+            newest(data.settings.iter().map(|(number, version)| (*number, version)), before.as_ref(), limit)
+        })
     }
 
     async fn put_assistant(
@@ -269,16 +291,105 @@ impl TenantStore for MemoryTenant {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
+        self.with(|data| data.publish_settings(settings, &[expected], None, self.now()))?
+    }
+
+    async fn assistant_draft(&self) -> Result<Option<AssistantDraft>> {
+        self.with(|data| data.draft.clone())
+    }
+
+    async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft> {
         self.with(|data| {
-            let version = data.settings.len() as u64;
-            if expected.is_some_and(|expected| expected != version) {
-                return Err(StorageError::Stale);
-            }
-            data.settings.push(AssistantSettingsVersion { version: version + 1, settings });
-            data.record(None, EventKind::SettingsChanged { version: version + 1 }, self.now());
-            data.publish();
-            data.settings.last().cloned().ok_or(StorageError::NotFound("settings"))
+            let draft = AssistantDraft { settings, based_on: data.settings_version(), saved_at: self.now() };
+            data.draft.insert(draft).clone()
+        })
+    }
+
+    async fn discard_assistant_draft(&self) -> Result<bool> {
+        self.with(|data| data.draft.take().is_some())
+    }
+
+    async fn publish_assistant_draft(&self, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
+        self.with(|data| data.publish_draft(expected, self.now()))?
+    }
+
+    async fn roll_back_assistant(
+        &self,
+        version: u64,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        self.with(|data| {
+            let former = data.settings.get(&version).cloned().ok_or(StorageError::NotFound("version"))?;
+            data.publish_settings(former.settings, &[expected], Some(version), self.now())
         })?
+    }
+
+    async fn reserve(&self, reservation: Reservation, least: Cost, budgets: Budgets) -> Result<Option<Cost>> {
+        self.with(|data| data.money.reserve(reservation, least, &budgets))
+    }
+
+    async fn settle_reservation(&self, turn: TurnId, spent: Cost) -> Result<()> {
+        self.with(|data| data.money.settle(turn, spent))
+    }
+
+    async fn spend(
+        &self,
+        conversation: ConversationId,
+        contact: ContactId,
+        day: Day,
+        amount: Cost,
+    ) -> Result<()> {
+        self.with(|data| data.money.spend(conversation, contact, day, amount))
+    }
+
+    async fn spent(&self, day: Day) -> Result<Cost> {
+        self.with(|data| data.money.spent(day))
+    }
+
+    async fn spent_on_contact(&self, contact: ContactId, day: Day) -> Result<Cost> {
+        self.with(|data| data.money.spent_on(contact, day))
+    }
+
+    async fn spent_in(&self, conversation: ConversationId) -> Result<Cost> {
+        self.with(|data| data.money.spent_in(conversation))
+    }
+
+    async fn put_document(&self, document: Document) -> Result<()> {
+        self.with(|data| data.put_document(document, self.now()))?
+    }
+
+    async fn documents(&self) -> Result<Vec<Document>> {
+        self.with(|data| data.documents.values().map(|(document, _)| document.clone()).collect())
+    }
+
+    async fn document(&self, id: DocumentId) -> Result<Option<Document>> {
+        self.with(|data| data.documents.get(&id).map(|(document, _)| document.clone()))
+    }
+
+    async fn put_passages(&self, document: DocumentId, passages: Vec<Passage>) -> Result<()> {
+        self.with(|data| data.put_passages(document, passages))?
+    }
+
+    async fn passages(&self) -> Result<Vec<Passage>> {
+        self.with(|data| {
+            data.documents.values().flat_map(|(_, passages)| passages.values()).cloned().collect()
+        })
+    }
+
+    async fn remove_document(&self, id: DocumentId) -> Result<bool> {
+        self.with(|data| data.remove_document(id, self.now()))
+    }
+
+    async fn put_golden(&self, question: GoldenQuestion) -> Result<()> {
+        self.with(|data| data.put_golden(question))?
+    }
+
+    async fn golden(&self) -> Result<Vec<GoldenQuestion>> {
+        self.with(|data| data.golden.values().cloned().collect())
+    }
+
+    async fn remove_golden(&self, id: GoldenId) -> Result<bool> {
+        self.with(|data| data.golden.remove(&id).is_some())
     }
 
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {

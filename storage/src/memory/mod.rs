@@ -3,9 +3,12 @@
 //! contract suite compares two minds.
 
 mod accept;
+mod assistant;
 mod contacts;
 mod conversation;
 mod handle;
+mod knowledge;
+mod money;
 mod outbox;
 mod tenant;
 
@@ -216,6 +219,7 @@ impl Store for MemoryStore {
     }
 
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64> {
+        let now = self.0.clock.now();
         let mut state = self.0.open()?;
         let mut forgotten = 0;
         for (_, data) in state.tenants.values_mut() {
@@ -224,6 +228,7 @@ impl Store for MemoryStore {
             forgotten += (known - data.dedup.len()) as u64;
             data.parked.retain(|parked| parked.accepted_at >= before);
             data.tombstones.retain(|_, (since, _)| *since >= before);
+            data.money.forget(now);
         }
         Ok(forgotten)
     }

@@ -4,19 +4,25 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::sync::watch;
 
-use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettingsVersion};
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
-use iassistance_domain::id::{ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TurnId};
+use iassistance_domain::golden::GoldenQuestion;
+use iassistance_domain::id::{
+    ChannelId, ContactId, ConversationId, DeadLetterId, DocumentId, GoldenId, MessageId, TurnId,
+};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
+use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_vault::ContentKey;
 
+use super::money::Money;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
 use crate::rules::strip;
@@ -44,6 +50,8 @@ pub(super) struct Known {
 pub(super) struct Stored {
     pub(super) conversation: Conversation,
     pub(super) revision: u64,
+    /// Whether something was under way in it when it was stored.
+    pub(super) busy: bool,
 }
 
 #[derive(Default)]
@@ -68,7 +76,15 @@ pub(super) struct TenantData {
     pub(super) dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     pub(super) events: Vec<Event>,
     pub(super) latest: watch::Sender<EventSeq>,
-    pub(super) settings: Vec<AssistantSettingsVersion>,
+    pub(super) settings: BTreeMap<u64, AssistantSettingsVersion>,
+    pub(super) draft: Option<AssistantDraft>,
+    pub(super) summaries: BTreeMap<ConversationId, Summary>,
+    /// When a message of a conversation was last taken back.
+    pub(super) unsaid: HashMap<ConversationId, Timestamp>,
+    pub(super) money: Money,
+    /// Documents with their passages by place.
+    pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
+    pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
 }
 
 impl TenantData {
@@ -131,7 +147,7 @@ impl TenantData {
     }
 
     pub(super) fn unfinished(&self) -> HashSet<ConversationId> {
-        let busy = self.conversations.iter().filter(|(_, stored)| stored.conversation.is_busy());
+        let busy = self.conversations.iter().filter(|(_, stored)| stored.busy);
         let letters = self.inbox.keys().chain(self.outbox.keys()).map(|(id, _)| *id);
         busy.map(|(id, _)| *id).chain(letters).collect()
     }
@@ -153,6 +169,12 @@ impl TenantData {
             self.dead_letters.len(),
             self.events.len(),
             self.settings.len(),
+            usize::from(self.draft.is_some()),
+            self.summaries.len(),
+            self.money.records(),
+            self.documents.len(),
+            self.documents.values().map(|(_, passages)| passages.len()).sum(),
+            self.golden.len(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

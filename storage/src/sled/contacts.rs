@@ -1,5 +1,7 @@
 //! Who the people are that webhooks name, and who of them are one.
 
+use std::collections::BTreeMap;
+
 use iassistance_domain::Pii;
 use iassistance_domain::contact::{Contact, ContactIdentity};
 use iassistance_domain::conversation::Conversation;
@@ -11,6 +13,7 @@ use super::accept::{Circumstances, Place};
 use super::keys::{self, ADDRESS, Addressee, Key, StoredConversation};
 use super::space::{Read, Result, Space};
 use super::tx::{Owner, Tx};
+use crate::rules::note;
 
 impl Tx<'_> {
     /// The conversation of a contact, who is made known if they are new.
@@ -100,6 +103,11 @@ impl Tx<'_> {
         }
         for other in others {
             contact.merged.push(other.id);
+            for (name, value) in &other.attributes {
+                if !contact.attributes.contains_key(name) {
+                    note(&mut contact.attributes, [(name.clone(), value.clone())]);
+                }
+            }
             let merged = EventKind::ContactMerged { merged: other.id, conversation: other.conversation };
             self.record(Some(place), merged, around.now)?;
         }
@@ -167,6 +175,7 @@ impl Tx<'_> {
             identity: identity.clone(),
             profile_name: profile_name.cloned(),
             merged: Vec::new(),
+            attributes: BTreeMap::new(),
             created_at: now,
         };
         self.put(&keys::contact(id), owner, &contact)?;

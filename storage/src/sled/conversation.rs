@@ -1,6 +1,5 @@
 //! One step of a conversation, and facts beside it.
 
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::event::{DeadLetter, EventKind, EventSeq};
@@ -8,13 +7,13 @@ use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
 use iassistance_domain::{Pii, Timestamp};
 
-use super::keys::{self, ASSISTANT, Fence, FenceState, Home, Key, Known, StoredConversation};
+use super::keys::{self, Fence, FenceState, Home, Key, Known, StoredConversation};
 use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::ConversationCommit;
 use crate::error::StorageError;
-use crate::rules::{carry_over, is_ours};
+use crate::rules::{carry_over, is_ours, note};
 
 impl Tx<'_> {
     /// Writes one step; of a turn, if its epoch still holds.
@@ -37,10 +36,10 @@ impl Tx<'_> {
             }
         }
         for message in commit.messages {
-            self.put_message(message, id, &state)?;
+            self.put_message(message, id, &state, now)?;
         }
         for (message, report, provider_id) in commit.deliveries {
-            self.advance((id, message), &report, provider_id, &state)?;
+            self.advance((id, message), &report, provider_id, &state, now)?;
         }
         for message in commit.outbox_done {
             self.remove_from_outbox(id, message)?;
@@ -49,12 +48,28 @@ impl Tx<'_> {
             self.append_to_outbox(id, state.contact, &entry)?;
         }
         for turn in commit.turns {
-            self.put(&keys::turn(id, turn.id), Owner::Tenant, &turn)?;
+            // It has what was given to tools, and that may be the contact's words.
+            self.put(&keys::turn(id, turn.id), Owner::Contact(state.contact), &turn)?;
         }
         for letter in commit.dead_letters {
             self.put(&keys::dead_letter(letter.id), Owner::Tenant, &letter)?;
         }
+        self.note(state.contact, commit.attributes)?;
+        if let Some(change) = commit.summary {
+            self.change_summary(id, state.contact, change)?;
+        }
         self.record_all(Some((id, state.contact)), commit.events, now)
+    }
+
+    /// Notes facts about a contact. One whose record does not open cannot be told of.
+    fn note(&mut self, id: ContactId, facts: Vec<(String, Pii<String>)>) -> Result<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let key = keys::contact(id);
+        let Some(mut contact) = self.get_readable(&key)? else { return Ok(()) };
+        note(&mut contact.attributes, facts);
+        self.put(&key, Owner::Contact(id), &contact)
     }
 
     fn put_state(&mut self, conversation: Conversation, revision: u64, contact: ContactId) -> Result<()> {
@@ -75,31 +90,47 @@ impl Tx<'_> {
         mut message: Message,
         conversation: ConversationId,
         of: &FenceState,
+        now: Timestamp,
     ) -> Result<()> {
         let key = keys::message(conversation, message.id);
+        let mut was_said = false;
         match self.get_readable(&key)? {
-            Some(before) => carry_over(&mut message, before),
+            Some(before) => {
+                was_said = before.removed_at.is_none();
+                carry_over(&mut message, before);
+            }
             // A message that came in is asked for by Meta's id alone.
-            None if is_ours(&message.author) => {
+            None if is_ours(&message) => {
                 let home = Home { conversation, channel: of.channel, contact: of.contact };
                 self.put(&keys::home(message.id), Owner::Tenant, &home)?;
             }
             None => {}
         }
-        self.put_named(&key, message, of)
+        self.put_named(&key, message, of, was_said.then_some(now))
     }
 
     /// Puts a message, which can be found by Meta's id from now on and says nothing if it was taken
-    /// back by it.
-    fn put_named(&mut self, key: &Key<Message>, mut message: Message, of: &FenceState) -> Result<()> {
-        let owner = Owner::Contact(of.contact);
-        let Some(provider_id) = &message.provider_id else { return self.put(key, owner, &message) };
-        let hash = provider_hash(self.space, of.channel, provider_id);
-        if let Some(at) = self.removed_at(hash)? {
+    /// back by it. One that said something until now takes what was made of
+    /// that with it.
+    fn put_named(
+        &mut self,
+        key: &Key<Message>,
+        mut message: Message,
+        of: &FenceState,
+        said_until: Option<Timestamp>,
+    ) -> Result<()> {
+        let hash = message.provider_id.as_ref().map(|id| provider_hash(self.space, of.channel, id));
+        if let Some(hash) = hash
+            && let Some(at) = self.removed_at(hash)?
+        {
             message.remove(at);
         }
-        self.put(key, owner, &message)?;
-        let (conversation, ours) = (message.conversation, is_ours(&message.author));
+        self.put(key, Owner::Contact(of.contact), &message)?;
+        if let Some(now) = said_until.filter(|_| message.removed_at.is_some()) {
+            self.unsay(&message, of.contact, now)?;
+        }
+        let Some(hash) = hash else { return Ok(()) };
+        let (conversation, ours) = (message.conversation, is_ours(&message));
         self.know(hash, Known { message: message.id, conversation, contact: of.contact, ours })
     }
 
@@ -110,6 +141,7 @@ impl Tx<'_> {
         report: &Delivery,
         provider_id: Option<Pii<String>>,
         of: &FenceState,
+        now: Timestamp,
     ) -> Result<()> {
         let key = keys::message(conversation, id);
         let Some(mut message) = self.get(&key)? else { return Ok(()) };
@@ -117,7 +149,8 @@ impl Tx<'_> {
         let moved = delivery.advance(report);
         if provider_id.is_some() {
             message.provider_id = provider_id;
-            return self.put_named(&key, message, of);
+            let said_until = message.removed_at.is_none().then_some(now);
+            return self.put_named(&key, message, of, said_until);
         }
         if moved { self.put(&key, Owner::Contact(of.contact), &message) } else { Ok(()) }
     }
@@ -145,23 +178,6 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.append(Some(letter.conversation), vec![event], now)?;
         self.put(&keys::dead_letter(letter.id), Owner::Tenant, letter)
-    }
-
-    /// Stores the next version of the assistant's settings, and the fact in the log.
-    pub(super) fn put_assistant(
-        &mut self,
-        settings: AssistantSettings,
-        expected: Option<u64>,
-        now: Timestamp,
-    ) -> Result<AssistantSettingsVersion> {
-        if expected.is_some_and(|expected| expected != self.counters.settings) {
-            return Err(StorageError::Stale);
-        }
-        self.counters.settings += 1;
-        let version = AssistantSettingsVersion { version: self.counters.settings, settings };
-        self.put(&ASSISTANT.key().number(version.version), Owner::Tenant, &version)?;
-        self.record(None, EventKind::SettingsChanged { version: version.version }, now)?;
-        Ok(version)
     }
 
     pub(super) fn fence(&self, id: ConversationId) -> Result<Fence> {

@@ -24,6 +24,15 @@
 //! | 20 tombstone | tenant | hash of channel and id | when the message of this id was taken back |
 //! | 21 tombstone since | tenant | moment ‖ hash | nothing |
 //! | 22 templates | tenant | channel | [`MessageTemplate`]s |
+//! | 23 assistant's draft | tenant | nothing: there is one | [`AssistantDraft`] |
+//! | 24 summary | tenant | conversation | [`StoredSummary`] |
+//! | 25 document | tenant | document | [`StoredDocument`] |
+//! | 26 passage | tenant | document ‖ edition ‖ place | [`StoredPassage`] |
+//! | 27 golden question | tenant | golden question | [`GoldenQuestion`] |
+//! | 28 reservation | tenant | turn | [`Reservation`] |
+//! | 29 spent in a day | tenant | day | [`Cost`] |
+//! | 30 spent on a contact | tenant | day ‖ contact | [`Cost`] |
+//! | 31 spent in a conversation | tenant | conversation | [`Cost`] |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -48,23 +57,27 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::assistant::AssistantSettingsVersion;
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettingsVersion};
+use iassistance_domain::budget::{Cost, Day, Reservation};
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, MessageTemplate, MetaApp};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event};
+use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, MessageId, MetaAppId, TenantId,
-    TurnId,
+    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
+    MessageId, MetaAppId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::Tenant;
 use iassistance_domain::turn::TurnRecord;
 
+use super::knowledge::{StoredDocument, StoredPassage};
 use crate::commit::Letter;
 
 /// Bytes of a keyed hash in a key: two of 2^64 records agree by chance.
@@ -192,6 +205,15 @@ kinds! {
     TOMBSTONE: Timestamp = 20, "tombstone", schema 1;
     TOMBSTONE_SINCE: () = 21, "tombstone_since", schema 1;
     TEMPLATES: Vec<MessageTemplate> = 22, "templates", schema 1;
+    ASSISTANT_DRAFT: AssistantDraft = 23, "assistant_draft", schema 1;
+    SUMMARY: StoredSummary = 24, "summary", schema 1;
+    DOCUMENT: StoredDocument = 25, "document", schema 1;
+    PASSAGE: StoredPassage = 26, "passage", schema 1;
+    GOLDEN: GoldenQuestion = 27, "golden_question", schema 1;
+    RESERVATION: Reservation = 28, "reservation", schema 1;
+    SPENT_DAY: Cost = 29, "spent_in_a_day", schema 1;
+    SPENT_CONTACT: Cost = 30, "spent_on_a_contact", schema 1;
+    SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
     TENANT: Tenant = 64, "tenant", schema 1;
     META_APP: MetaApp = 65, "meta_app", schema 1;
     CHANNEL: Channel = 66, "channel", schema 1;
@@ -265,6 +287,13 @@ pub(super) struct Parked {
     pub(super) event: InboundEvent,
 }
 
+/// What a conversation was about, and when a message of it was last taken back.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct StoredSummary {
+    pub(super) summary: Option<Summary>,
+    pub(super) unsaid_at: Option<Timestamp>,
+}
+
 /// Whose channel has an address.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct ChannelOwner {
@@ -300,6 +329,12 @@ keys_of_one_id! {
     home(MessageId) -> Home = HOME;
     turns(ConversationId) -> TurnRecord = TURN;
     templates(ChannelId) -> Vec<MessageTemplate> = TEMPLATES;
+    summary(ConversationId) -> StoredSummary = SUMMARY;
+    document(DocumentId) -> StoredDocument = DOCUMENT;
+    passages(DocumentId) -> StoredPassage = PASSAGE;
+    golden(GoldenId) -> GoldenQuestion = GOLDEN;
+    reservation(TurnId) -> Reservation = RESERVATION;
+    spent_in(ConversationId) -> Cost = SPENT_CONVERSATION;
     dead_letter(DeadLetterId) -> DeadLetter = DEAD_LETTER;
     tenant(TenantId) -> Tenant = TENANT;
     meta_app(MetaAppId) -> MetaApp = META_APP;
@@ -322,6 +357,22 @@ pub(super) fn message(conversation: ConversationId, id: MessageId) -> Key<Messag
 
 pub(super) fn turn(conversation: ConversationId, id: TurnId) -> Key<TurnRecord> {
     turns(conversation).id(id.to_bytes())
+}
+
+pub(super) fn assistant(version: u64) -> Key<AssistantSettingsVersion> {
+    ASSISTANT.key().number(version)
+}
+
+pub(super) fn passage(document: DocumentId, edition: u64, place: u32) -> Key<StoredPassage> {
+    passages(document).number(edition).number(place.into())
+}
+
+pub(super) fn spent(day: Day) -> Key<Cost> {
+    SPENT_DAY.key().number(day.0)
+}
+
+pub(super) fn spent_on(contact: ContactId, day: Day) -> Key<Cost> {
+    SPENT_CONTACT.key().number(day.0).id(contact.to_bytes())
 }
 
 pub(super) fn event(seq: u64) -> Key<Event> {

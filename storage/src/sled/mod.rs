@@ -15,6 +15,7 @@
 //! that is overwritten heavily wants to be rewritten (backup, restore) now and then.
 
 mod accept;
+mod assistant;
 mod channels;
 mod check;
 mod contacts;
@@ -22,12 +23,15 @@ mod conversation;
 mod directory;
 pub mod disk;
 mod keys;
+mod knowledge;
 mod line;
+mod money;
 mod open;
 mod outbox;
 mod platform;
 mod provider;
 mod space;
+mod summary;
 mod tenant;
 mod tx;
 mod writer;

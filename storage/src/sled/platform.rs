@@ -17,7 +17,7 @@ use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::keys::{self, API_KEY, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN, Unrouted, id_in};
-use super::space::{Page, Read, Result, vault_error};
+use super::space::{Page, Read, Result, Space, vault_error};
 use super::tenant::SledTenant;
 use super::tx::{Owner, Tx};
 use super::{Core, SledStore, blocking};
@@ -91,6 +91,24 @@ impl Core {
     fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
         self.writer.health()?;
         self.platform.get(key)
+    }
+
+    /// Removes sums of long past days, reservations that nobody settles any more, and what a crash left of
+    /// removed documents.
+    async fn sweep(&self, space: &Arc<Space>) -> Result<()> {
+        let now = self.clock.now();
+        let forget = move |tx: &mut Tx<'_>| tx.forget_sums(now, FORGET_ROWS);
+        while self.writer.write(space, forget).await? {}
+        let reader = Arc::clone(space);
+        let read = move || Ok((reader.forsaken_reservations(now)?, reader.forsaken_passages()?));
+        let (turns, documents) = blocking(read).await?;
+        if !turns.is_empty() {
+            self.writer.write(space, move |tx| tx.forget_reservations(&turns, now)).await?;
+        }
+        for document in documents {
+            self.writer.forget_passages(space, document).await?;
+        }
+        Ok(())
     }
 
     async fn put<T: Serialize + Send + Sync + 'static>(&self, key: Key<T>, record: T) -> Result<()> {
@@ -236,6 +254,7 @@ impl Store for SledStore {
             }
             let forget = move |tx: &mut Tx<'_>| tx.forget_before(before, FORGET_ROWS);
             while self.0.writer.write(&space, forget).await? {}
+            self.0.sweep(&space).await?;
         }
         Ok(forgotten)
     }

@@ -79,8 +79,8 @@ impl Tx<'_> {
         self.get_readable(&key).map(|at| Some(at.unwrap_or_default()))
     }
 
-    /// Marks a message as taken back, and takes its content out of all that waits to be read. The
-    /// message, if it is known.
+    /// Marks a message as taken back, and takes its content out of all that waits to be read and of what
+    /// was made of it. The message, if it is known.
     pub(super) fn take_back(
         &mut self,
         around: &Circumstances<'_>,
@@ -109,6 +109,11 @@ impl Tx<'_> {
                 let key = keys::letter(known.conversation, seq);
                 self.put(&key, Owner::Contact(known.contact), &stored)?;
             }
+        }
+        if let Some(message) = self.get_readable(&keys::message(known.conversation, known.message))?
+            && message.removed_at.is_none()
+        {
+            self.unsay(&message, known.contact, around.now)?;
         }
         Ok(Some(known))
     }

@@ -9,24 +9,29 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::assistant::{AssistantDraft, AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::channel::{Channel, MessageTemplate};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
+use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ChannelId, ContactId, ConversationId, DeadLetterId, MessageId, TenantId, TurnId,
+    ChannelId, ContactId, ConversationId, DeadLetterId, DocumentId, GoldenId, MessageId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_vault::ContentKey;
 
 use super::accept::Circumstances;
 use super::channels::open_channel;
 use super::keys::{
-    self, ASSISTANT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, INBOX, Key, OUTBOX, id_in, number_in,
+    self, ASSISTANT, ASSISTANT_DRAFT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, GOLDEN, INBOX, Key, OUTBOX,
+    id_in, number_in,
 };
 use super::line::Urgency;
 use super::space::{Page, Read, Result, Space, vault_error};
@@ -342,8 +347,27 @@ impl TenantStore for SledTenant {
         self.one(&keys::templates(channel)).map(Option::unwrap_or_default)
     }
 
+    async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>> {
+        self.core.writer.health()?;
+        // One that does not open is made anew.
+        let stored = self.space.get_readable(&keys::summary(conversation))?;
+        Ok(stored.and_then(|stored| stored.summary))
+    }
+
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
         Ok(self.newest(ASSISTANT.key(), None, 1).await?.pop())
+    }
+
+    async fn assistant_version(&self, version: u64) -> Result<Option<AssistantSettingsVersion>> {
+        self.one(&keys::assistant(version))
+    }
+
+    async fn assistant_versions(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AssistantSettingsVersion>> {
+        self.newest(ASSISTANT.key(), before.map(keys::assistant), limit).await
     }
 
     async fn put_assistant(
@@ -352,6 +376,103 @@ impl TenantStore for SledTenant {
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
         self.write_at(move |tx, now| tx.put_assistant(settings, expected, now)).await
+    }
+
+    async fn assistant_draft(&self) -> Result<Option<AssistantDraft>> {
+        self.one(&ASSISTANT_DRAFT.key())
+    }
+
+    async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft> {
+        self.write_at(move |tx, now| tx.put_draft(settings, now)).await
+    }
+
+    async fn discard_assistant_draft(&self) -> Result<bool> {
+        self.write(move |tx| tx.remove(&ASSISTANT_DRAFT.key())).await
+    }
+
+    async fn publish_assistant_draft(&self, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
+        self.write_at(move |tx, now| tx.publish_draft(expected, now)).await
+    }
+
+    async fn roll_back_assistant(
+        &self,
+        version: u64,
+        expected: Option<u64>,
+    ) -> Result<AssistantSettingsVersion> {
+        self.write_at(move |tx, now| tx.roll_back(version, expected, now)).await
+    }
+
+    async fn reserve(&self, reservation: Reservation, least: Cost, budgets: Budgets) -> Result<Option<Cost>> {
+        self.write(move |tx| tx.reserve(reservation, least, &budgets)).await
+    }
+
+    async fn settle_reservation(&self, turn: TurnId, spent: Cost) -> Result<()> {
+        self.write(move |tx| tx.settle_reservation(turn, spent)).await
+    }
+
+    async fn spend(
+        &self,
+        conversation: ConversationId,
+        contact: ContactId,
+        day: Day,
+        amount: Cost,
+    ) -> Result<()> {
+        if amount == Cost::default() {
+            return self.core.writer.health();
+        }
+        let spend = move |tx: &mut Tx<'_>| tx.spend(conversation, contact, day, amount);
+        self.core.writer.write_as(Urgency::Patient, &self.space, spend).await
+    }
+
+    async fn spent(&self, day: Day) -> Result<Cost> {
+        self.one(&keys::spent(day)).map(Option::unwrap_or_default)
+    }
+
+    async fn spent_on_contact(&self, contact: ContactId, day: Day) -> Result<Cost> {
+        self.one(&keys::spent_on(contact, day)).map(Option::unwrap_or_default)
+    }
+
+    async fn spent_in(&self, conversation: ConversationId) -> Result<Cost> {
+        self.one(&keys::spent_in(conversation)).map(Option::unwrap_or_default)
+    }
+
+    async fn put_document(&self, document: Document) -> Result<()> {
+        self.write_at(move |tx, now| tx.put_document(document, now)).await
+    }
+
+    async fn documents(&self) -> Result<Vec<Document>> {
+        self.scan(Space::documents).await
+    }
+
+    async fn document(&self, id: DocumentId) -> Result<Option<Document>> {
+        Ok(self.one(&keys::document(id))?.map(|stored| stored.document))
+    }
+
+    async fn put_passages(&self, document: DocumentId, passages: Vec<Passage>) -> Result<()> {
+        self.core.writer.put_passages(&self.space, document, passages).await
+    }
+
+    async fn passages(&self) -> Result<Vec<Passage>> {
+        self.scan(Space::passages).await
+    }
+
+    async fn remove_document(&self, id: DocumentId) -> Result<bool> {
+        let removed = self.write_at(move |tx, now| tx.remove_document(id, now)).await?;
+        self.core.writer.forget_passages(&self.space, id).await?;
+        Ok(removed)
+    }
+
+    async fn put_golden(&self, question: GoldenQuestion) -> Result<()> {
+        self.write(move |tx| tx.put_golden(&question)).await
+    }
+
+    async fn golden(&self) -> Result<Vec<GoldenQuestion>> {
+        let questions = self.scan(|space| space.list(&GOLDEN.key(), Page::First, usize::MAX)).await?;
+        Ok(questions.into_iter().map(|(_, question)| question).collect())
+    }
+
+    async fn remove_golden(&self, id: GoldenId) -> Result<bool> {
+        self.write(move |tx| tx.remove(&keys::golden(id))).await
     }
 
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {

@@ -105,6 +105,7 @@ fn egress() -> Egress {
         media_domains: Vec::new(),
         model: url("https://models.example"),
         model_hosts: Vec::new(),
+        tool_private_hosts: Vec::new(),
         connect_timeout_ms: 1_000,
         read_timeout_ms: 5_000,
     })

@@ -1,0 +1,125 @@
+//! The money of turns: set aside before each call where there are budgets, and written down.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use iassistance_assistant::money::Purse;
+use iassistance_domain::Clock;
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
+use iassistance_domain::id::{ContactId, ConversationId, TurnId};
+use iassistance_storage::{StorageError, TenantStore};
+
+/// How often a reservation is tried when the store does not answer, and the pause between, milliseconds.
+const TRIES_MAX: u32 = 5;
+const RETRY_MS: u64 = 500;
+
+/// One turn's way to its tenant's money. What it spends is written down also where nothing limits it.
+pub(crate) struct TurnPurse {
+    pub(crate) store: Arc<dyn TenantStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) budgets: Budgets,
+    pub(crate) turn: TurnId,
+    pub(crate) conversation: ConversationId,
+    pub(crate) contact: ContactId,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is set aside for the call under way; nothing of it is known while it is being set aside.
+    open: Option<Option<Cost>>,
+    /// What was spent and is not written down yet.
+    unwritten: Cost,
+}
+
+impl TurnPurse {
+    pub(crate) fn new(
+        store: Arc<dyn TenantStore>,
+        clock: Arc<dyn Clock>,
+        budgets: Budgets,
+        (turn, conversation, contact): (TurnId, ConversationId, ContactId),
+    ) -> Self {
+        Self { store, clock, budgets, turn, conversation, contact, state: Mutex::default() }
+    }
+
+    /// Writes down what is not written down yet. A call that never told what it cost, because its turn
+    /// failed, cost what was set aside for it.
+    pub(crate) async fn close(&self) {
+        let open = self.lock().open;
+        if let Some(open) = open {
+            self.settle(open.unwrap_or_default()).await;
+        }
+        let unwritten = std::mem::take(&mut self.lock().unwritten);
+        if unwritten > Cost::default() {
+            let day = Day::of(self.clock.now());
+            let spend = || self.store.spend(self.conversation, self.contact, day, unwritten);
+            self.insist("what a turn spent", spend).await;
+        }
+    }
+
+    /// Has something written down; gives up after some tries, for the turn must end.
+    async fn insist<F>(&self, what: &'static str, write: impl Fn() -> F) -> Option<()>
+    where
+        F: Future<Output = Result<(), StorageError>>,
+    {
+        for attempt in 1..=TRIES_MAX {
+            match write().await {
+                Ok(()) => return Some(()),
+                Err(error) if attempt == TRIES_MAX || !error.is_transient() => {
+                    tracing::error!(turn = %self.turn, %error, what, "money could not be written down");
+                    return None;
+                }
+                Err(_) => self.clock.sleep_millis(RETRY_MS).await,
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Purse for TurnPurse {
+    async fn reserve(&self, least: Cost, most: Cost) -> Option<Cost> {
+        if !self.budgets.is_kept() {
+            return Some(most);
+        }
+        let reservation = Reservation {
+            turn: self.turn,
+            conversation: self.conversation,
+            contact: self.contact,
+            day: Day::of(self.clock.now()),
+            amount: most,
+        };
+        self.lock().open = Some(None);
+        for attempt in 1..=TRIES_MAX {
+            match self.store.reserve(reservation, least, self.budgets).await {
+                Ok(granted) => {
+                    self.lock().open = granted.map(Some);
+                    return granted;
+                }
+                // Without knowing what is left, nothing is spent.
+                Err(error) if attempt == TRIES_MAX || !error.is_transient() => {
+                    tracing::error!(turn = %self.turn, %error, "money could not be set aside");
+                    self.lock().open = None;
+                    return None;
+                }
+                Err(_) => self.clock.sleep_millis(RETRY_MS).await,
+            }
+        }
+        None
+    }
+
+    async fn settle(&self, spent: Cost) {
+        let reserved = self.lock().open.take().is_some();
+        if reserved {
+            self.insist("the cost of a call", || self.store.settle_reservation(self.turn, spent)).await;
+        } else {
+            let mut state = self.lock();
+            state.unwritten = state.unwritten.plus(spent);
+        }
+    }
+}
