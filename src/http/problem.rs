@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use iassistance_actors::conversation::CommandError;
+use iassistance_actors::knowledge::KnowledgeError;
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_storage::StorageError;
 
@@ -212,6 +213,21 @@ impl From<StorageError> for Problem {
                 tracing::error!(%error, "a record could not be read");
                 Self::internal()
             }
+        }
+    }
+}
+
+impl From<KnowledgeError> for Problem {
+    fn from(error: KnowledgeError) -> Self {
+        match error {
+            KnowledgeError::BadTitle | KnowledgeError::Empty => Self::invalid(error.to_string()),
+            KnowledgeError::BadType(_) => Self::unsupported_type(error.to_string()),
+            KnowledgeError::TooLarge { max, .. } => Self::too_large(max),
+            KnowledgeError::TooMany(_) | KnowledgeError::There(_) => Self::conflict(error.to_string()),
+            KnowledgeError::NotFound => Self::not_found(),
+            KnowledgeError::Search(why) => Self::unavailable(5, why),
+            KnowledgeError::Content(error) => error.into(),
+            KnowledgeError::Storage(error) => error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_actors::knowledge::DOCUMENT_TYPES;
 use iassistance_domain::id::{DocumentId, TenantId};
 use iassistance_domain::knowledge::Document;
 
@@ -19,8 +20,6 @@ use crate::http::{Problem, State, body, v1};
 const UPLOAD_MS: u64 = 120_000;
 /// The longest text that is looked for, characters.
 const QUERY_CHARS_MAX: usize = 500;
-/// The types that are read.
-const TYPES: [&str; 4] = ["text/plain", "text/markdown", "text/html", "application/pdf"];
 
 /// Which document.
 #[derive(Deserialize, IntoParams)]
@@ -138,12 +137,27 @@ pub async fn add(
     }
     let about = [title.as_bytes(), &[0], mime.as_bytes(), &[0], &bytes].concat();
     once.run(&state, &about, async {
-        let document = state.app.engine.add_document(ctx, title, mime, bytes).await?;
+        let document = state.app.engine.add_document(ctx, &title, &mime, bytes).await?;
         tracing::info!(tenant = %ctx.tenant(), document = %document.id, "a document was added");
         let location = format!("/v1/tenants/{}/knowledge/{}", ctx.tenant(), document.id);
         Created::at(location, &document)
     })
     .await
+}
+
+/// Read a document again
+///
+/// After its reading failed, or when another model says where texts point by their meaning.
+#[utoipa::path(post, path = "/tenants/{tenant}/knowledge/{document}/reindex", tag = "knowledge",
+    operation_id = "reindex_document", params(InDocument),
+    responses((status = 200, body = Document), Problems))]
+pub async fn reindex(
+    state: web::Data<State>,
+    allowed: Allowed<Manage>,
+    path: web::Path<InDocument>,
+) -> Result<web::Json<Document>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    Ok(web::Json(state.app.engine.reindex_document(ctx, path.document).await?))
 }
 
 /// Remove a document, and everything that was made of it
@@ -200,7 +214,7 @@ pub async fn search(
 fn mime(request: &HttpRequest) -> Result<String, Problem> {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if TYPES.contains(&essence.as_str()) {
+    if DOCUMENT_TYPES.contains(&essence.as_str()) {
         Ok(essence)
     } else {
         Err(Problem::unsupported_type(

@@ -6,17 +6,18 @@ use serde_json::Value;
 use url::Url;
 use utoipa::ToSchema;
 
-use iassistance_assistant::tools::schema::Schema;
 use iassistance_domain::assistant::{
     AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
 };
 use iassistance_domain::budget::{Budgets, Instead};
+use iassistance_domain::channel::StoredSecret;
 use iassistance_domain::hours::BusinessHours;
 use iassistance_domain::tool::{BuiltInTools, HttpTool, ToolMethod, ToolSecret};
-use iassistance_egress::{Destination, Egress};
+use iassistance_egress::Egress;
 
 use super::input::{self, Given};
 use crate::http::Problem;
+use crate::settings_check;
 
 /// How long a tool may take where nothing is said, milliseconds.
 const TOOL_TIMEOUT_MS: u64 = 10_000;
@@ -318,10 +319,7 @@ impl NewAssistant {
             }
             Given::Absent => former.api_key.clone(),
         };
-        if let Some(base_url) = &self.base_url {
-            check_base_url(base_url, egress)?;
-        }
-        let tools = self.tools.into_iter().map(|tool| tool.over(&former.tools, egress));
+        let tools = self.tools.into_iter().map(|tool| tool.over(&former.tools));
         let settings = AssistantSettings {
             enabled: self.enabled,
             task: self.task,
@@ -349,48 +347,32 @@ impl NewAssistant {
             tool_rounds_max: self.tool_rounds_max,
             budgets: self.budgets,
         };
-        settings.validate().map_err(|error| Problem::invalid(error.to_string()))?;
+        settings_check::check(&settings, egress).map_err(Problem::invalid)?;
         Ok(settings)
     }
 }
 
 impl NewTool {
-    fn over(self, former: &[HttpTool], egress: &Egress) -> Result<HttpTool, Problem> {
-        let name = self.name;
-        let bad = |what: String| Problem::invalid(format!("the tool `{}`: {what}", shown(&name)));
-        let url: Url = self
-            .url
-            .parse()
-            .map_err(|_| bad("`url` must be an address like https://shop.example/orders".to_owned()))?;
-        egress
-            .client_for(Destination::Tool, &url)
-            .map(drop)
-            .map_err(|error| bad(format!("`url`: {error}")))?;
-        let schema = |what: &str, schema: &Value| {
-            Schema::compile(schema).map(drop).map_err(|error| bad(format!("`{what}`: {error}")))
-        };
-        schema("parameters", &self.parameters)?;
-        if let Some(answer) = &self.answer {
-            schema("answer", answer)?;
-        }
-        let kept = former.iter().find(|tool| tool.name == name);
+    fn over(self, former: &[HttpTool]) -> Result<HttpTool, Problem> {
+        let kept = former.iter().find(|tool| tool.name == self.name);
         let secret = match self.secret {
             Given::Null => None,
-            Given::Value(NewToolSecret { header, value }) => Some(ToolSecret {
-                header: header_name(header).map_err(|rule| bad(rule.to_owned()))?,
-                value: header_value(value).map_err(|rule| bad(rule.to_owned()))?,
-            }),
-            Given::Absent => match kept {
-                // As for the model's key: it does not follow to another server by itself.
-                Some(kept) if kept.secret.is_some() && !same_server(&kept.url, &url) => {
-                    let rule = "`secret` must be given again, or be null, when `url` names another server: the \
-                                former one was for the former server";
-                    return Err(bad(rule.to_owned()));
+            Given::Value(NewToolSecret { header, value }) => {
+                Some(ToolSecret { header, value: StoredSecret::new(value) })
+            }
+            // As for the model's key: it does not follow to another server by itself.
+            Given::Absent => match kept.filter(|kept| kept.secret.is_some()) {
+                Some(kept) if !same_server(&kept.url, &self.url) => {
+                    return Err(Problem::invalid(
+                        "a tool's `secret` must be given again, or be null, when its `url` names another server: the \
+                         former one was for the former server",
+                    ));
                 }
-                kept => kept.and_then(|tool| tool.secret.clone()),
+                kept => kept.and_then(|kept| kept.secret.clone()),
             },
         };
         Ok(HttpTool {
+            name: self.name,
             description: self.description,
             method: self.method,
             url: self.url,
@@ -402,61 +384,13 @@ impl NewTool {
             side_effects: self.side_effects,
             after_untrusted: self.after_untrusted,
             trusted: self.trusted,
-            name,
         })
     }
 }
 
-/// A name that was sent, as far as it can be repeated in a refusal.
-fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
-fn same_server(former: &str, now: &Url) -> bool {
-    former.parse::<Url>().is_ok_and(|former| former.origin() == now.origin())
-}
-
-/// Headers that say who is called and how the body is read are not the tenant's to set.
-fn header_name(text: String) -> Result<String, &'static str> {
-    const OURS: [&str; 9] = [
-        "host",
-        "content-length",
-        "content-type",
-        "transfer-encoding",
-        "connection",
-        "upgrade",
-        "te",
-        "accept",
-        "idempotency-key",
-    ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(token);
-    if !fits || OURS.contains(&text.to_ascii_lowercase().as_str()) {
-        return Err("`secret.header` must be the name of a header of its own, such as Authorization or X-Api-Key");
-    }
-    Ok(text)
-}
-
-fn header_value(text: String) -> Result<iassistance_domain::channel::StoredSecret, &'static str> {
-    let visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-    let fits = (1..=4_096).contains(&text.len()) && text.trim() == text && text.bytes().all(visible);
-    if !fits {
-        return Err("`secret.value` must have 1 to 4,096 visible ASCII characters, with spaces only in between");
-    }
-    Ok(iassistance_domain::channel::StoredSecret::new(text))
-}
-
-fn check_base_url(text: &str, egress: &Egress) -> Result<(), Problem> {
-    let url: Url = text
-        .parse()
-        .map_err(|_| Problem::invalid("`base_url` must be an address like https://api.openai.com/v1"))?;
-    if text.len() > 2_000 || url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::invalid(
-            "`base_url` must be an address without query and fragment, at most 2,000 characters",
-        ));
-    }
-    let listed = egress.client_for(Destination::Model, &url);
-    listed.map(drop).map_err(|error| Problem::invalid(format!("`base_url`: {error}")))
+fn same_server(former: &str, now: &str) -> bool {
+    let origin = |text: &str| text.parse::<Url>().map(|url| url.origin());
+    matches!((origin(former), origin(now)), (Ok(former), Ok(now)) if former == now)
 }
 
 #[cfg(test)]
