@@ -74,6 +74,31 @@ pub enum GenerateError {
     /// The server withheld the answer.
     #[error("the model's server withheld the answer: its content filter found something in it")]
     Filtered,
+    /// The server has failed so often that it is not asked for a while.
+    #[error(
+        "the model's server failed too often (`breaker_failures_max` under [model]): it is asked again in {ms} ms"
+    )]
+    Spared {
+        /// For how long it is not asked, milliseconds.
+        ms: u64,
+    },
+    /// The whole turn was not done in time.
+    #[error("the turn was not done within {ms} ms (`turn_ms` under [model])")]
+    DeadlineTurn {
+        /// The time that it had.
+        ms: u64,
+    },
+    /// The model called tools where it had none, and said nothing.
+    #[error(
+        "the model called tools although there were none left to call: raise `tool_rounds_max`, or say in the tools' descriptions when they are of no use"
+    )]
+    UnaskedCalls,
+    /// The server takes nothing like this, so it was not asked.
+    #[error("the model's server was not asked: {reason}")]
+    NotAsked {
+        /// Why.
+        reason: &'static str,
+    },
     /// Nobody waits for the answer any more.
     #[error("cancelled")]
     Cancelled,
@@ -95,6 +120,10 @@ impl GenerateError {
             | Self::NoCredit
             | Self::BadRequest { .. }
             | Self::Filtered
+            | Self::Spared { .. }
+            | Self::DeadlineTurn { .. }
+            | Self::UnaskedCalls
+            | Self::NotAsked { .. }
             | Self::Cancelled => false,
         }
     }
@@ -116,7 +145,35 @@ impl GenerateError {
                 | Self::Cut
                 | Self::Garbage
                 | Self::Filtered
+                | Self::DeadlineTurn { .. }
+                | Self::UnaskedCalls
                 | Self::Cancelled
         )
+    }
+
+    /// Whether the server itself failed: neither the request nor the key is to blame.
+    pub(crate) const fn is_fault_of_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Server { .. }
+                | Self::Unreachable
+                | Self::DeadlineFirstToken { .. }
+                | Self::DeadlineAttempt { .. }
+                | Self::Cut
+                | Self::Garbage
+        )
+    }
+
+    /// Whether the server must have answered in its right mind to say this.
+    pub(crate) const fn shows_server_alive(&self) -> bool {
+        matches!(
+            self,
+            Self::Auth | Self::NoCredit | Self::BadRequest { .. } | Self::Filtered | Self::UnaskedCalls
+        )
+    }
+
+    /// Whether another model may do better where this one could not.
+    pub(crate) const fn leaves_other_models(&self) -> bool {
+        !matches!(self, Self::Cancelled | Self::DeadlineTurn { .. } | Self::Refused { .. })
     }
 }

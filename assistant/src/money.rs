@@ -37,6 +37,10 @@ pub trait Purse: Send + Sync {
     async fn reserve(&self, least: Cost, most: Cost) -> Option<Cost>;
     /// Says what the call cost in the end; the rest is free again.
     async fn settle(&self, spent: Cost);
+    /// Whether it never says no: then nothing needs to be set aside and nothing is told to it.
+    fn is_unlimited(&self) -> bool {
+        false
+    }
 }
 
 /// A purse without an end.
@@ -50,4 +54,8 @@ impl Purse for Unlimited {
     }
 
     async fn settle(&self, _spent: Cost) {}
+
+    fn is_unlimited(&self) -> bool {
+        true
+    }
 }

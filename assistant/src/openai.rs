@@ -1,26 +1,24 @@
 //! The generator that leaves the process: streamed chat completions of an OpenAI-compatible server.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use async_openai::Client;
-use async_openai::types::chat::{
-    ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage, ChatCompletionRequestSystemMessage,
-    ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CreateChatCompletionRequest,
-};
+use async_openai::error::OpenAIError;
 use futures::future::{BoxFuture, TryFutureExt};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use iassistance_domain::Clock;
-use iassistance_domain::pii::Reply;
 use iassistance_domain::turn::Usage;
 use iassistance_egress::{Destination, Egress};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::deltas::{CallDelta, Calls};
 use crate::error::GenerateError;
-use crate::generate::{Chunk, FinishReason, Generator, ModelServer};
-use crate::prompt::{Prompt, Role};
-use crate::transport::{self, ServerConfig};
+use crate::generate::{Chunk, FinishReason, Generator, ModelServer, Prompt};
+use crate::request::request;
+use crate::transport::{self, AnswerKind, ServerConfig};
 
 /// The longest answer in bytes, per token that it may have: tokens of ordinary text have about four.
 const OUTPUT_BYTES_PER_TOKEN: usize = 16;
@@ -52,14 +50,32 @@ impl OpenAi {
         Self { egress, timeouts, clock }
     }
 
-    fn client(&self, server: &ModelServer, prompt: &Prompt) -> Result<Client<ServerConfig>, GenerateError> {
+    /// A client for one call of a server, whose answer is of this kind and has at most so many bytes.
+    pub(crate) fn client(
+        &self,
+        server: &ModelServer,
+        kind: AnswerKind,
+        body_bytes_max: usize,
+    ) -> Result<Client<ServerConfig>, GenerateError> {
         let http = self.egress.client_for(Destination::Model, &server.base_url).map_err(|_| {
             GenerateError::Refused { host: server.base_url.host_str().unwrap_or_default().to_owned() }
         })?;
         let config = ServerConfig::new(server.base_url.clone(), &server.api_key)?;
-        let body_bytes_max = prompt.output_tokens_max as usize * BODY_BYTES_PER_TOKEN + BODY_BYTES_BESIDES;
-        let service = transport::once(http.clone(), body_bytes_max);
+        let service = transport::once(http.clone(), kind, body_bytes_max);
         Ok(Client::build(http.clone(), config).with_http_service(service))
+    }
+
+    /// What comes of a call other than a streamed one, unless it takes longer than an attempt may.
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, OpenAIError>>,
+    ) -> Result<T, GenerateError> {
+        let ms = self.timeouts.attempt_ms;
+        tokio::select! {
+            biased;
+            answer = call => answer.map_err(transport::cause),
+            () = self.clock.sleep_millis(ms) => Err(GenerateError::DeadlineAttempt { ms }),
+        }
     }
 }
 
@@ -67,14 +83,15 @@ impl Generator for OpenAi {
     fn generate(
         &self,
         server: &ModelServer,
-        prompt: Prompt,
+        prompt: &Prompt,
         cancel: CancellationToken,
     ) -> BoxStream<'static, Chunk> {
-        let client = match self.client(server, &prompt) {
+        let body_bytes_max = prompt.output_tokens_max as usize * BODY_BYTES_PER_TOKEN + BODY_BYTES_BESIDES;
+        let client = match self.client(server, AnswerKind::Events, body_bytes_max) {
             Ok(client) => client,
             Err(error) => return stream::iter([Chunk::Failed(error)]).boxed(),
         };
-        let request = request(server.model.clone(), &prompt);
+        let request = request(server.model.clone(), prompt);
         let events = async move { client.chat().create_stream_byot::<_, Value>(request).await };
         let call = Call {
             events: events.try_flatten_stream().map_err(transport::cause).boxed(),
@@ -84,6 +101,7 @@ impl Generator for OpenAi {
             timeouts: self.timeouts,
             cancel,
             bytes_left: prompt.output_tokens_max as usize * OUTPUT_BYTES_PER_TOKEN,
+            calls: Calls::default(),
             begun: false,
             finished: None,
             usage: None,
@@ -93,37 +111,6 @@ impl Generator for OpenAi {
             Some((chunk, call))
         })
         .boxed()
-    }
-}
-
-/// The one place where a request is made: nothing is stored at the server, and of the contact it
-/// learns a keyed hash and what was written, no more.
-fn request(model: String, prompt: &Prompt) -> CreateChatCompletionRequest {
-    let messages = prompt.messages.iter().map(|message| {
-        let text = message.text.reveal(Reply).as_str();
-        match message.role {
-            Role::System => {
-                ChatCompletionRequestMessage::System(ChatCompletionRequestSystemMessage::from(text))
-            }
-            Role::User => ChatCompletionRequestMessage::User(ChatCompletionRequestUserMessage::from(text)),
-            Role::Assistant => {
-                ChatCompletionRequestMessage::Assistant(ChatCompletionRequestAssistantMessage::from(text))
-            }
-        }
-    });
-    CreateChatCompletionRequest {
-        messages: messages.collect(),
-        model,
-        store: Some(false),
-        safety_identifier: Some(prompt.safety_identifier.clone()),
-        max_completion_tokens: Some(prompt.output_tokens_max),
-        temperature: prompt.temperature,
-        stream: Some(true),
-        stream_options: Some(ChatCompletionStreamOptions {
-            include_usage: Some(true),
-            include_obfuscation: None,
-        }),
-        ..CreateChatCompletionRequest::default()
     }
 }
 
@@ -147,12 +134,14 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Delta {
     #[serde(default)]
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<CallDelta>>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +159,7 @@ struct Call {
     timeouts: ModelTimeouts,
     cancel: CancellationToken,
     bytes_left: usize,
+    calls: Calls,
     begun: bool,
     finished: Option<FinishReason>,
     usage: Option<Usage>,
@@ -190,10 +180,15 @@ impl Call {
             };
             if self.bytes_left == 0 && self.finished.is_none() {
                 self.finished = Some(FinishReason::Length);
+                self.calls = Calls::default();
                 self.events = stream::empty().boxed();
             }
             if let Some(text) = text {
                 return (Chunk::Text(text), Some(self));
+            }
+            if self.finished == Some(FinishReason::Calls) && !self.calls.is_empty() {
+                let calls = std::mem::take(&mut self.calls).finish();
+                return (Chunk::Calls(calls), Some(self));
             }
             if self.finished.is_some() && self.usage.is_some() {
                 return (self.end(GenerateError::Cut), None);
@@ -227,13 +222,32 @@ impl Call {
                 Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
         }
         let Some(choice) = event.choices.into_iter().flatten().next() else { return Ok(None) };
-        if let Some(reason) = choice.finish_reason.as_deref().and_then(finish_reason) {
+        let Delta { content, refusal, tool_calls } = choice.delta.unwrap_or_default();
+        for piece in tool_calls.into_iter().flatten() {
             self.begun = true;
-            self.finished = Some(reason);
-            self.deadline = self.clock.sleep_millis(USAGE_MS);
+            self.bytes_left = self.bytes_left.saturating_sub(piece.bytes());
+            self.calls.take(piece);
         }
-        let text = choice.delta.and_then(|delta| delta.content.or(delta.refusal)).unwrap_or_default();
-        Ok(self.bounded(text))
+        let text = self.bounded(content.or(refusal).unwrap_or_default());
+        if let Some(reason) = choice.finish_reason.as_deref().and_then(finish_reason) {
+            self.finish(reason);
+        }
+        Ok(text)
+    }
+
+    /// Takes note of the end of the answer. Calls count only where it was not cut; servers that have
+    /// any say so in different words.
+    fn finish(&mut self, reason: FinishReason) {
+        let whole = !matches!(reason, FinishReason::Length | FinishReason::Filtered);
+        let called = whole && self.bytes_left > 0 && !self.calls.is_empty();
+        self.begun = true;
+        self.finished = Some(match reason {
+            _ if called => FinishReason::Calls,
+            _ if whole && !self.calls.is_empty() => FinishReason::Length,
+            FinishReason::Calls => FinishReason::Other,
+            reason => reason,
+        });
+        self.deadline = self.clock.sleep_millis(USAGE_MS);
     }
 
     fn bounded(&mut self, mut text: String) -> Option<String> {
@@ -262,6 +276,7 @@ fn finish_reason(reason: &str) -> Option<FinishReason> {
     match reason {
         "" => None,
         "stop" => Some(FinishReason::Stop),
+        "tool_calls" | "function_call" => Some(FinishReason::Calls),
         "length" => Some(FinishReason::Length),
         "content_filter" => Some(FinishReason::Filtered),
         _ => Some(FinishReason::Other),

@@ -9,17 +9,30 @@ use iassistance_domain::pii::Reply;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::GenerateError;
-use crate::generate::{Chunk, FinishReason, Generator, ModelServer};
-use crate::prompt::{Prompt, Role};
+use crate::generate::{Chunk, FinishReason, Generator, ModelServer, Prompt, Role};
+use crate::scripted_services::ServiceState;
+use crate::tools::{ToolCall, ToolSpec};
+
+pub use crate::scripted_services::ServiceCall;
+
+/// What a model does that is told by each call.
+pub type Doing = Arc<dyn Fn(&Call) -> Behaviour + Send + Sync>;
 
 /// What the model does when it is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Behaviour {
     /// Says this, word by word; usage is left to be counted.
     Say(String),
     /// Says this after a while.
     SayAfter {
         /// How long, milliseconds.
+        ms: u64,
+        /// What.
+        text: String,
+    },
+    /// Says this with a pause before each word.
+    SaySlowly {
+        /// How long a pause, milliseconds.
         ms: u64,
         /// What.
         text: String,
@@ -31,6 +44,17 @@ pub enum Behaviour {
         /// How.
         error: GenerateError,
     },
+    /// Wants these tools to be called.
+    Calls(Vec<ToolCall>),
+    /// Says this, and then wants these tools to be called.
+    SayThenCalls {
+        /// What.
+        text: String,
+        /// The calls.
+        calls: Vec<ToolCall>,
+    },
+    /// Exactly these pieces.
+    Chunks(Vec<Chunk>),
     /// Repeats the last thing that the contact wrote.
     Echo,
     /// Fails.
@@ -39,23 +63,78 @@ pub enum Behaviour {
     Hang,
     /// Panics when its stream is polled.
     Panic,
+    /// Whatever comes of looking at the call.
+    Do(Doing),
+}
+
+impl Behaviour {
+    /// Whatever comes of looking at the call.
+    pub fn doing(doing: impl Fn(&Call) -> Self + Send + Sync + 'static) -> Self {
+        Self::Do(Arc::new(doing))
+    }
+
+    /// Wants one tool to be called, with arguments in JSON.
+    pub fn call(name: &str, arguments: &str) -> Self {
+        let (id, name) = (format!("call_{name}"), name.to_owned());
+        Self::Calls(vec![ToolCall { id, name, arguments: arguments.to_owned().into() }])
+    }
 }
 
 /// One call that was made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Call {
     /// Which server was asked, and for which model.
     pub server: ModelServer,
     /// What was to be read.
     pub messages: Vec<(Role, String)>,
+    /// The tools that were told of.
+    pub tools: Vec<ToolSpec>,
+    /// How many pictures there were.
+    pub images: usize,
+    /// The tools that had been called in this turn, as they were told again.
+    pub calls: Vec<ToolCall>,
+    /// The longest answer that was asked for, in tokens.
+    pub output_tokens_max: u32,
     /// What stood for the contact.
     pub safety_identifier: String,
 }
 
 impl Call {
+    fn of(server: &ModelServer, prompt: &Prompt) -> Self {
+        let messages = prompt.messages.iter();
+        Self {
+            server: server.clone(),
+            messages: messages.clone().map(|message| (message.role, message.words().to_owned())).collect(),
+            tools: prompt.tools.clone(),
+            images: messages.clone().map(crate::generate::PromptMessage::images).sum(),
+            calls: messages.flat_map(|message| message.calls.clone()).collect(),
+            output_tokens_max: prompt.output_tokens_max,
+            safety_identifier: prompt.safety_identifier.clone(),
+        }
+    }
+
     /// What the contact wrote last.
     pub fn last_words(&self) -> &str {
-        let mut theirs = self.messages.iter().rev().filter(|(role, _)| *role == Role::User);
+        self.last(Role::User)
+    }
+
+    /// What a tool answered last; empty where none did.
+    pub fn last_tool_answer(&self) -> &str {
+        self.last(Role::Tool)
+    }
+
+    /// Whether a tool of this name was told of.
+    pub fn knows_tool(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.name == name)
+    }
+
+    /// What the tools were called with in this turn, as JSON text, in order.
+    pub fn arguments(&self) -> Vec<String> {
+        self.calls.iter().map(|call| call.arguments.reveal(Reply).clone()).collect()
+    }
+
+    fn last(&self, role: Role) -> &str {
+        let mut theirs = self.messages.iter().rev().filter(|(by, _)| *by == role);
         theirs.next().map_or("", |(_, text)| text)
     }
 }
@@ -65,6 +144,7 @@ impl Call {
 pub struct Scripted {
     clock: Arc<dyn Clock>,
     shared: Arc<Mutex<Shared>>,
+    pub(crate) services: Arc<Mutex<ServiceState>>,
 }
 
 #[derive(Default)]
@@ -72,6 +152,7 @@ struct Shared {
     script: VecDeque<Behaviour>,
     calls: Vec<Call>,
     open: usize,
+    open_max: usize,
     abandoned: usize,
 }
 
@@ -79,7 +160,7 @@ impl Scripted {
     /// A model that does this; an empty script echoes.
     pub fn new(clock: Arc<dyn Clock>, script: impl IntoIterator<Item = Behaviour>) -> Self {
         let shared = Shared { script: script.into_iter().collect(), ..Shared::default() };
-        Self { clock, shared: Arc::new(Mutex::new(shared)) }
+        Self { clock, shared: Arc::new(Mutex::new(shared)), services: Arc::default() }
     }
 
     /// Replaces what is left of the script.
@@ -97,6 +178,11 @@ impl Scripted {
         self.lock().open
     }
 
+    /// How many streams were under way at once at most.
+    pub fn open_max(&self) -> usize {
+        self.lock().open_max
+    }
+
     /// How many streams were cancelled, or dropped before their end.
     pub fn abandoned(&self) -> usize {
         self.lock().abandoned
@@ -106,16 +192,58 @@ impl Scripted {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, call: Call) -> (Behaviour, Under) {
+    fn begin(&self, call: &Call) -> (Behaviour, Under) {
         let mut shared = self.lock();
         let behaviour = match shared.script.len() {
             0 => Behaviour::Echo,
             1 => shared.script[0].clone(),
             _ => shared.script.pop_front().unwrap_or(Behaviour::Echo),
         };
-        shared.calls.push(call);
+        shared.calls.push(call.clone());
         shared.open += 1;
+        shared.open_max = shared.open_max.max(shared.open);
         (behaviour, Under { shared: Arc::clone(&self.shared), ended: false })
+    }
+
+    fn chunks(&self, behaviour: Behaviour, call: &Call) -> BoxStream<'static, Chunk> {
+        let finished = Chunk::Finished { reason: FinishReason::Stop, usage: None };
+        let called = |calls| {
+            let called = Chunk::Finished { reason: FinishReason::Calls, usage: None };
+            stream::iter([Chunk::Calls(calls), called])
+        };
+        match behaviour {
+            Behaviour::Say(text) => words(&text).chain(stream::iter([finished])).boxed(),
+            Behaviour::SayAfter { ms, text } => {
+                let pause = self.clock.sleep_millis(ms);
+                let pause = stream::once(pause).filter_map(|()| async { None });
+                pause.chain(words(&text)).chain(stream::iter([finished])).boxed()
+            }
+            Behaviour::SaySlowly { ms, text } => {
+                let clock = Arc::clone(&self.clock);
+                let slowly = words(&text).then(move |word| {
+                    let pause = clock.sleep_millis(ms);
+                    async move {
+                        pause.await;
+                        word
+                    }
+                });
+                slowly.chain(stream::iter([finished])).boxed()
+            }
+            Behaviour::SayThenFail { text, error } => {
+                words(&text).chain(stream::iter([Chunk::Failed(error)])).boxed()
+            }
+            Behaviour::Calls(calls) => called(calls).boxed(),
+            Behaviour::SayThenCalls { text, calls } => words(&text).chain(called(calls)).boxed(),
+            Behaviour::Chunks(chunks) => stream::iter(chunks).boxed(),
+            Behaviour::Echo => words(call.last_words()).chain(stream::iter([finished])).boxed(),
+            Behaviour::Fail(error) => stream::iter([Chunk::Failed(error)]).boxed(),
+            Behaviour::Hang => stream::pending().boxed(),
+            Behaviour::Panic => stream::once(async { panicking() }).boxed(),
+            Behaviour::Do(doing) => {
+                let behaviour = doing(call);
+                self.chunks(behaviour, call)
+            }
+        }
     }
 }
 
@@ -137,45 +265,18 @@ impl Generator for Scripted {
     fn generate(
         &self,
         server: &ModelServer,
-        prompt: Prompt,
+        prompt: &Prompt,
         cancel: CancellationToken,
     ) -> BoxStream<'static, Chunk> {
-        let call = Call {
-            server: server.clone(),
-            messages: prompt
-                .messages
-                .into_iter()
-                .map(|message| (message.role, message.text.into_inner(Reply)))
-                .collect(),
-            safety_identifier: prompt.safety_identifier,
-        };
-        let last_words = call.last_words().to_owned();
-        let (behaviour, under) = self.begin(call);
-        let finished = Chunk::Finished { reason: FinishReason::Stop, usage: None };
-        let chunks = match behaviour {
-            Behaviour::Say(text) => words(&text, finished),
-            Behaviour::SayAfter { ms, text } => {
-                let (pause, chunks) = (self.clock.sleep_millis(ms), words(&text, finished));
-                stream::once(async move {
-                    pause.await;
-                    chunks
-                })
-                .flatten()
-                .boxed()
-            }
-            Behaviour::SayThenFail { text, error } => words(&text, Chunk::Failed(error)),
-            Behaviour::Echo => words(&last_words, finished),
-            Behaviour::Fail(error) => words("", Chunk::Failed(error)),
-            Behaviour::Hang => stream::pending().boxed(),
-            Behaviour::Panic => stream::once(async { panicking() }).boxed(),
-        };
-        until_cancelled(chunks, under, cancel)
+        let call = Call::of(server, prompt);
+        let (behaviour, under) = self.begin(&call);
+        until_cancelled(self.chunks(behaviour, &call), under, cancel)
     }
 }
 
-fn words(text: &str, end: Chunk) -> BoxStream<'static, Chunk> {
+fn words(text: &str) -> impl StreamExt<Item = Chunk> + Send + use<> {
     let words: Vec<_> = text.split_inclusive(' ').map(|word| Chunk::Text(word.to_owned())).collect();
-    stream::iter(words).chain(stream::iter([end])).boxed()
+    stream::iter(words)
 }
 
 #[expect(clippy::panic, reason = "a fake that fails as code can fail")]
@@ -195,7 +296,7 @@ fn until_cancelled(
             () = cancel.cancelled() => return Some((Chunk::Failed(GenerateError::Cancelled), None)),
             chunk = chunks.next() => chunk?,
         };
-        if matches!(chunk, Chunk::Text(_)) {
+        if matches!(chunk, Chunk::Text(_) | Chunk::Calls(_)) {
             return Some((chunk, Some((chunks, under, cancel))));
         }
         under.ended = true;

@@ -88,9 +88,19 @@ pub(crate) fn cause(error: OpenAIError) -> GenerateError {
     }
 }
 
+/// What a server answers with, if it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    /// Events, while they happen.
+    Events,
+    /// One piece of JSON.
+    Json,
+}
+
 /// The service that carries out a request, once.
 pub(crate) fn once(
     http: reqwest::Client,
+    kind: AnswerKind,
     body_bytes_max: usize,
 ) -> ServiceFn<
     impl Fn(HttpRequestFactory) -> futures::future::BoxFuture<'static, Result<Response, OpenAIError>> + Clone,
@@ -102,11 +112,14 @@ pub(crate) fn once(
             if !response.status().is_success() {
                 return Err(refusal(response).await.into());
             }
-            if !is_event_stream(response.headers()) {
-                return Err(GenerateError::Garbage.into());
-            }
-            let safe = lines(response.bytes_stream().boxed(), body_bytes_max);
-            Ok(http::Response::new(Body::wrap_stream(safe)).into())
+            let body = match kind {
+                AnswerKind::Json => Body::from(json(response, body_bytes_max).await?),
+                AnswerKind::Events if is_event_stream(response.headers()) => {
+                    Body::wrap_stream(lines(response.bytes_stream().boxed(), body_bytes_max))
+                }
+                AnswerKind::Events => return Err(GenerateError::Garbage.into()),
+            };
+            Ok(http::Response::new(body).into())
         })
     })
 }
@@ -158,6 +171,19 @@ pub(crate) fn word(code: &Value) -> Option<String> {
     let code = code.as_str()?;
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     (!code.is_empty() && code.len() <= CODE_CHARS_MAX && code.chars().all(plain)).then(|| code.to_owned())
+}
+
+/// The whole body, if it is JSON and no longer than it may be.
+async fn json(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, GenerateError> {
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await.map_err(|_| GenerateError::Cut)? {
+        if body.len() + bytes.len() > bytes_max {
+            return Err(GenerateError::Garbage);
+        }
+        body.extend_from_slice(&bytes);
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|_| GenerateError::Garbage)?;
+    Ok(body)
 }
 
 /// The body as events of one `data` line each that is JSON for certain; it ends after `bytes_max`

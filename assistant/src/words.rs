@@ -2,7 +2,7 @@
 //! stands in square brackets; what its writer said does not.
 
 use iassistance_domain::Pii;
-use iassistance_domain::content::{Content, Media, Place, TemplateParameter};
+use iassistance_domain::content::{Content, Media, MediaKind, Place, TemplateParameter};
 use iassistance_domain::pii::Reply;
 
 /// What a message says, in words; nothing where there is nothing to read in it.
@@ -62,6 +62,8 @@ pub fn words(content: &Content) -> Option<String> {
         }
         Content::Comment { text, .. } => format!("[public comment] {}", said(text)),
         Content::Unsupported { what, .. } => format!("[something that cannot be shown here: {what}]"),
+        // What people of the business write for each other is nobody else's.
+        Content::Note { .. } => return None,
         Content::Reaction { .. } | Content::CallPermission { .. } | Content::Empty | Content::Removed => {
             return None;
         }
@@ -83,10 +85,18 @@ fn offer<'a>(body: &Pii<String>, titles: impl Iterator<Item = &'a str>) -> Strin
     format!("{} [choices: {}]", said(body), titles.collect::<Vec<_>>().join(" | "))
 }
 
+/// A file, with what was heard or read in it. What a person says in a recording is their word like any
+/// other; a document is marked where it begins and ends.
 fn file(media: &Media) -> String {
-    match &media.filename {
-        Some(name) => format!("[{}: {}]", media.kind.name(), said(name)),
-        None => format!("[{}]", media.kind.name()),
+    let kind = media.kind.name();
+    let name = media.filename.as_ref().map_or_else(String::new, |name| format!(": {}", said(name)));
+    let text = media.text.as_ref().map(said).filter(|text| !text.is_empty());
+    match (text, media.kind) {
+        (None, _) => format!("[{kind}{name}]"),
+        (Some(text), MediaKind::Document) => {
+            format!("[{kind}{name}; its text:]\n{text}\n[end of the {kind}]")
+        }
+        (Some(text), _) => format!("[{kind}{name}; as it was heard:] {text}"),
     }
 }
 
@@ -108,14 +118,36 @@ fn value(parameter: &TemplateParameter) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use iassistance_domain::content::{MediaKind, MediaSource, SelectionKind};
+    use iassistance_domain::content::{MediaSource, SelectionKind};
 
     use super::*;
 
     fn image(caption: Option<&str>) -> Content {
         let source = MediaSource::Meta { id: None, url: None };
-        let media = Media { kind: MediaKind::Image, mime: None, filename: None, sha256: None, source };
+        let media =
+            Media { kind: MediaKind::Image, mime: None, filename: None, sha256: None, source, text: None };
         Content::Media { items: vec![media], caption: caption.map(|text| text.to_owned().into()) }
+    }
+
+    fn with_text(kind: MediaKind, name: Option<&str>, text: &str) -> Content {
+        let mut content = image(None);
+        for media in content.media_mut() {
+            media.kind = kind;
+            media.filename = name.map(|name| name.to_owned().into());
+            media.text = Some(text.to_owned().into());
+        }
+        content
+    }
+
+    #[test]
+    fn what_was_heard_and_read_in_files_is_told() {
+        let voice = with_text(MediaKind::Voice, None, " hola ");
+        assert_eq!(words(&voice).as_deref(), Some("[voice; as it was heard:] hola"));
+        let menu = with_text(MediaKind::Document, Some("menu.pdf"), "Soup 5");
+        let read = "[document: menu.pdf; its text:]\nSoup 5\n[end of the document]";
+        assert_eq!(words(&menu).as_deref(), Some(read));
+        let silent = with_text(MediaKind::Voice, None, "  ");
+        assert_eq!(words(&silent).as_deref(), Some("[voice]"));
     }
 
     #[test]
@@ -134,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_has_no_words_is_left_out() {
-        for nothing in [Content::Empty, Content::Removed, Content::text(" \n")] {
+        let note = Content::Note { body: "she is a friend of mine".to_owned().into() };
+        for nothing in [Content::Empty, Content::Removed, Content::text(" \n"), note] {
             assert!(words(&nothing).is_none());
         }
     }

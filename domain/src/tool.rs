@@ -20,11 +20,21 @@ pub struct BuiltInTools {
     pub choices: bool,
     /// `schedule_follow_up`: come back to the contact later, within the channel's window.
     pub follow_up: bool,
+    /// Whether those that change something (`set_contact_attribute`, `schedule_follow_up`) may be
+    /// called in a turn that has already read what an outside server said.
+    pub after_untrusted: bool,
 }
 
 impl Default for BuiltInTools {
     fn default() -> Self {
-        Self { handover: true, knowledge: true, attributes: false, choices: false, follow_up: false }
+        Self {
+            handover: true,
+            knowledge: true,
+            attributes: false,
+            choices: false,
+            follow_up: false,
+            after_untrusted: false,
+        }
     }
 }
 

@@ -107,7 +107,8 @@ impl Guard {
         lookup: &Arc<dyn Lookup>,
         client: impl Fn(bool, Arc<Checked>) -> Result<reqwest::Client, EgressError>,
     ) -> Result<Self, EgressError> {
-        let hosts: Vec<_> = private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<_, _>>()?;
+        let hosts: Vec<_> =
+            private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<_, _>>()?;
         let names = hosts.iter().filter_map(|host| match &host.host {
             Host::Domain(name) => Some(name.clone()),
             _ => None,
@@ -179,10 +180,10 @@ impl Resolve for Checked {
 
 /// Blocks of IPv4 that are not of the public network, or of which no good can come: this network,
 /// private, shared (CGNAT), loopback, link-local (with the metadata of clouds), protocol assignments,
-/// documentation, 6to4 relays, benchmarks, multicast, reserved and broadcast (RFC 6890 and its
+/// documentation, 6to4 relays, benchmarks, multicast and reserved with broadcast (RFC 6890 and its
 /// registry), and the one public address at which a cloud keeps its metadata (Azure).
-const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -198,7 +199,6 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(203, 0, 113, 0), 24),
     (Ipv4Addr::new(224, 0, 0, 0), 4),
     (Ipv4Addr::new(240, 0, 0, 0), 4),
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
 ];
 
 /// The part of IPv6 that is given out to networks. Everything else is refused with it: loopback,

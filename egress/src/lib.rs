@@ -122,7 +122,9 @@ pub enum EgressError {
         origin: String,
     },
     /// A host for tools is not one.
-    #[error("`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`")]
+    #[error(
+        "`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`"
+    )]
     BadPrivateHost {
         /// As configured.
         host: String,
@@ -191,7 +193,8 @@ impl Egress {
                 Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
             media_domains.push(listed.host());
         }
-        let guard = guard(&settings.tool_private_hosts, patience, Arc::new(SystemLookup))?;
+        let system: Arc<dyn Lookup> = Arc::new(SystemLookup);
+        let guard = guard(&settings.tool_private_hosts, patience, &system)?;
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
             secure: client(patience, true, None)?,
@@ -220,7 +223,7 @@ impl Egress {
     }
 
     /// This client with another resolver for the names of tools.
-    pub fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Result<Self, EgressError> {
+    pub fn with_lookup(&self, lookup: &Arc<dyn Lookup>) -> Result<Self, EgressError> {
         Ok(Self { guard: guard(&self.private_hosts, self.patience, lookup)?, ..self.clone() })
     }
 
@@ -260,9 +263,9 @@ impl Egress {
 fn guard(
     private_hosts: &[String],
     patience: Patience,
-    lookup: Arc<dyn Lookup>,
+    lookup: &Arc<dyn Lookup>,
 ) -> Result<Guard, EgressError> {
-    Guard::new(private_hosts, &lookup, |https_only, names| client(patience, https_only, Some(names)))
+    Guard::new(private_hosts, lookup, |https_only, names| client(patience, https_only, Some(names)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where an outbound HTTP client is made")]

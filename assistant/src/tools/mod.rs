@@ -1,9 +1,19 @@
 //! Tools: what a model may ask for besides speaking, and what comes of it.
+//!
+//! A [`toolbox::Toolbox`] holds those of one turn: the platform's own and the tenant's. Whatever a
+//! model asks for, it reaches nothing beyond the conversation that the turn is of, and only what the
+//! tenant allowed.
+
+mod built_in;
+pub mod http;
+pub mod schema;
+pub mod toolbox;
 
 use async_trait::async_trait;
 use iassistance_domain::Pii;
 use iassistance_domain::knowledge::Citation;
-use iassistance_domain::tool::ToolCallRecord;
+use iassistance_domain::tool::{HttpTool, ToolCallRecord};
+use iassistance_egress::Egress;
 use serde_json::Value;
 
 /// A tool as the model is told of it.
@@ -49,4 +59,12 @@ pub trait Tools: Send {
     /// Carries out a call of a round (from 1), or says why not. Whatever the model asks for, it gets
     /// an answer to read.
     async fn call(&mut self, call: &ToolCall, round: u32) -> Called;
+}
+
+/// Whether a tool can be used as the tenant describes it: its address, its secret's header and its
+/// schemas. Where not, says which of its fields is wrong and what would do. A name's addresses are
+/// checked when it is called, not here.
+pub fn check(tool: &HttpTool, egress: &Egress) -> Result<(), String> {
+    schema::Schema::of_arguments(&tool.parameters).map_err(|bad| format!("`parameters` {bad}"))?;
+    http::check(tool, egress).map_err(|problem| problem.to_string())
 }
