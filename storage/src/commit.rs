@@ -82,7 +82,8 @@ pub struct ConversationCommit {
     /// Outbox entries that a report settled and that leave the outbox (an unknown outcome that the
     /// channel's report decided, for instance).
     pub outbox_done: Vec<MessageId>,
-    /// Execution records, new or changed.
+    /// Execution records, new or changed. Of one whose turn began before a message was taken back, the
+    /// words are left out.
     pub turns: Vec<TurnRecord>,
     /// Work that was given up, new or changed (by id).
     pub dead_letters: Vec<DeadLetter>,

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 
 use iassistance_domain::budget::{Budgets, Cost};
 use iassistance_domain::content::Content;
+use iassistance_domain::id::{MessageId, TurnId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::summary::Summary;
+use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 
 use crate::limits::ATTRIBUTES_MAX;
 
 /// How many messages are looked at for those that went out before a moment.
 pub(crate) const OUTBOUND_SCAN_MAX: usize = 200;
+
+/// How many turns lose their words when a message is taken back: those that began next after it.
+pub(crate) const TURNS_UNSAID_MAX: usize = 200;
+/// Bytes of an id that are its moment.
+const MOMENT_BYTES: usize = 6;
 
 /// What a message's dedup key begins with; its id follows.
 const MESSAGE_DEDUP: &str = "m:";
@@ -130,6 +137,24 @@ pub(crate) fn note(
 /// the last message that it covers was written.
 pub(crate) fn may_cover(summary: &Summary, until: Option<Timestamp>, message: &Message) -> bool {
     message.id <= summary.until || until.is_none_or(|until| message.sent_at <= until)
+}
+
+/// The first turn, in the order of ids, that may have read a message.
+pub(crate) fn first_turn_after(message: MessageId) -> TurnId {
+    let mut first = message.to_bytes();
+    first[MOMENT_BYTES..].fill(0);
+    TurnId::from_bytes(first)
+}
+
+/// Takes out of an execution record what may be anybody's words: what tools were given, and why a
+/// person was asked for. Says whether there were any.
+pub(crate) fn forget_words(turn: &mut TurnRecord) -> bool {
+    let mut had = turn.work.handover_reason.take().is_some();
+    for call in &mut turn.work.tool_calls {
+        had |= !call.arguments.reveal(Deliver).is_empty();
+        call.arguments = Pii::new(String::new());
+    }
+    had
 }
 
 /// How much of `amount` may be set aside, given what each limit's sum is already; nothing when that is

@@ -235,7 +235,9 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()>;
     /// The templates that a channel may send, as they were put.
     async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>>;
-    /// The summary of a conversation, if there is one.
+    /// The summary of a conversation, if there is one. When a message that it may tell of is taken back,
+    /// it goes in the same write, and the turns since that message lose the words in their records: what
+    /// they gave to tools, and why they asked for a person.
     async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>>;
 
     /// The assistant's settings, if any were ever stored.

@@ -10,7 +10,7 @@ use super::Result;
 use super::tenant::{Known, TenantData};
 use crate::commit::{ConversationCommit, SummaryChange};
 use crate::error::StorageError;
-use crate::rules::{carry_over, is_ours, may_cover, note};
+use crate::rules::{TURNS_UNSAID_MAX, carry_over, first_turn_after, forget_words, is_ours, may_cover, note};
 
 impl TenantData {
     /// Writes one step; of a turn, if its epoch still holds.
@@ -53,7 +53,12 @@ impl TenantData {
             self.outbox_order += 1;
             self.outbox.insert((id, self.outbox_order), entry);
         }
-        self.turns.extend(commit.turns.into_iter().map(|turn| ((id, turn.id), turn)));
+        for mut turn in commit.turns {
+            if self.unsaid.get(&id).is_some_and(|at| *at >= turn.started_at) {
+                forget_words(&mut turn);
+            }
+            self.turns.insert((id, turn.id), turn);
+        }
         self.dead_letters.extend(commit.dead_letters.into_iter().map(|letter| (letter.id, letter)));
         if let Some(contact) = self.contacts.get_mut(&contact) {
             note(&mut contact.attributes, commit.attributes);
@@ -74,7 +79,7 @@ impl TenantData {
     }
 
     /// A message that says something is taken back: a summary that may tell of it goes, and none that was
-    /// made before now comes any more.
+    /// made before now comes any more; turns that may have read it lose their words.
     pub(super) fn unsay(&mut self, place: (ConversationId, MessageId), now: Timestamp) {
         let Some(message) = self.messages.get(&place).filter(|message| message.removed_at.is_none()) else {
             return;
@@ -85,6 +90,11 @@ impl TenantData {
             if may_cover(summary, until, message) {
                 self.summaries.remove(&place.0);
             }
+        }
+        let first = (place.0, first_turn_after(place.1));
+        let later = self.turns.range_mut(first..).take_while(|((id, _), _)| *id == place.0);
+        for (_, turn) in later.take(TURNS_UNSAID_MAX) {
+            forget_words(turn);
         }
     }
 

@@ -48,8 +48,7 @@ impl Tx<'_> {
             self.append_to_outbox(id, state.contact, &entry)?;
         }
         for turn in commit.turns {
-            // It has what was given to tools, and that may be the contact's words.
-            self.put(&keys::turn(id, turn.id), Owner::Contact(state.contact), &turn)?;
+            self.put_turn(turn, state.contact)?;
         }
         for letter in commit.dead_letters {
             self.put(&keys::dead_letter(letter.id), Owner::Tenant, &letter)?;

@@ -1,14 +1,15 @@
-//! Summaries, which go with what they were made of.
+//! What was made of messages: summaries, and the words in execution records. It goes with them.
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ContactId, ConversationId};
 use iassistance_domain::message::Message;
+use iassistance_domain::turn::TurnRecord;
 
 use super::keys;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::SummaryChange;
-use crate::rules::may_cover;
+use crate::rules::{TURNS_UNSAID_MAX, first_turn_after, forget_words, may_cover};
 
 impl Tx<'_> {
     pub(super) fn change_summary(
@@ -30,8 +31,18 @@ impl Tx<'_> {
         self.put(&key, Owner::Contact(contact), &stored)
     }
 
+    /// Puts an execution record; without words, where a message was taken back since the turn began.
+    pub(super) fn put_turn(&mut self, mut turn: TurnRecord, contact: ContactId) -> Result<()> {
+        let stored = self.get_readable(&keys::summary(turn.conversation))?;
+        if stored.and_then(|stored| stored.unsaid_at).is_some_and(|at| at >= turn.started_at) {
+            forget_words(&mut turn);
+        }
+        // What was given to tools may be the contact's words: it is sealed as those are.
+        self.put(&keys::turn(turn.conversation, turn.id), Owner::Contact(contact), &turn)
+    }
+
     /// A message is taken back: a summary that may tell of it goes, and none that was made before now
-    /// comes any more.
+    /// comes any more; turns that may have read it lose their words.
     pub(super) fn unsay(&mut self, message: &Message, contact: ContactId, now: Timestamp) -> Result<()> {
         let key = keys::summary(message.conversation);
         let mut stored = self.get_readable(&key)?.unwrap_or_default();
@@ -42,6 +53,18 @@ impl Tx<'_> {
             }
         }
         stored.unsaid_at = stored.unsaid_at.max(Some(now));
-        self.put(&key, Owner::Contact(contact), &stored)
+        self.put(&key, Owner::Contact(contact), &stored)?;
+        let prefix = keys::turns(message.conversation);
+        let first = keys::turn(message.conversation, first_turn_after(message.id));
+        let rows = self.rows_from(first.bytes(), prefix.bytes(), TURNS_UNSAID_MAX)?;
+        let mut turns = Vec::with_capacity(rows.len());
+        self.open_all(prefix.kind, rows, &mut turns)?;
+        for (_, mut turn) in turns {
+            if forget_words(&mut turn) {
+                let key = keys::turn(message.conversation, turn.id);
+                self.put(&key, Owner::Contact(contact), &turn)?;
+            }
+        }
+        Ok(())
     }
 }

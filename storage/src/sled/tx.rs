@@ -102,15 +102,20 @@ impl<'a> Tx<'a> {
 
     /// The first rows whose keys begin with `prefix`, at most `limit`.
     pub(super) fn rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Row>> {
+        self.rows_from(prefix, prefix, limit)
+    }
+
+    /// The first rows at or after `start` whose keys begin with `prefix`, at most `limit`.
+    pub(super) fn rows_from(&self, start: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Row>> {
         let mut pending: BTreeMap<&[u8], &Option<IVec>> = BTreeMap::new();
         for overlay in [self.below, &self.overlay] {
-            let from = overlay.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+            let from = overlay.range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
             pending.extend(
                 from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, change)| (&**key, change)),
             );
         }
         let mut pending = pending.into_iter().peekable();
-        let mut stored = within(self.space.tree.range(prefix..), prefix).peekable();
+        let mut stored = within(self.space.tree.range(start..), prefix).peekable();
         let mut rows = Vec::new();
         while rows.len() < limit {
             let changed_first = match (pending.peek(), stored.peek()) {

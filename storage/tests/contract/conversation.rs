@@ -4,9 +4,8 @@ use iassistance_domain::Pii;
 use iassistance_domain::conversation::{Epoch, Input};
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
-use iassistance_domain::id::{ConversationId, DeadLetterId, TurnId};
+use iassistance_domain::id::{ConversationId, DeadLetterId};
 use iassistance_domain::message::Content;
-use iassistance_domain::turn::TurnRecord;
 use iassistance_storage::{Letter, StorageError, TenantStore, TurnCommit};
 
 use crate::support::*;
@@ -226,21 +225,7 @@ pub async fn dead_letters_and_turns(world: World) {
         at: START,
         replayed_at: None,
     };
-    let turn = |number: u8| TurnRecord {
-        id: TurnId::from_bytes([number; 16]),
-        conversation: id,
-        epoch: Epoch(1),
-        covers: vec![message_id(1)],
-        window_opened_at: START,
-        started_at: START,
-        prompt_sha256: None,
-        history_messages: 0,
-        settings_version: 1,
-        attempts: Vec::new(),
-        ended_at: None,
-        end: None,
-        sent: Vec::new(),
-    };
+    let turn = |number: u64| turn(id, number, START);
     let mut commit = step(&*tenant, id).await;
     commit.dead_letters = vec![letter(1), letter(2)];
     commit.turns = vec![turn(1), turn(2)];
@@ -260,9 +245,9 @@ pub async fn dead_letters_and_turns(world: World) {
     let mut commit = step(&*tenant, id).await;
     commit.turns = vec![ended.clone()];
     tenant.commit(commit).await.unwrap();
-    assert_eq!(tenant.turns(id, None, 1).await.unwrap(), [ended.clone()]);
-    assert_eq!(tenant.turns(id, Some(ended.id), 9).await.unwrap(), [turn(1)]);
-    assert_eq!(tenant.turn(id, ended.id).await.unwrap(), Some(ended));
+    assert!(tenant.turns(id, None, 1).await.unwrap() == [ended.clone()]);
+    assert!(tenant.turns(id, Some(ended.id), 9).await.unwrap() == [turn(1)]);
+    assert!(tenant.turn(id, ended.id).await.unwrap() == Some(ended));
 }
 
 pub async fn a_message_can_be_put_again(world: World) {

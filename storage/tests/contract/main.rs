@@ -6,8 +6,12 @@ mod accept;
 mod changes;
 mod contacts;
 mod conversation;
+mod derived;
+mod knowledge;
+mod money;
 mod outbox;
 mod platform;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -32,7 +36,6 @@ contract! {
         tenants_share_nothing
         unrouted_events_are_bounded
         safety_identifiers
-        settings_have_versions
         a_closed_store_refuses
         every_record_is_checked;
     accept: an_event_takes_effect_once
@@ -72,4 +75,22 @@ contract! {
         every_outcome_settles
         a_try_that_does_not_count
         requeue_and_resend;
+    settings: settings_have_versions
+        a_draft_counts_once_it_is_published
+        settings_are_rolled_back;
+    derived: a_summary_is_kept_and_dropped
+        a_summary_goes_with_what_it_tells_of
+        a_turn_loses_the_words_of_what_was_taken_back
+        facts_are_noted_about_contacts
+        a_note_never_leaves;
+    money: each_limit_bounds_what_is_set_aside
+        what_was_set_aside_is_settled
+        a_crash_spends_what_was_set_aside
+        many_at_once_never_get_more_than_there_is
+        long_past_days_are_forgotten;
+    knowledge: documents_come_and_go
+        passages_are_replaced_as_a_whole
+        whoever_reads_passages_sees_whole_editions
+        there_is_a_limit_to_knowledge
+        golden_questions_are_kept;
 }

@@ -1,7 +1,7 @@
 //! What belongs to no tenant, and that tenants share nothing.
 
 use iassistance_domain::Pii;
-use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::budget::{Budgets, Cost};
 use iassistance_domain::channel::{
     Channel, ChannelAddress, ChannelHealth, ChannelKind, ChannelState, Connection, MessageTemplate,
     StoredSecret,
@@ -11,8 +11,9 @@ use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ApiKeyId, ContactId, DeletionId, MetaAppId};
 use iassistance_domain::key::{ApiKey, Scope};
+use iassistance_domain::knowledge::DocumentState;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::StorageError;
+use iassistance_storage::{StorageError, SummaryChange};
 
 use crate::support::*;
 
@@ -152,32 +153,6 @@ pub async fn safety_identifiers(world: World) {
     assert_ne!(two.safety_identifier(contact(1)), name);
 }
 
-pub async fn settings_have_versions(world: World) {
-    let tenant = world.tenant(1).await;
-    assert_eq!(tenant.assistant().await.unwrap(), None);
-    let settings = |task: &str| AssistantSettings {
-        enabled: true,
-        task: task.to_owned(),
-        instructions: String::new(),
-        model: None,
-        temperature: Some(0.5),
-        base_url: None,
-        api_key: None,
-        quiet_ms: 0,
-        cap_ms: 0,
-        output_tokens_max: 1,
-        prompt_tokens_max: 500,
-        fallback_text: String::new(),
-    };
-    assert_eq!(tenant.put_assistant(settings("a"), None).await.unwrap().version, 1);
-    assert_eq!(tenant.put_assistant(settings("b"), Some(1)).await.unwrap().version, 2);
-    assert!(matches!(tenant.put_assistant(settings("c"), Some(1)).await, Err(StorageError::Stale)));
-    let latest = tenant.assistant().await.unwrap().unwrap();
-    assert_eq!((latest.version, latest.settings), (2, settings("b")));
-    let events = tenant.events(EventSeq(0), 10).await.unwrap();
-    assert!(events.iter().all(|event| event.kind.name() == "settings.changed") && events.len() == 2);
-}
-
 pub async fn a_closed_store_refuses(world: World) {
     let tenant = world.tenant(1).await;
     let id = hear(&*tenant, 1, "549", "hello").await;
@@ -199,11 +174,23 @@ pub async fn every_record_is_checked(world: World) {
     tenant.accept(channel_id(1), &others).await.unwrap();
     tenant.put_templates(channel_id(1), vec![template("a")]).await.unwrap();
     queue(&*tenant, id, &[message_id(1)], None).await;
+    let mut commit = step(&*tenant, id).await;
+    commit.summary = Some(SummaryChange::Put(summary(message_id(1), START)));
+    commit.turns.push(turn(id, 1, START));
+    commit.attributes.push(("city".to_owned(), Pii::new("Rosario".to_owned())));
+    tenant.commit(commit).await.unwrap();
+    tenant.put_assistant(settings("a"), None).await.unwrap();
+    tenant.put_assistant_draft(settings("b")).await.unwrap();
+    tenant.put_document(document(1, DocumentState::Indexing)).await.unwrap();
+    tenant.put_passages(document_id(1), passages(1, 3, 1)).await.unwrap();
+    tenant.put_golden(golden(1, "When?")).await.unwrap();
+    let budgets = Budgets { tenant_day: Some(Cost(5)), ..Budgets::default() };
+    tenant.reserve(reservation(1, 1, 1, 9), Cost(1), budgets).await.unwrap();
     let steps = std::sync::Mutex::new(Vec::new());
     let progress = |tenant: usize, records: u64| steps.lock().unwrap().push((tenant, records));
     let (records, bad) = world.store.check(&progress).await.unwrap();
     assert!(bad.is_empty());
-    assert!(records > 10);
+    assert!(records > 20);
     let steps = steps.into_inner().unwrap();
     assert!(steps.is_sorted() && steps.last() == Some(&(2, records)));
 }

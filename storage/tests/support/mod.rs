@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::budget::{Cost, Day, Reservation};
 use iassistance_domain::channel::{
     Channel, ChannelAddress, ChannelHealth, ChannelKind, Connection, MetaApp, StoredSecret,
 };
@@ -12,12 +14,19 @@ use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::conversation::{Conversation, Epoch, Input, TurnPolicy};
 use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::event::EventKind;
-use iassistance_domain::id::{ChannelId, ConversationId, MessageId, MetaAppId, TenantId};
+use iassistance_domain::golden::{GoldenQuestion, Traits};
+use iassistance_domain::id::{
+    ChannelId, ContactId, ConversationId, DocumentId, GoldenId, MessageId, MetaAppId, TenantId, TurnId,
+};
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
+use iassistance_domain::knowledge::{Document, DocumentState, Passage};
 use iassistance_domain::message::{Author, Content, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::pii::TenantView;
+use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tool::{ToolCallRecord, ToolOutcome};
+use iassistance_domain::turn::{TurnRecord, TurnWork, WindowEnd};
 use iassistance_domain::window::Opening;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
@@ -452,7 +461,110 @@ pub fn begin_turn(conversation: &mut Conversation, now: Timestamp) {
     let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
     conversation.apply(Input::PolicyChanged(policy), now);
     let (message, opens) = (message_id(1), Opening::Ordinary);
-    conversation.apply(Input::MessageReceived { message, sent_at: now, answer: true, opens }, now);
+    let received = Input::MessageReceived { message, sent_at: now, answer: true, fragment: false, opens };
+    conversation.apply(received, now);
+}
+
+/// Settings that differ by their task.
+pub fn settings(task: &str) -> AssistantSettings {
+    serde_json::from_value(serde_json::json!({
+        "enabled": true,
+        "task": task,
+        "instructions": "",
+        "model": null,
+        "temperature": 0.5,
+        "base_url": null,
+        "quiet_ms": 0,
+        "cap_ms": 0,
+        "output_tokens_max": 1,
+        "prompt_tokens_max": 500,
+        "fallback_text": "",
+    }))
+    .unwrap()
+}
+
+/// A turn of this number that began at `at`, and gave a tool words.
+pub fn turn(conversation: ConversationId, number: u64, at: Timestamp) -> TurnRecord {
+    let call = ToolCallRecord {
+        name: "look_up".to_owned(),
+        round: 1,
+        arguments: Pii::new("words given to a tool".to_owned()),
+        started_at: at,
+        ended_at: at,
+        tries: 1,
+        outcome: ToolOutcome::Done,
+        problem: None,
+        answer_bytes: 2,
+    };
+    let reason = Some(Pii::new("words about them".to_owned()));
+    TurnRecord {
+        id: TurnId::of(conversation, number, at),
+        conversation,
+        epoch: Epoch(1),
+        covers: vec![message_id(1)],
+        window_opened_at: at,
+        window_end: WindowEnd::Quiet,
+        started_at: at,
+        settings_version: 1,
+        work: TurnWork { tool_calls: vec![call], handover_reason: reason, ..TurnWork::default() },
+        ended_at: None,
+        end: None,
+        control: None,
+        disclosed: false,
+        sent: Vec::new(),
+    }
+}
+
+/// A summary of what there was up to a message.
+pub fn summary(until: MessageId, made_at: Timestamp) -> Summary {
+    let text = Pii::new("words of a summary".to_owned());
+    Summary { text, until, messages: 2, model: "m".to_owned(), made_at }
+}
+
+pub fn document_id(number: u8) -> DocumentId {
+    DocumentId::from_bytes([number; 16])
+}
+
+pub fn document(number: u8, state: DocumentState) -> Document {
+    Document {
+        id: document_id(number),
+        title: "Prices of the house".to_owned(),
+        mime: "text/plain".to_owned(),
+        bytes: 5,
+        sha256: "00".to_owned(),
+        added_at: START,
+        state,
+    }
+}
+
+/// So many passages of a document, whose text and meaning have a number.
+pub fn passages(number: u8, count: u32, edition: u16) -> Vec<Passage> {
+    let passage = |place| Passage {
+        document: document_id(number),
+        place,
+        text: format!("words of passage {place} in {edition}"),
+        embedding: vec![0.1, -1.5e-8, f32::from(edition)],
+        embedding_model: Some("e".to_owned()),
+    };
+    (0..count).map(passage).collect()
+}
+
+pub fn golden(number: u8, question: &str) -> GoldenQuestion {
+    let expect = Traits { contains: vec!["Monday".to_owned()], ..Traits::default() };
+    GoldenQuestion { id: GoldenId::from_bytes([number; 16]), question: question.to_owned(), expect }
+}
+
+/// Money for a turn of this number, in the conversation and on the contact of another.
+pub fn reservation(turn: u64, whom: u8, day: u64, amount: u64) -> Reservation {
+    let mut bytes = [4; 16];
+    bytes[8..].copy_from_slice(&turn.to_be_bytes());
+    Reservation {
+        turn: TurnId::from_bytes(bytes),
+        conversation: ConversationId::from_bytes([whom; 16]),
+        contact: ContactId::from_bytes([whom; 16]),
+        day: Day(day),
+        amount: Cost(amount),
+    }
 }
 
 /// The report of a send that went well.
