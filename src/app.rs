@@ -200,8 +200,8 @@ pub fn engine(vaulted: &Vaulted, parts: AppParts) -> Result<Engine, AppError> {
         generator: parts.generator.unwrap_or_else(|| Arc::clone(&server) as Arc<dyn Generator>),
         services: parts.services.unwrap_or(server),
         http: parts.http.unwrap_or_else(|| {
-            let (bytes_max, calls_max) = (settings.tools.answer_bytes_max, settings.tools.concurrency);
-            Arc::new(HttpTools::new(egress.clone(), bytes_max, calls_max, Arc::clone(clock)))
+            let at_once = settings.tools.concurrency;
+            Arc::new(HttpTools::new(egress.clone(), at_once, Arc::clone(clock), Arc::clone(entropy)))
         }),
     };
     Ok(Engine::start(EngineSettings::from(&**settings), parts)?)

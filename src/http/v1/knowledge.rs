@@ -9,12 +9,13 @@ use iassistance_actors::knowledge::DOCUMENT_TYPES;
 use iassistance_domain::id::{DocumentId, TenantId};
 use iassistance_domain::knowledge::Document;
 
+use super::input;
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, Manage, SetUp};
 use crate::http::idempotency::{Created, Once};
-use crate::http::{Problem, State, body, v1};
+use crate::http::{Problem, State, body};
 
 /// A document must have arrived whole this long after its head, milliseconds: it may be large.
 const UPLOAD_MS: u64 = 120_000;
@@ -39,8 +40,8 @@ pub struct InDocument {
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
     /// What people call it; answers name it so. 1 to 120 characters.
-    #[param(example = "Returns and refunds")]
-    title: String,
+    #[param(required = true, example = "Returns and refunds")]
+    title: Option<String>,
 }
 
 /// What is looked for.
@@ -49,8 +50,8 @@ pub struct NewDocument {
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
     /// In the words of who asks; 1 to 500 characters.
-    #[param(example = "how long can I return shoes")]
-    q: String,
+    #[param(required = true, example = "how long can I return shoes")]
+    q: Option<String>,
     /// How many passages at most.
     #[param(minimum = 1, maximum = 20)]
     limit: Option<usize>,
@@ -126,7 +127,7 @@ pub async fn add(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let title = v1::input::name("title", &query.title)?;
+    let title = input::name("title", query.title.as_deref().unwrap_or_default())?;
     let mime = mime(&request)?;
     let bytes_max = state.app.settings.knowledge.document_bytes_max;
     let clock = state.clock();
@@ -190,7 +191,7 @@ pub async fn search(
     query: web::Query<SearchQuery>,
 ) -> Result<web::Json<SearchView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let text = query.q.trim();
+    let text = query.q.as_deref().unwrap_or_default().trim();
     if !(1..=QUERY_CHARS_MAX).contains(&text.chars().count()) {
         return Err(Problem::invalid("`q` must have 1 to 500 characters"));
     }

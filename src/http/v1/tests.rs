@@ -143,6 +143,9 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{message}", &format!("msg_{digits}"))
         .replace("{place}", "0")
         .replace("{turn}", &format!("trn_{digits}"))
+        .replace("{document}", &format!("doc_{digits}"))
+        .replace("{golden}", &format!("gld_{digits}"))
+        .replace("{version}", "1")
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
 }
@@ -158,7 +161,13 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "meta_app": format!("app_{}", "0".repeat(32)),
         })),
         ("put", "{channel}") => Some(json!({ "name": "c" })),
-        ("put", "assistant") => Some(assistant()),
+        ("put", "assistant" | "draft") => Some(assistant()),
+        ("post", "rollback") => Some(json!({ "version": 1 })),
+        ("post", "assign") => Some(json!({ "operator": null })),
+        ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
+        ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
+        ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
+        ("post", "run") => Some(json!({})),
         _ => None,
     }
 }
