@@ -74,7 +74,7 @@ pub(crate) struct Case<'a> {
 pub(crate) struct Context {
     /// What was said before, oldest first.
     pub(crate) history: Vec<Message>,
-    /// Whether there is more of it than was read.
+    /// Whether there is more of it than was read, and than the summary covers.
     pub(crate) is_cut: bool,
     /// What is answered, in order.
     pub(crate) covers: Vec<Message>,
@@ -106,9 +106,9 @@ impl Context {
     ) -> Result<Self, StorageError> {
         let limit = HISTORY_MAX + covered.len();
         let mut recent = store.messages(conversation, None, limit).await?;
-        let mut is_cut = recent.len() == limit;
+        let is_cut = recent.len() == limit;
         recent.sort_by_key(|message| (message.sent_at, message.id));
-        let (mut covers, mut history): (Vec<_>, Vec<_>) =
+        let (mut covers, history): (Vec<_>, Vec<_>) =
             recent.into_iter().partition(|message| covered.contains(&message.id));
         if covers.len() < covered.len() {
             for id in covered {
@@ -122,11 +122,9 @@ impl Context {
             true => store.summary(conversation).await?,
             false => None,
         };
-        if let Some(summary) = &summary {
-            let before = history.len();
-            history.retain(|message| message.id > summary.until);
-            is_cut &= history.len() == before;
-        }
+        // What the summary covers need not be read.
+        let reaches = |summary: &Summary| history.iter().any(|message| message.id <= summary.until);
+        let is_cut = is_cut && !summary.as_ref().is_some_and(reaches);
         Ok(Self { history, is_cut, covers, summary, ..Self::default() })
     }
 

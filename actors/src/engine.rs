@@ -19,12 +19,13 @@ use iassistance_storage::{StorageError, Store, TenantStore};
 use crate::conversation::{ConversationActor, ConversationKey, Rest};
 use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
+use crate::effort::Means;
 use crate::hub::Hub;
-use crate::knowledge::Library;
 use crate::kernel::{
     Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry,
     RegistryFull, RegistryLimits, StillRunning, Tasks,
 };
+use crate::knowledge::Library;
 use crate::settings::{EngineParts, EngineSettings};
 use crate::tenant::{TenantActor, Wake};
 
@@ -310,6 +311,17 @@ impl Shared {
                 // Full means that it is not idle.
                 drop(mailbox.try_send(Rest { at_once: false }));
             }
+        }
+    }
+
+    /// What the platform has for an effort to answer.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means {
+            settings: &self.settings,
+            parts: &self.parts,
+            breakers: &self.breakers,
+            prices: &self.prices,
+            http: Arc::clone(&self.parts.http),
         }
     }
 

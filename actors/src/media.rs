@@ -217,13 +217,7 @@ impl Fetch {
     }
 
     /// What is said or written in a file, if the assistant is to know of it and it can be had.
-    async fn text(
-        &self,
-        shared: &Shared,
-        media: &Media,
-        mime: String,
-        bytes: Bytes,
-    ) -> Option<Pii<String>> {
+    async fn text(&self, shared: &Shared, media: &Media, mime: String, bytes: Bytes) -> Option<Pii<String>> {
         let assistant = shared.assistant(self.key.tenant, &*self.store).await.ok()?;
         let settings = Some(&assistant.settings).filter(|settings| settings.enabled)?;
         match media.kind {
@@ -252,7 +246,8 @@ impl Fetch {
                     return Some(text).filter(|text| !text.reveal(Reply).trim().is_empty());
                 }
                 Err(error) if error.is_retryable() && attempt < platform.attempts_max => {
-                    let pause_ms = (platform.retry_ms << attempt.min(6)).max(error.retry_after_ms().unwrap_or(0));
+                    let pause_ms =
+                        (platform.retry_ms << attempt.min(6)).max(error.retry_after_ms().unwrap_or(0));
                     shared.parts.clock.sleep_millis(pause_ms).await;
                     continue;
                 }

@@ -16,21 +16,14 @@ const RETRY_MS: u64 = 500;
 
 /// One turn's way to its tenant's money. What it spends is written down also where nothing limits it.
 pub(crate) struct TurnPurse {
-    pub(crate) store: Arc<dyn TenantStore>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) budgets: Budgets,
-    pub(crate) turn: TurnId,
-    pub(crate) conversation: ConversationId,
-    pub(crate) contact: ContactId,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
+    store: Arc<dyn TenantStore>,
+    clock: Arc<dyn Clock>,
+    budgets: Budgets,
+    turn: TurnId,
+    conversation: ConversationId,
+    contact: ContactId,
     /// What is set aside for the call under way; nothing of it is known while it is being set aside.
-    open: Option<Option<Cost>>,
-    /// What was spent and is not written down yet.
-    unwritten: Cost,
+    open: Mutex<Option<Option<Cost>>>,
 }
 
 impl TurnPurse {
@@ -40,20 +33,19 @@ impl TurnPurse {
         budgets: Budgets,
         (turn, conversation, contact): (TurnId, ConversationId, ContactId),
     ) -> Self {
-        Self { store, clock, budgets, turn, conversation, contact, state: Mutex::default() }
+        Self { store, clock, budgets, turn, conversation, contact, open: Mutex::default() }
     }
 
-    /// Writes down what is not written down yet. A call that never told what it cost, because its turn
-    /// failed, cost what was set aside for it.
-    pub(crate) async fn close(&self) {
-        let open = self.lock().open;
+    /// Writes down what is not written down yet of what was spent in all. A call that never told what
+    /// it cost, because its turn failed, cost what was set aside for it.
+    pub(crate) async fn close(&self, spent: Cost) {
+        let open = *self.lock();
         if let Some(open) = open {
             self.settle(open.unwrap_or_default()).await;
         }
-        let unwritten = std::mem::take(&mut self.lock().unwritten);
-        if unwritten > Cost::default() {
+        if self.is_unlimited() && spent > Cost::default() {
             let day = Day::of(self.clock.now());
-            let spend = || self.store.spend(self.conversation, self.contact, day, unwritten);
+            let spend = || self.store.spend(self.conversation, self.contact, day, spent);
             self.insist("what a turn spent", spend).await;
         }
     }
@@ -76,15 +68,15 @@ impl TurnPurse {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Option<Cost>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Purse for TurnPurse {
     async fn reserve(&self, least: Cost, most: Cost) -> Option<Cost> {
-        if !self.budgets.is_kept() {
+        if self.is_unlimited() {
             return Some(most);
         }
         let reservation = Reservation {
@@ -94,17 +86,17 @@ impl Purse for TurnPurse {
             day: Day::of(self.clock.now()),
             amount: most,
         };
-        self.lock().open = Some(None);
+        *self.lock() = Some(None);
         for attempt in 1..=TRIES_MAX {
             match self.store.reserve(reservation, least, self.budgets).await {
                 Ok(granted) => {
-                    self.lock().open = granted.map(Some);
+                    *self.lock() = granted.map(Some);
                     return granted;
                 }
                 // Without knowing what is left, nothing is spent.
                 Err(error) if attempt == TRIES_MAX || !error.is_transient() => {
                     tracing::error!(turn = %self.turn, %error, "money could not be set aside");
-                    self.lock().open = None;
+                    *self.lock() = None;
                     return None;
                 }
                 Err(_) => self.clock.sleep_millis(RETRY_MS).await,
@@ -114,12 +106,13 @@ impl Purse for TurnPurse {
     }
 
     async fn settle(&self, spent: Cost) {
-        let reserved = self.lock().open.take().is_some();
-        if reserved {
+        if self.lock().is_some() {
             self.insist("the cost of a call", || self.store.settle_reservation(self.turn, spent)).await;
-        } else {
-            let mut state = self.lock();
-            state.unwritten = state.unwritten.plus(spent);
+            *self.lock() = None;
         }
+    }
+
+    fn is_unlimited(&self) -> bool {
+        !self.budgets.is_kept()
     }
 }

@@ -18,6 +18,7 @@ impl Engine {
             self.shared.doorbell(tenant.id).ring_all();
             self.shared.wake_tenant(tenant.id);
         }
+        self.resume_reading();
         let weak = Arc::downgrade(&self.shared);
         let (clock, sweep_ms) = (Arc::clone(self.clock()), self.shared.settings.actors.sweep_ms);
         let stopping = self.shared.dispatcher.stopping();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use iassistance_assistant::knowledge::Knowledge;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::conversation::{RunningTurn, TurnOutcome};
 use iassistance_domain::turn::TurnWork;
@@ -60,7 +61,7 @@ pub(crate) fn start(
             panics::note("turn");
             FinishTurn { outcome: Some(broken(&turn.loaded.assistant.settings)), ..turn.unfinished() }
         });
-        purse.close().await;
+        purse.close(finished.work.cost()).await;
         shared.deliver(key, finished).await;
     });
 }
@@ -68,8 +69,7 @@ pub(crate) fn start(
 impl Turn {
     async fn run(&self, shared: &Arc<Shared>, purse: &TurnPurse, cancel: &CancellationToken) -> FinishTurn {
         let cancelled = || self.unfinished();
-        let Some((assistant, mut context, _typing)) =
-            cancel.run_until_cancelled(self.begin(shared)).await
+        let Some((assistant, mut context, _typing)) = cancel.run_until_cancelled(self.begin(shared)).await
         else {
             return cancelled();
         };
@@ -89,7 +89,10 @@ impl Turn {
         if cancel.run_until_cancelled(images).await.is_none() {
             return cancelled();
         }
-        let effort = self.case(shared, settings, &context, closed_since.is_none());
+        let Some(knowledge) = cancel.run_until_cancelled(self.knowledge(shared, settings)).await else {
+            return cancelled();
+        };
+        let effort = Case { knowledge, ..self.case(settings, &context, closed_since.is_none()) };
         let mut whispers = Whispers::new(&shared.hub, self.key, self.running.id);
         let means = shared.means();
         let made = effort.make(&means, purse, cancel, &mut |progress| whispers.tell(&progress)).await;
@@ -141,7 +144,6 @@ impl Turn {
 
     fn case<'a>(
         &'a self,
-        shared: &'a Shared,
         assistant: &'a AssistantSettings,
         context: &'a Context,
         people_there: bool,
@@ -157,8 +159,20 @@ impl Turn {
             window_until: *window_until,
             people_there,
             safety_identifier: store.safety_identifier(*contact),
-            knowledge: shared.library.of(self.key.tenant, store, assistant),
+            knowledge: None,
         }
+    }
+
+    /// Where things can be looked up. A turn can do without.
+    async fn knowledge(&self, shared: &Shared, settings: &AssistantSettings) -> Option<Arc<dyn Knowledge>> {
+        if !settings.built_in.knowledge {
+            return None;
+        }
+        let opened = shared.library.open(self.key.tenant, &self.loaded.store, settings).await;
+        opened.unwrap_or_else(|error| {
+            tracing::warn!(tenant = %self.key.tenant, %error, "a turn goes on without the tenant's documents");
+            None
+        })
     }
 
     /// Waits until the conversation's rate lets another turn begin.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::delivery::DeliveryStatus;
-use crate::{Entropy, SeededEntropy};
+use crate::{Entropy, Pii, SeededEntropy};
 
 const START: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -324,6 +324,56 @@ fn that_nobody_is_there_is_said_once_for_each_time() {
     assert_eq!(closed(1, START, START.plus_millis(5)), 1);
     assert_eq!(closed(2, START, START.plus_millis(10)), 0);
     assert_eq!(closed(3, START.plus_millis(50), START.plus_millis(60)), 1);
+}
+
+#[test]
+fn who_did_not_write_is_not_told_that_nobody_is_there_and_hears_it_later() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+    let silent = TurnOutcome::Closed { since: START, notice: None };
+    let effects = conversation.apply(Input::TurnFinished { turn, outcome: silent }, START);
+    assert_eq!((sends(&effects), ended(&effects)), (0, Some(TurnEnd::Closed)));
+    let turn = started(&conversation.apply(received(2), START)).unwrap().id;
+    let outcome = TurnOutcome::Closed { since: START, notice: Some(Content::text("closed")) };
+    assert_eq!(sends(&conversation.apply(Input::TurnFinished { turn, outcome }, START)), 1);
+}
+
+#[test]
+fn a_message_while_the_assistant_comes_back_opens_a_window_of_its_own() {
+    let mut conversation = conversation(policy(1_000, 2_000));
+    conversation.apply(received(1), START);
+    let at = START.plus_millis(1_000);
+    let turn = started(&conversation.apply(Input::TimePassed, at)).unwrap().id;
+    let follow_up = FollowUp { at: START.plus_millis(60_000), about: Pii::new("it".into()) };
+    let outcome = TurnOutcome::Reply { content: Content::text("later"), follow_up: Some(follow_up) };
+    conversation.apply(Input::TurnFinished { turn, outcome }, at);
+    let at = START.plus_millis(60_000);
+    assert!(started(&conversation.apply(Input::TimePassed, at)).is_some());
+    let at = START.plus_millis(90_000);
+    let effects = conversation.apply(received(2), at);
+    assert_eq!(ended(&effects), Some(TurnEnd::Superseded));
+    assert!(started(&effects).is_none(), "more may follow");
+    let effects = conversation.apply(Input::TimePassed, at.plus_millis(1_000));
+    assert_eq!(started(&effects).unwrap().covers, [message(2)]);
+}
+
+#[test]
+fn who_is_given_to_a_person_is_not_come_back_to_by_the_assistant() {
+    let mut conversation = conversation(policy(0, 0));
+    let turn = started(&conversation.apply(received(1), START)).unwrap().id;
+    let follow_up = FollowUp { at: START.plus_millis(60_000), about: Pii::new("it".into()) };
+    let outcome = TurnOutcome::Reply { content: Content::text("later"), follow_up: Some(follow_up) };
+    conversation.apply(Input::TurnFinished { turn, outcome }, START);
+    let assigned = Input::Assigned { operator: Some("Ada".into()) };
+    assert!(
+        conversation
+            .apply(assigned.clone(), START)
+            .contains(&Effect::Assign { operator: Some("Ada".into()) })
+    );
+    assert!(nothing(&conversation.apply(assigned, START)), "it is theirs already");
+    assert!(conversation.follow_up_at().is_some(), "who answers stays as it is");
+    conversation.apply(Input::TakenOver { operator: "Ada".into() }, START);
+    assert!(conversation.follow_up_at().is_none());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::{Pii, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct BuiltInTools {
     /// `handover_to_human`: give the conversation to a person.
     pub handover: bool,
@@ -63,6 +64,7 @@ pub struct ToolSecret {
 /// A tool of the tenant's own: an HTTPS address that the model may have called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct HttpTool {
     /// What the model calls it by: 1 to 64 of `a-z`, `0-9` and `_`, and none of the platform's own.
     pub name: String,

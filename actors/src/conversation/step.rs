@@ -20,8 +20,8 @@ use iassistance_domain::turn::{TurnEnd, TurnRecord, TurnWork};
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::{ConversationCommit, StorageError, TenantStore, TurnCommit};
 
-use super::core::Loaded;
 use super::ConversationKey;
+use super::core::Loaded;
 use crate::engine::Shared;
 use crate::phrasing::disclosure;
 

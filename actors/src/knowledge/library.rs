@@ -1,7 +1,7 @@
 //! The documents of tenants in memory, ready to be searched.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
@@ -21,6 +21,8 @@ use crate::settings::{EngineParts, EngineSettings};
 /// How long a search waits to be told where a question points, milliseconds; after that the words alone
 /// are searched for.
 const MEANING_MS: u64 = 5_000;
+/// How much memory all of them may take together, bytes; one alone may take more.
+const BYTES_MAX: usize = 1 << 30;
 
 /// All tenants' documents: those that were looked into last are in memory.
 pub(crate) struct Library {
@@ -40,6 +42,7 @@ struct Shelf {
     /// Whether there is anything that can be found.
     holds_any: Mutex<Option<bool>>,
     index: Mutex<Option<Arc<Index>>>,
+    bytes: AtomicUsize,
 }
 
 impl Library {
@@ -99,12 +102,22 @@ impl Library {
     fn shelf(&self, tenant: TenantId) -> Arc<Shelf> {
         let shelf = Arc::clone(&self.shelves.entry(tenant).or_default());
         shelf.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        while self.shelves.len() > self.settings.knowledge.indexes_max.max(1) {
+        self.make_room();
+        shelf
+    }
+
+    /// Puts away those that were looked into longest ago, where there are too many.
+    fn make_room(&self) {
+        loop {
+            let bytes: usize = self.shelves.iter().map(|shelf| shelf.bytes.load(Ordering::Relaxed)).sum();
+            let count = self.shelves.len();
+            if count <= 1 || (count <= self.settings.knowledge.indexes_max.max(1) && bytes <= BYTES_MAX) {
+                return;
+            }
             let oldest = self.shelves.iter().min_by_key(|shelf| shelf.used.load(Ordering::Relaxed));
-            let Some(oldest) = oldest.map(|shelf| *shelf.key()) else { break };
+            let Some(oldest) = oldest.map(|shelf| *shelf.key()) else { return };
             self.shelves.remove(&oldest);
         }
-        shelf
     }
 }
 
@@ -126,14 +139,17 @@ impl Opened {
         }
         let documents = self.store.documents().await?;
         let passages = self.store.passages().await?;
-        let build = move || Index::new(&documents, passages);
+        let model = self.server.as_ref().map(|server| server.model.clone());
+        let build = move || Index::new(&documents, passages, model.as_deref());
         let built = tokio::task::spawn_blocking(build).await.map_err(|_| StorageError::Closed)?;
+        self.shelf.bytes.store(built.bytes(), Ordering::Relaxed);
+        self.library.make_room();
         Ok(Arc::clone(index.insert(Arc::new(built))))
     }
 
     /// Where the question points; nothing where nobody says so in time.
     async fn meaning(&self, index: &Index, query: &str) -> Option<Vec<f32>> {
-        let server = self.server.as_ref().filter(|server| index.has_meanings_of(&server.model))?;
+        let server = self.server.as_ref().filter(|_| index.by_meaning())?;
         let embed = self.library.services.embed(server, vec![Pii::new(query.to_owned())]);
         let embedded = tokio::select! {
             embedded = embed => embedded,
