@@ -64,7 +64,7 @@ impl Deed {
 pub struct GivenFile {
     /// What sort of file it is.
     pub media: MediaKind,
-    /// Words with it.
+    /// Words with it. Those of the sample of a voice note are said in it, for the model to hear.
     #[serde(default)]
     pub caption: String,
     /// Its name, of a document.

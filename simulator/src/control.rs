@@ -1,5 +1,6 @@
 //! The control API under `/sim/`, for tests, scripts and the phone page. See the crate's page for its paths.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
@@ -12,11 +13,12 @@ use crate::act::Deed;
 use crate::contacts::NewContact;
 use crate::core::{Core, FeedEvent};
 use crate::faults::Faults;
-use crate::model_script::ScriptedAnswer;
+use crate::model_script::{ModelScript, Objection, ScriptedAnswer, ScriptedTranscript};
 use crate::report;
 use crate::script::Script;
 use crate::server::{Call, Reply, json_reply, not_found};
 use crate::settings::SimulatorError;
+use crate::tool_server::StandIn;
 use crate::{graph_media, phone, scene, script};
 
 const ANSWERS_MAX: usize = 1_000;
@@ -111,7 +113,7 @@ enum Refused {
     Body(#[from] serde_json::Error),
     #[error("say whom it is about: ?contact=<name, number or user id of one that is known>")]
     NoContact,
-    #[error("at most {ANSWERS_MAX} answers")]
+    #[error("at most {ANSWERS_MAX} of them")]
     TooManyAnswers,
     #[error("limit_ms is a number of milliseconds")]
     BadLimit,
@@ -146,7 +148,17 @@ pub(crate) async fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply
         (&Method::GET, ["sends"]) => sends(core, call),
         (&Method::GET, ["faults"]) => Ok(json!(*core.faults())),
         (&Method::POST, ["faults"]) => set_faults(core, call),
-        (&Method::POST, ["answers"]) => set_answers(core, call),
+        (&Method::POST, ["answers"]) => tell::<ScriptedAnswer>(core, call, |script| &mut script.answers),
+        (&Method::POST, ["transcripts"]) => {
+            tell::<ScriptedTranscript>(core, call, |script| &mut script.transcripts)
+        }
+        (&Method::POST, ["objections"]) => tell::<Objection>(core, call, |script| &mut script.objections),
+        (&Method::GET, ["chats"]) => Ok(json!(core.model.chats())),
+        (&Method::GET, ["cuts"]) => Ok(json!(core.model.cuts())),
+        (&Method::GET, ["tools"]) => Ok(json!(core.tools.all())),
+        (&Method::POST, ["tools"]) => set_tools(core, call),
+        (&Method::DELETE, ["tools", name]) => Ok(json!({ "removed": core.tools.remove(name) })),
+        (&Method::GET, ["calls"]) => Ok(json!(core.tools.calls(call.query("tool").as_deref()))),
         (&Method::POST, ["callback"]) => set_callback(core, call).await,
         (&Method::POST, ["retry"]) => {
             core.webhooks.hurry();
@@ -246,13 +258,25 @@ fn set_faults(core: &Core, call: &Call) -> Result<Value, Refused> {
     Ok(json!(faults))
 }
 
-fn set_answers(core: &Core, call: &Call) -> Result<Value, Refused> {
-    let answers: Vec<ScriptedAnswer> = read(call)?;
-    if answers.len() > ANSWERS_MAX {
+/// Replaces a part of what the model was told.
+fn tell<T: DeserializeOwned>(
+    core: &Core,
+    call: &Call,
+    part: impl FnOnce(&mut ModelScript) -> &mut Vec<T>,
+) -> Result<Value, Refused> {
+    let told: Vec<T> = read(call)?;
+    if told.len() > ANSWERS_MAX {
         return Err(Refused::TooManyAnswers);
     }
-    core.model.change_script(|script| script.answers = answers);
+    core.model.change_script(|script| *part(script) = told);
     Ok(json!({}))
+}
+
+fn set_tools(core: &Core, call: &Call) -> Result<Value, Refused> {
+    for (name, tool) in read::<BTreeMap<String, StandIn>>(call)? {
+        core.tools.set(&name, tool)?;
+    }
+    Ok(json!(core.tools.all()))
 }
 
 async fn set_callback(core: &Core, call: &Call) -> Result<Value, Refused> {

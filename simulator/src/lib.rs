@@ -8,7 +8,9 @@
 //! | `/{version}/…` | the Graph API of WhatsApp, Messenger and Instagram: `{node}/messages`, `{node}/media`, `{node}/message_attachments`, `{node}/message_templates`, `{node}/phone_numbers`, `{node}/subscribed_apps`, `{node}/{take,pass,request,release}_thread_control`, `{node}?fields=`, `me`, `debug_token`, `refresh_access_token` |
 //! | `GET /refresh_access_token` | renews a token of Instagram Login |
 //! | `GET /media/{id}`, `GET /cdn/{id}` | files, as WhatsApp (with the token, for five minutes) and as the others hand them out |
-//! | `POST /v1/chat/completions`, `GET /v1/models` | the model, `simulated-1` |
+//! | `POST /v1/chat/completions`, `GET /v1/models` | the models: `simulated-1` and whatever else begins with `simulated-`; with function tools, images, streams |
+//! | `POST /v1/embeddings`, `POST /v1/audio/transcriptions`, `POST /v1/moderations` | what else a model server does |
+//! | `GET\|POST /tools/{name}` | a tenant's own tool server |
 //! | `GET /sim/phone` | the phone page |
 //! | `GET /sim/events` | what happens, as server-sent events |
 //! | `GET /sim/state`, `/sim/accounts`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=`, `/sim/sends[?contact=]` | what happened |
@@ -18,7 +20,11 @@
 //! | `POST /sim/act {contact?, account?, act: {kind, …}, quoting?, came_from_ad?, forwarded?}` | a contact, an owner or Meta does something, see [`mod@act`] |
 //! | `GET /sim/media/{id}` | a file's bytes |
 //! | `GET\|POST /sim/faults` | what goes wrong on purpose, see [`faults`] |
-//! | `POST /sim/answers [{when_contains, answer}]` | what the model says |
+//! | `POST /sim/answers [{when_contains, answer, model?, rounds?: [{says?, calls: [{name, arguments}]}]}]` | what the model says, and which tools it calls before, see [`ScriptedAnswer`] |
+//! | `POST /sim/transcripts [{when_contains?, text}]`, `POST /sim/objections [{when_contains, category}]` | what it hears in recordings, and what moderation objects to |
+//! | `GET /sim/chats`, `GET /sim/cuts` | the newest chats that it was asked for, and the streams that the client let go |
+//! | `GET\|POST /sim/tools {name: {answers?: [{status?, body?, content_type?, delay_ms?, bytes?, redirect?, retry_after_s?, hang?, cut?}], method?, secret?}}` | the tools that there are, see [`StandIn`] |
+//! | `DELETE /sim/tools/{name}`, `GET /sim/calls[?tool=]` | one tool less; the newest calls |
 //! | `POST /sim/callback {url, app_id?, verify?}` | where webhooks go |
 //! | `POST /sim/retry` | retry waiting webhooks at once |
 //! | `POST /sim/script[?limit_ms=]` | play a script, see [`script`] |
@@ -38,6 +44,7 @@ mod core;
 mod envelope;
 pub mod faults;
 mod fields;
+mod fold;
 mod graph;
 mod graph_admin;
 mod graph_codes;
@@ -50,10 +57,18 @@ mod graph_social;
 mod graph_whatsapp;
 mod media;
 mod model;
+mod model_answer;
+mod model_audio;
 mod model_faults;
+mod model_improvise;
+mod model_messages;
 mod model_record;
+mod model_refusal;
 mod model_request;
 mod model_script;
+mod model_services;
+mod model_stream;
+mod model_tools;
 mod multipart;
 mod phone;
 mod report;
@@ -63,6 +78,7 @@ mod scene_social;
 mod scene_whatsapp;
 pub mod script;
 mod script_line;
+mod script_model;
 mod server;
 mod settings;
 mod shown;
@@ -77,9 +93,9 @@ pub use accounts::{ACCOUNTS_MAX, Account, AccountKind, App, EventShape};
 pub use act::{Act, Deed, Done};
 pub use contacts::{CONTACTS_MAX, Contact, NewContact};
 pub use faults::Faults;
-pub use model::LABEL;
+pub use model_answer::LABEL;
 pub use model_record::{ChatSeen, ModelCounters, ModelEndpoint, StreamCut};
-pub use model_request::MODEL_ID;
+pub use model_request::{MODEL_ID, MODEL_PREFIX};
 pub use model_script::{ModelSettings, Objection, Round, ScriptedAnswer, ScriptedCall, ScriptedTranscript};
 pub use report::State;
 pub use script::{Script, ScriptError, ScriptOutcome};

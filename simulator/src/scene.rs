@@ -12,8 +12,9 @@ use crate::act::{Act, Deed, Done, GivenFile};
 use crate::contacts::Contact;
 use crate::core::{Core, FeedEvent, TEXT_CHARS_MAX};
 use crate::media::{self, File, Origin};
+use crate::model_audio;
 use crate::settings::SimulatorError;
-use crate::shown::{Choice, Shown, ShownKind, ShownMedia};
+use crate::shown::{Choice, MediaKind, Shown, ShownKind, ShownMedia};
 use crate::world::{Author, TranscriptItem};
 use crate::{scene_meta, scene_social, scene_whatsapp};
 
@@ -198,6 +199,9 @@ impl Scene<'_> {
     pub fn store(&self, given: GivenFile) -> Result<StoredFile, SimulatorError> {
         let (bytes, sample_mime, sample_name) = media::sample(given.media);
         let (bytes, mime) = match given.bytes {
+            None if given.media == MediaKind::Voice && !given.caption.is_empty() => {
+                (model_audio::speak(bytes, &given.caption), sample_mime.to_owned())
+            }
             None => (Bytes::from_static(bytes), sample_mime.to_owned()),
             Some(text) => {
                 let bytes = STANDARD.decode(text).map_err(|_| SimulatorError::Act("bytes are base64"))?;

@@ -10,7 +10,7 @@ use crate::envelope::{self, Place, username};
 use crate::graph_social::WEEK_MS;
 use crate::scene::{NOT_HERE, Scene};
 use crate::settings::SimulatorError;
-use crate::shown::{ChoiceKind, Shown, ShownKind};
+use crate::shown::{ChoiceKind, MediaKind, Shown, ShownKind};
 use crate::statuses;
 use crate::webhook;
 use crate::world::{Author, Comment, Tick, TranscriptItem};
@@ -156,7 +156,8 @@ fn file(scene: &Scene<'_>, given: GivenFile) -> Made {
     });
     let attachments: Vec<Value> = urls.collect();
     let mut more = json!({ "attachments": attachments });
-    if !stored.caption.is_empty() {
+    // What is said with a voice note is said in it.
+    if !stored.caption.is_empty() && stored.file.kind != MediaKind::Voice {
         more["text"] = json!(stored.caption);
     }
     Ok(Some(said(scene, &stored.caption, stored.shown, more)))

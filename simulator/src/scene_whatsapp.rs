@@ -148,7 +148,8 @@ fn tell_about(scene: &Scene<'_>, more: Value) {
 /// The object of a file's type.
 fn file_body(scene: &Scene<'_>, id: &str, stored: &crate::scene::StoredFile) -> Value {
     let mut body = scene.core.inbound_media(id, &stored.file);
-    if !stored.caption.is_empty() {
+    // What is said with a voice note is said in it.
+    if !stored.caption.is_empty() && stored.file.kind != MediaKind::Voice {
         body["caption"] = json!(stored.caption);
     }
     match stored.file.kind {

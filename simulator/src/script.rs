@@ -21,10 +21,32 @@
 //! expect silence 500ms
 //! ```
 //!
+//! What the model says and what the tenant's tools answer; the newest line that fits comes first:
+//!
+//! ```text
+//! model says: whatever is asked         # to everything
+//! model when refund says: We give it back
+//! # Tools are called first, each in a round of its own; {result} is what the last one answered:
+//! model when order calls order_status {"id": "7"} says: It is {result}
+//! model {"when_contains": "order", "answer": "done", "rounds": [{"calls": [{"name": "a", "arguments": {}}]}]}
+//! model hears: what is said in every recording
+//! model objects to bad words            # moderation
+//! model forgets                         # all that it was told
+//! tool order_status answers {"state": "sent"}     # or `answers: text`
+//! tool order_status is {"answers": [{"status": 503}, {"body": "sent", "delay_ms": 20}]}   # as /sim/tools takes it
+//! tool order_status is gone
+//! # Since the script began; the number of open streams is that of the moment:
+//! expect calls order_status 2
+//! expect chats 3
+//! expect cuts 1
+//! expect streams 0
+//! ```
+//!
 //! What a contact does beside writing; "the newest" is the newest message of the conversation that it can be:
 //!
 //! ```text
-//! ana sends image with a caption        # or video, audio, voice, document, sticker; a small sample is sent
+//! ana sends image with a caption        # or video, audio, document, sticker; a small sample is sent
+//! ana sends voice what she says         # the model hears these words in it
 //! ana sends location 52.2297 21.0122 The shop
 //! ana chooses Yes                       # the newest button, list row or quick reply of that name
 //! ana taps GET_STARTED                  # a postback that no message brought
@@ -49,6 +71,7 @@
 //! owner to ana unsends
 //! meta {"kind": "account_update", "event": "DISABLED_UPDATE"}
 //! faults {"sends": [{"fault": {"kind": "error", "code": 131026, "later": true}, "next": 1}]}
+//! faults {"model": [{"fault": {"kind": "cut", "after_tokens": 2}, "next": 1}]}
 //! ```
 //!
 //! (The remarks after `#` are not part of these lines.) A contact is a name without spaces, or a number; one that is
@@ -64,6 +87,7 @@ use crate::act::Deed;
 use crate::core::Core;
 use crate::scene;
 use crate::script_line::{self, Step};
+use crate::script_model::Counted;
 use crate::shown::Shown;
 use crate::world::{AcceptedSend, Author};
 
@@ -154,13 +178,16 @@ struct Run<'a> {
     /// How many sends each contact had, of those a line has not read yet.
     read: HashMap<Reader, usize>,
     accepted_before: u64,
+    /// What was counted before it began.
+    counted_before: Vec<(Counted, u64)>,
 }
 
 /// Plays a script; each expectation waits for `limit_ms` at most.
 pub(crate) async fn run(core: &Arc<Core>, script: &Script, limit_ms: u64) -> ScriptOutcome {
     let began = core.clock.now();
     let accepted_before = core.world().counters.sends_accepted;
-    let mut run = Run { core, limit_ms, account: None, read: HashMap::new(), accepted_before };
+    let (read, counted_before) = (HashMap::new(), Vec::new());
+    let mut run = Run { core, limit_ms, account: None, read, accepted_before, counted_before };
     run.skip_what_was_there(script);
     let mut steps_done = 0;
     let mut failure = None;
@@ -185,6 +212,9 @@ impl Run<'_> {
                     let reader = (contact.clone(), self.account.clone());
                     let already = self.sends(&reader).len();
                     self.read.insert(reader, already);
+                }
+                Step::Count { what, .. } if what.since_the_beginning() => {
+                    self.counted_before.push((what.clone(), what.now(self.core)));
                 }
                 _ => {}
             }
@@ -214,6 +244,8 @@ impl Run<'_> {
                 Ok(())
             }
             Step::Replies { count } => self.expect_replies(*count).await,
+            Step::Count { what, count } => self.expect_count(what, *count).await,
+            Step::Tell(told) => told.tell(self.core),
             Step::Silence { millis } => {
                 let before = self.replies();
                 self.core.clock.sleep_millis(*millis).await;
@@ -265,6 +297,20 @@ impl Run<'_> {
         self.within_limit(|run| (run.replies() >= count).then_some(())).await;
         let replies = self.replies();
         if replies == count { Ok(()) } else { Err(format!("expected {count} replies, {replies} came")) }
+    }
+
+    async fn expect_count(&self, what: &Counted, count: u64) -> Result<(), String> {
+        let before = self.counted_before.iter().find(|(counted, _)| counted == what);
+        let before = before.map_or(0, |(_, before)| *before);
+        let counted = |run: &Self| what.now(run.core).saturating_sub(before);
+        // What is open may become less, what is counted cannot.
+        let there = |run: &Self| {
+            let now = counted(run);
+            (now == count || (now > count && what.since_the_beginning())).then_some(())
+        };
+        self.within_limit(there).await;
+        let now = counted(self);
+        if now == count { Ok(()) } else { Err(format!("expected {count} {what}, there were {now}")) }
     }
 
     /// Waits until `find` finds something or the time is up.
@@ -336,13 +382,17 @@ mod tests {
         let table = [
             ("wait soon", "line 1: write `wait 500ms` or `wait 2s`, at most an hour"),
             ("\nwait 3601s", "line 2: write `wait 500ms` or `wait 2s`, at most an hour"),
-            ("expect 3", "line 1: write `expect replies <count>` or `expect silence 500ms`"),
+            (
+                "expect 3",
+                "line 1: write `expect replies <count>`, `expect silence 500ms`, `expect chats <count>`, \
+                 `expect cuts <count>`, `expect streams <count>` or `expect calls <tool> <count>`",
+            ),
             ("number one", "line 1: write `number <phone_number_id>`"),
             ("ana:", "line 1: nothing is said: write `contact: text`"),
             ("ana <", "line 1: nothing is expected: write `contact < words` or `contact < [choices] words`"),
             (
                 ": hi",
-                "line 1: a line begins with a contact, `on`, `number`, `owner`, `wait`, `expect` or `#`",
+                "line 1: a line begins with a contact, `on`, `number`, `owner`, `model`, `tool`, `wait`, `expect` or `#`",
             ),
         ];
         for (text, message) in table {

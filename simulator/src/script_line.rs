@@ -2,6 +2,7 @@
 
 use crate::act::{Act, Control, Deed, GivenFile};
 use crate::faults::Faults;
+use crate::script_model::{self, Counted, Told};
 use crate::shown::MediaKind;
 
 const WAIT_MS_MAX: u64 = 3_600_000;
@@ -21,6 +22,10 @@ pub(crate) enum Step {
     Wait { millis: u64 },
     /// So many replies since the beginning.
     Replies { count: usize },
+    /// So many of something.
+    Count { what: Counted, count: u64 },
+    /// The model or the tool server is told something.
+    Tell(Box<Told>),
     /// No reply to anybody for so long.
     Silence { millis: u64 },
     /// What goes wrong from now on.
@@ -35,7 +40,9 @@ pub(crate) fn parse(line: &str) -> Parsed {
     let (name, rest) = line.split_at(end);
     let rest = rest.trim_start();
     if name.is_empty() {
-        return Err("a line begins with a contact, `on`, `number`, `owner`, `wait`, `expect` or `#`");
+        return Err(
+            "a line begins with a contact, `on`, `number`, `owner`, `model`, `tool`, `wait`, `expect` or `#`",
+        );
     }
     if let Some(text) = rest.strip_prefix(':') {
         return Ok(deed(name, Act::Text { text: words(text, "nothing is said: write `contact: text`")? }));
@@ -56,6 +63,8 @@ pub(crate) fn parse(line: &str) -> Parsed {
         },
         "expect" => expect(rest),
         "owner" => owner(rest),
+        "model" => script_model::model(rest).map(|told| Step::Tell(Box::new(told))),
+        "tool" => script_model::tool(rest).map(|told| Step::Tell(Box::new(told))),
         "meta" => match serde_json::from_str(rest) {
             Ok(act) => Ok(Step::Do(Box::new(Deed::of_meta(None, act)))),
             Err(_) => Err("write `meta {\"kind\": …}`, an act as /sim/act takes it"),
@@ -91,9 +100,13 @@ fn expected(name: &str, reply: &str) -> Parsed {
 }
 
 fn expect(rest: &str) -> Parsed {
-    const HOW: &str = "write `expect replies <count>` or `expect silence 500ms`";
+    const HOW: &str = "write `expect replies <count>`, `expect silence 500ms`, `expect chats <count>`, `expect cuts <count>`, \
+                       `expect streams <count>` or `expect calls <tool> <count>`";
     if let Some(time) = rest.strip_prefix("silence ") {
         return duration_ms(time).map(|millis| Step::Silence { millis }).ok_or(HOW);
+    }
+    if let Some((what, count)) = script_model::counted(rest) {
+        return Ok(Step::Count { what, count });
     }
     let count = rest.strip_prefix("replies ").and_then(|count| count.trim().parse().ok());
     count.map(|count| Step::Replies { count }).ok_or(HOW)
@@ -286,6 +299,9 @@ mod tests {
         assert_eq!(parse("ana < [choices] which"), Ok(reply));
         assert_eq!(parse("expect silence 500ms"), Ok(Step::Silence { millis: 500 }));
         assert!(matches!(parse("faults {}"), Ok(Step::Faults(_))));
+        assert!(matches!(parse("model forgets"), Ok(Step::Tell(_))));
+        assert!(matches!(parse("tool order answers: sent"), Ok(Step::Tell(_))));
+        assert_eq!(parse("expect cuts 1"), Ok(Step::Count { what: Counted::Cuts, count: 1 }));
     }
 
     #[test]
@@ -304,6 +320,9 @@ mod tests {
             "faults {\"x\": 1}",
             "on",
             "expect silence",
+            "expect calls 1",
+            "model",
+            "tool order",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

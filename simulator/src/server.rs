@@ -20,11 +20,14 @@ use tokio::sync::Semaphore;
 
 use crate::core::Core;
 use crate::media::FILE_BYTES_MAX;
-use crate::{control, graph, graph_media, model, tool_server};
+use crate::model_audio::RECORDING_BYTES_MAX;
+use crate::{control, graph, graph_media, model, model_audio, model_services, tool_server};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bodies of the control API: files may be in them, in base64.
 const CONTROL_BYTES_MAX: usize = 36 * 1024 * 1024;
+/// Chats may have images in them (OpenAI: images and vision, 50 MB in all).
+const CHAT_BYTES_MAX: usize = 50 * 1024 * 1024;
 const CONNECTIONS_MAX: usize = 1_024;
 
 /// The connection is to be closed as if something had cut it.
@@ -110,7 +113,11 @@ async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<
 
 /// The largest body that a path takes.
 fn bytes_max(path: &str) -> usize {
-    if path.ends_with("/media") || path.ends_with("/message_attachments") {
+    if path == "/v1/chat/completions" {
+        CHAT_BYTES_MAX
+    } else if path.starts_with("/v1/") {
+        RECORDING_BYTES_MAX + BODY_BYTES_MAX
+    } else if path.ends_with("/media") || path.ends_with("/message_attachments") {
         FILE_BYTES_MAX + BODY_BYTES_MAX
     } else if path.starts_with("/sim/") {
         CONTROL_BYTES_MAX
@@ -128,6 +135,9 @@ async fn route(core: &Arc<Core>, call: Call) -> Reply {
         [""] if get => redirect("/sim/phone"),
         ["sim", rest @ ..] => control::route(core, &call, rest).await,
         ["v1", "chat", "completions"] if post => model::completions(core, &call),
+        ["v1", "embeddings"] if post => model_services::embeddings(core, &call),
+        ["v1", "moderations"] if post => model_services::moderations(core, &call),
+        ["v1", "audio", "transcriptions"] if post => model_audio::transcriptions(core, &call),
         ["v1", "models"] if get => model::models(core, &call),
         ["tools", name] => tool_server::answer(core, &call, name).await,
         ["media", id] if get => graph_media::download(core, &call, id, true),

@@ -161,9 +161,18 @@ pub(crate) struct ToolServer {
     state: Mutex<Tools>,
 }
 
+/// A tool and how it was used.
+struct Tool {
+    stand_in: StandIn,
+    /// How many answers it has given.
+    played: usize,
+    /// How many calls came, refused ones too.
+    calls: u64,
+}
+
 #[derive(Default)]
 struct Tools {
-    by_name: BTreeMap<String, (StandIn, usize)>,
+    by_name: BTreeMap<String, Tool>,
     calls: VecDeque<ToolCallSeen>,
     counters: ToolCounters,
 }
@@ -188,7 +197,8 @@ impl ToolServer {
         if state.by_name.len() >= TOOLS_MAX && !state.by_name.contains_key(name) {
             return bad("there are 100 tools already");
         }
-        state.by_name.insert(name.to_owned(), (tool, 0));
+        let calls = state.by_name.get(name).map_or(0, |tool| tool.calls);
+        state.by_name.insert(name.to_owned(), Tool { stand_in: tool, played: 0, calls });
         Ok(())
     }
 
@@ -199,7 +209,7 @@ impl ToolServer {
 
     pub fn all(&self) -> BTreeMap<String, StandIn> {
         let state = lock(&self.state);
-        state.by_name.iter().map(|(name, (tool, _))| (name.clone(), tool.clone())).collect()
+        state.by_name.iter().map(|(name, tool)| (name.clone(), tool.stand_in.clone())).collect()
     }
 
     /// The calls that are remembered, oldest first: of one tool, or of all.
@@ -207,6 +217,11 @@ impl ToolServer {
         let state = lock(&self.state);
         let of = |call: &&ToolCallSeen| name.is_none_or(|name| call.tool == name);
         state.calls.iter().filter(of).cloned().collect()
+    }
+
+    /// How many calls of a tool came.
+    pub fn count(&self, name: &str) -> u64 {
+        lock(&self.state).by_name.get(name).map_or(0, |tool| tool.calls)
     }
 
     pub fn counters(&self) -> ToolCounters {
@@ -218,14 +233,13 @@ impl ToolServer {
         let state = &mut *lock(&self.state);
         let decided = match state.by_name.get_mut(&seen.tool) {
             None => Err((404, "there is no such tool: tell it at /sim/tools")),
-            Some((tool, played)) => improper(tool, &seen, body).map_or_else(
-                || {
-                    let answer = tool.answers.get(*played).or_else(|| tool.answers.last());
-                    *played = played.saturating_add(1);
-                    Ok(answer.cloned().unwrap_or_default())
-                },
-                Err,
-            ),
+            Some(tool) => {
+                tool.calls += 1;
+                match improper(&tool.stand_in, &seen, body) {
+                    Some(refused) => Err(refused),
+                    None => Ok(tool.next()),
+                }
+            }
         };
         let counters = &mut state.counters;
         counters.calls += 1;
@@ -246,6 +260,16 @@ impl ToolServer {
             state.calls.pop_front();
         }
         decided
+    }
+}
+
+impl Tool {
+    /// The answer that is due; the last one again and again.
+    fn next(&mut self) -> ToolAnswer {
+        let answers = &self.stand_in.answers;
+        let answer = answers.get(self.played).or_else(|| answers.last()).cloned();
+        self.played = self.played.saturating_add(1);
+        answer.unwrap_or_default()
     }
 }
 

@@ -9,18 +9,22 @@ use crate::support::{Answer, MODEL_KEY, call, open, settings, soon, start};
 
 const PATH: &str = "/v1/chat/completions";
 
-fn request(stream: bool) -> Value {
-    json!({"model": MODEL_ID, "store": false, "stream": stream, "stream_options": {"include_usage": true},
-           "messages": [{"role": "user", "content": "tell me more"}]})
+pub fn request(stream: bool) -> Value {
+    let mut body = json!({"model": MODEL_ID, "store": false, "stream": stream,
+                          "messages": [{"role": "user", "content": "tell me more"}]});
+    if stream {
+        body["stream_options"] = json!({"include_usage": true});
+    }
+    body
 }
 
-async fn ask(simulator: &Simulator, body: &Value) -> Result<Answer, hyper::Error> {
+pub async fn ask(simulator: &Simulator, body: &Value) -> Result<Answer, hyper::Error> {
     let bearer = format!("Bearer {MODEL_KEY}");
     soon(call(simulator, "POST", PATH, &[("authorization", &bearer)], body.to_string())).await
 }
 
 /// The events of a stream, without the mark at its end.
-fn events(answer: &Answer) -> Vec<Value> {
+pub fn events(answer: &Answer) -> Vec<Value> {
     let text = answer.text();
     let mut lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
     assert_eq!(lines.pop(), Some("[DONE]"));
@@ -91,7 +95,7 @@ async fn a_client_that_leaves_is_noticed_while_tokens_wait() {
     soon(simulator.until(|state| state.model.streams_cut_by_client == 1)).await;
 }
 
-fn fault(fault: ModelFault) -> Faults {
+pub fn fault(fault: ModelFault) -> Faults {
     Faults { model: vec![Rule { fault, next: 1, per_mille: 0 }], ..Faults::default() }
 }
 
