@@ -24,8 +24,9 @@ use iassistance_storage::store::Dispatch;
 use iassistance_storage::{SendReport, StorageError, TenantStore};
 
 use crate::conversation::ConversationKey;
-use crate::engine::{EngineParts, EngineSettings, Shared};
+use crate::engine::Shared;
 use crate::kernel::{Limited, Limiter, Rate, RateError};
+use crate::settings::{EngineParts, EngineSettings};
 use crate::shelf::Shelf;
 use crate::stage::Stage;
 use crate::watch;

@@ -14,7 +14,7 @@ use iassistance_assistant::money::{Prices, Purse};
 use iassistance_assistant::prompt::PromptInput;
 use iassistance_assistant::tools::Tools;
 use iassistance_assistant::tools::http::HttpCaller;
-use iassistance_assistant::tools::toolbox::{Acts, Toolbox, ToolboxParts};
+use iassistance_assistant::tools::toolbox::{Acts, ToolLimits, Toolbox, ToolboxParts};
 use iassistance_channels::check;
 use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::budget::Instead;
@@ -34,6 +34,8 @@ use crate::stage::Stage;
 
 /// The longest history that is looked at; what fits of it is the prompt's own bound.
 pub(crate) const HISTORY_MAX: usize = 64;
+/// How many messages must not have had room before they are summed up: it costs a call each time.
+const LEFT_OUT_MIN: usize = 4;
 /// How many pictures are shown to a model, and how large each may be, bytes.
 const IMAGES_MAX: usize = 6;
 const IMAGE_BYTES_MAX: u64 = 5 << 20;
@@ -182,7 +184,7 @@ impl Case<'_> {
         let parts = means.parts;
         let mut tools = self.toolbox(means, cancel);
         let prompt = self.prompt(tools.specs());
-        let overflows = prompt.history_left_out > 0 || self.context.is_cut;
+        let overflows = prompt.history_left_out >= LEFT_OUT_MIN || self.context.is_cut;
         let keep = (overflows && self.assistant.context.summary).then_some(prompt.history_messages / 2);
         let server = means.settings.model_server(self.assistant);
         let asking = Asking {
@@ -290,6 +292,11 @@ impl Case<'_> {
             turn: self.turn,
             cancel: cancel.clone(),
             check: Arc::new(move |content| check(kind, content).map_err(|problem| problem.title)),
+            limits: ToolLimits {
+                calls_max: means.settings.tools.calls_per_turn_max as usize,
+                answer_bytes_max: means.settings.tools.answer_bytes_max,
+                found_max: means.settings.knowledge.found_max,
+            },
         })
     }
 }

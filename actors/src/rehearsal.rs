@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use iassistance_assistant::breaker::Breakers;
 use iassistance_assistant::money::Prices;
-use iassistance_assistant::tools::http::{HttpAnswer, HttpCall, HttpCaller};
+use iassistance_assistant::tools::http::{HttpCaller, Rehearsing};
 use iassistance_assistant::words::words;
 use iassistance_domain::Pii;
 use iassistance_domain::assistant::AssistantSettings;
@@ -233,6 +232,11 @@ async fn rehearse(
     purse.close(effort.work.cost()).await;
     let ms = parts.clock.now().millis_since(started_at);
     Ok(rehearsed(effort.outcome, effort.work, ms))
+}
+
+/// Tools that change something are not called.
+fn unplugged(parts: &EngineParts) -> Arc<dyn HttpCaller> {
+    Arc::new(Rehearsing(Arc::clone(&parts.http)))
 }
 
 fn rehearsed(outcome: Option<TurnOutcome>, work: TurnWork, ms: u64) -> Rehearsed {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iassistance_assistant::summary::summarise;
+use iassistance_assistant::summary::{Summarised, Summarising, summarise};
 use iassistance_domain::Pii;
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::content::Content;
@@ -41,15 +41,14 @@ impl Work {
         shared.tasks.spawn("turn.summary", async move {
             let Some(shared) = weak.upgrade() else { return };
             // What a stopping server leaves is made after a later turn.
-            let Some((attempts, made)) = stopping.run_until_cancelled(self.run(&shared)).await else {
-                return;
-            };
+            let slot = stopping.run_until_cancelled(shared.slots.acquire(self.key.tenant)).await;
+            let Some(_slot) = slot else { return };
+            let (attempts, made) = self.run(&shared).await;
             shared.deliver(self.key, FinishSummary { turn: self.turn, attempts, made }).await;
         });
     }
 
     async fn run(&self, shared: &Shared) -> (Vec<Attempt>, Option<MadeSummary>) {
-        let _slot = shared.slots.acquire(self.key.tenant).await;
         let read_at = shared.parts.clock.now();
         let (former, messages) = match self.read().await {
             Ok((former, messages)) if !messages.is_empty() => (former, messages),
@@ -104,7 +103,26 @@ impl Work {
             (self.turn, self.key.conversation, self.contact),
         );
         let server = shared.settings.model_server(settings);
-        let made = summarise(&*parts.generator, &server, former, messages).await;
-        todo!("{}", made.is_ok())
+        let cancel = shared.dispatcher.stopping();
+        let asking = Summarising {
+            generator: &*parts.generator,
+            server: &server,
+            purse: &purse,
+            prices: &shared.prices,
+            clock: &*parts.clock,
+            cancel: &cancel,
+            turn_ms: shared.settings.model.turn_ms,
+            prompt_tokens_max: settings.prompt_tokens_max,
+            safety_identifier: self.store.safety_identifier(self.contact),
+        };
+        let Summarised { text, attempt } = summarise(asking, former, messages).await;
+        let attempt = attempt.map(|attempt| Attempt { round: 0, ..attempt });
+        purse.close(attempt.as_ref().and_then(|attempt| attempt.cost).unwrap_or_default()).await;
+        let text = text.unwrap_or_else(|error| {
+            let ConversationKey { tenant, conversation } = self.key;
+            tracing::warn!(%tenant, %conversation, %error, "a conversation could not be summed up; it is tried again after a later turn");
+            None
+        });
+        (text, attempt.into_iter().collect())
     }
 }

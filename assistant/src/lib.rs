@@ -14,6 +14,7 @@ mod canonical;
 mod deltas;
 pub mod documents;
 pub mod error;
+pub mod fingerprint;
 pub mod generate;
 pub mod knowledge;
 pub mod money;

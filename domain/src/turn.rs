@@ -44,7 +44,8 @@ pub struct Attempt {
     /// What that costs by the price table; nothing where the model has no price.
     #[serde(default)]
     pub cost: Option<Cost>,
-    /// In which round of the turn, from 1: a round ends with an answer or with calls of tools.
+    /// In which round of the turn, from 1: a round ends with an answer or with calls of tools. 0 is the
+    /// summary that was written after it.
     #[serde(default = "first")]
     pub round: u32,
     /// What went wrong, in words that can be shown; nothing where it went well.

@@ -310,7 +310,7 @@ impl Core {
         if let Some(loaded) = &mut self.loaded {
             let assistant = shared.assistant(tenant, &*loaded.store).await?;
             if assistant.version != loaded.assistant.version {
-                let policy = shared.policy(&assistant.settings, loaded.kind);
+                let policy = shared.settings.policy(&assistant.settings, loaded.kind);
                 loaded.assistant = assistant;
                 // Takes effect with the next input; it decides nothing by itself that must be stored.
                 loaded.conversation.set_policy(policy);
@@ -330,7 +330,7 @@ impl Core {
             // Taken off: nothing is sent any more, and the history stays to be read.
             None => (ChannelKind::Whatsapp, None),
         };
-        conversation.set_policy(shared.policy(&assistant.settings, kind));
+        conversation.set_policy(shared.settings.policy(&assistant.settings, kind));
         let outbox = !store.outbox(self.key.conversation).await?.is_empty();
         self.loaded = Some(Loaded { store, conversation, revision, assistant, kind, app_id });
         self.apply(shared, Vec::new(), vec![Input::Resumed]).await?;

@@ -31,7 +31,7 @@ pub(super) fn start(shared: &Arc<Shared>, tenant: TenantId, document: DocumentId
             Reader { shared: &shared, tenant, document }.run().await;
         };
         // What is not done goes on at the next start.
-        drop(stopping.run_until_cancelled(reading).await);
+        let _stopped = stopping.run_until_cancelled(reading).await;
     });
 }
 

@@ -14,7 +14,10 @@ use super::Step;
 impl Step {
     /// Takes the end of a turn into account. What was paid for is recorded also when the turn was
     /// cancelled meanwhile; what its tools noted counts only with what it says.
-    pub(super) async fn finish_turn(&mut self, finished: FinishTurn) -> Result<(), StorageError> {
+    pub(in crate::conversation) async fn finish_turn(
+        &mut self,
+        finished: FinishTurn,
+    ) -> Result<(), StorageError> {
         let FinishTurn { turn, outcome, work, attributes, .. } = finished;
         let Some(mut record) = self.store.turn(self.key.conversation, turn).await? else {
             return Ok(());
@@ -33,7 +36,7 @@ impl Step {
     }
 
     /// A person writes something for the others.
-    pub(super) fn note(&mut self, operator: String, body: Pii<String>) -> MessageId {
+    pub(in crate::conversation) fn note(&mut self, operator: String, body: Pii<String>) -> MessageId {
         let id = MessageId::new(self.now, &*self.shared.parts.entropy);
         let (author, content) = (Author::Operator { name: operator }, Content::Note { body });
         let message = Message::new(id, self.key.conversation, author, content, self.now);
@@ -44,7 +47,10 @@ impl Step {
 
     /// A summary of what is too old to be read whole was made, or was not. It counts only if it goes on
     /// where the stored one ends, and if all that it was made of is as it was.
-    pub(super) async fn finish_summary(&mut self, finished: FinishSummary) -> Result<(), StorageError> {
+    pub(in crate::conversation) async fn finish_summary(
+        &mut self,
+        finished: FinishSummary,
+    ) -> Result<(), StorageError> {
         let FinishSummary { turn, attempts, made } = finished;
         if let Some(mut record) = self.store.turn(self.key.conversation, turn).await? {
             record.work.attempts.extend(attempts);
@@ -67,7 +73,10 @@ impl Step {
     }
 
     /// Takes the end of fetching and reading a message's files into account.
-    pub(super) async fn finish_media(&mut self, finished: FinishMedia) -> Result<(), StorageError> {
+    pub(in crate::conversation) async fn finish_media(
+        &mut self,
+        finished: FinishMedia,
+    ) -> Result<(), StorageError> {
         let FinishMedia { message: id, files } = finished;
         let Some(mut message) = self.message(id).await? else { return Ok(()) };
         let (mut changed, mut reads) = (false, false);
