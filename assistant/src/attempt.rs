@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::GenerateError;
 use crate::generate::{Chunk, FinishReason, Generator, ModelServer, Prompt};
 use crate::money::{Prices, Purse};
-use crate::tokens::TokenCounter;
+use crate::tokens::{RunningCount, TokenCounter};
 use crate::tools::ToolCall;
 
 const CUT_PROBLEM: &str =
@@ -237,7 +237,7 @@ impl Reading {
     ) -> End {
         let (clock, turn_ms) = (limits.clock, limits.turn_ms);
         let mut chunks = generator.generate(server, prompt, limits.cancel.clone());
-        let mut tokens = 0_usize;
+        let mut counter = RunningCount::default();
         loop {
             // The stream looks for a cancellation itself.
             let chunk = tokio::select! {
@@ -250,11 +250,8 @@ impl Reading {
                     self.first_token_at.get_or_insert_with(|| clock.now());
                     self.text.push_str(&more);
                     on_text(&self.text);
-                    if allowance.counted {
-                        tokens += TokenCounter::count(&more);
-                        if let Some(end) = stopped(tokens, allowance) {
-                            return end;
-                        }
+                    if let Some(end) = stopped(&mut counter, &self.text, allowance) {
+                        return end;
                     }
                 }
                 Some(Chunk::Calls(calls)) => {
@@ -290,8 +287,13 @@ impl Reading {
 
 /// How a stream ends that has come to its limit by our own count. A server that keeps to the limit
 /// ends it itself; one that does not has said too much as soon as there is more.
-fn stopped(tokens: usize, allowance: &Allowance) -> Option<End> {
+fn stopped(counter: &mut RunningCount, text: &str, allowance: &Allowance) -> Option<End> {
     let max = allowance.output_tokens_max as usize;
+    // No token is shorter than a byte: a short answer need not be counted.
+    if !allowance.counted || text.len() < max {
+        return None;
+    }
+    let tokens = counter.count(text);
     let over = if allowance.tight { tokens >= max } else { tokens > max };
     over.then_some(End { outcome: Ok(FinishReason::Length), usage: None, stopped: allowance.tight })
 }

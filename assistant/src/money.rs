@@ -59,3 +59,24 @@ impl Purse for Unlimited {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_that_fits_prices_a_model() {
+        let price = |input| Price { input, output: 2 * input };
+        let models = [("gpt-4.1", price(2_000)), ("gpt-4.1-mini", price(400)), ("o", price(1))];
+        let models = models.into_iter().map(|(name, price)| (name.to_owned(), price)).collect();
+        let prices = Prices { models, others: None };
+        assert_eq!(prices.of("gpt-4.1-mini-2025-04-14"), Some(price(400)));
+        assert_eq!(prices.of("gpt-4.1-2025-04-14"), Some(price(2_000)));
+        assert_eq!(prices.of("o3"), Some(price(1)));
+        assert_eq!(prices.of("llama"), None);
+        let usage = Usage { input_tokens: 1_000, output_tokens: 10 };
+        assert_eq!(prices.cost("gpt-4.1-mini", usage), Some(Cost(408)));
+        let others = Prices { others: Some(price(7)), ..prices };
+        assert_eq!(others.of("llama"), Some(price(7)));
+    }
+}

@@ -296,4 +296,4 @@ fn fault(error: &Value) -> GenerateError {
 
 #[cfg(test)]
 #[path = "openai_tests.rs"]
-mod tests;
+pub(crate) mod tests;

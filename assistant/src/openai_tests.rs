@@ -9,20 +9,21 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::*;
-use crate::prompt::PromptMessage;
+use crate::generate::{Part, PromptMessage, Role};
+use crate::tools::{ToolCall, ToolSpec};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n";
 const TIMEOUTS: ModelTimeouts = ModelTimeouts { first_token_ms: 20_000, attempt_ms: 60_000 };
 
 /// What the local server saw.
-enum Seen {
-    Request { head: String, body: Value },
+pub(crate) enum Seen {
+    Request { head: String, body: Vec<u8> },
     Closed,
 }
 
 /// A server on this machine that answers one request with `answer`, and then closes the connection,
 /// or holds it open until the other side does.
-fn serve(answer: String, hold: bool) -> (ModelServer, mpsc::Receiver<Seen>) {
+pub(crate) fn serve(answer: String, hold: bool) -> (ModelServer, mpsc::Receiver<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = Url::parse(&format!("http://{}/v1/", listener.local_addr().unwrap())).unwrap();
     let (seen, sees) = mpsc::channel(8);
@@ -58,10 +59,10 @@ fn read_request(connection: &TcpStream) -> Seen {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Seen::Request { head, body: serde_json::from_slice(&body).unwrap() }
+    Seen::Request { head, body }
 }
 
-fn generator(server: &ModelServer) -> (OpenAi, ManualClock) {
+pub(crate) fn generator(server: &ModelServer) -> (OpenAi, ManualClock) {
     let clock = ManualClock::at(Timestamp::from_secs(1_000));
     let egress = Egress::new(&EgressSettings {
         graph: Url::parse("https://graph.facebook.com").unwrap(),
@@ -78,15 +79,22 @@ fn generator(server: &ModelServer) -> (OpenAi, ManualClock) {
 }
 
 fn prompt() -> Prompt {
-    let message = |role, text: &str| PromptMessage { role, text: text.to_owned().into() };
+    let message = |role, text: &str| PromptMessage::text(role, text.to_owned());
     Prompt {
         messages: vec![
             message(Role::System, "rules"),
             message(Role::User, "Ada here"),
             message(Role::Assistant, "hello"),
         ],
+        tools: Vec::new(),
         tokens: 12,
+        tokens_max: 1_000,
+        history_at: 1,
         history_messages: 0,
+        history_left_out: 0,
+        covered_messages: 1,
+        summary_until: None,
+        images: 0,
         output_tokens_max: 5,
         temperature: Some(0.3),
         safety_identifier: "x".repeat(43),
@@ -110,7 +118,7 @@ fn usage() -> &'static str {
 async fn all(answer: String) -> Vec<Chunk> {
     let (server, _sees) = serve(answer, false);
     let (generator, _clock) = generator(&server);
-    generator.generate(&server, prompt(), CancellationToken::new()).collect().await
+    generator.generate(&server, &prompt(), CancellationToken::new()).collect().await
 }
 
 async fn failure(answer: &str) -> GenerateError {
@@ -133,14 +141,14 @@ fn finished(reason: FinishReason, usage: Option<(u64, u64)>) -> Chunk {
 async fn a_request_asks_for_nothing_to_be_kept_and_names_nobody() {
     let (server, mut sees) = serve(format!("{HEAD}{}{}data: [DONE]\n\n", stop(), usage()), false);
     let (generator, _clock) = generator(&server);
-    let chunks: Vec<_> = generator.generate(&server, prompt(), CancellationToken::new()).collect().await;
+    let chunks: Vec<_> = generator.generate(&server, &prompt(), CancellationToken::new()).collect().await;
     assert!(chunks == [finished(FinishReason::Stop, Some((21, 3)))]);
     let Some(Seen::Request { head, body }) = sees.recv().await else { panic!("no request") };
     assert!(head.starts_with("post /v1/chat/completions http/1.1"));
     assert!(head.contains("authorization: bearer sk-secret"));
     assert!(!head.contains("openai-organization") && !head.contains("openai-project"));
     assert_eq!(
-        body,
+        serde_json::from_slice::<Value>(&body).unwrap(),
         serde_json::json!({
             "model": "small",
             "messages": [
@@ -156,6 +164,97 @@ async fn a_request_asks_for_nothing_to_be_kept_and_names_nobody() {
             "safety_identifier": "x".repeat(43),
         })
     );
+}
+
+#[tokio::test]
+async fn tools_calls_and_pictures_are_sent_as_the_server_knows_them() {
+    let (server, mut sees) = serve(format!("{HEAD}{}{}data: [DONE]\n\n", stop(), usage()), false);
+    let (generator, _clock) = generator(&server);
+    let mut prompt = prompt();
+    let schema = serde_json::json!({ "type": "object", "properties": { "q": { "type": "string" } } });
+    prompt.tools = vec![ToolSpec {
+        name: "look".to_owned(),
+        description: "It looks.".to_owned(),
+        parameters: schema.clone(),
+    }];
+    let image = Part::Image { mime: "image/png".to_owned(), bytes: bytes::Bytes::from_static(b"png!") };
+    prompt.messages[1].parts.push(image);
+    let call =
+        ToolCall { id: "c1".to_owned(), name: "look".to_owned(), arguments: "{\"q\":1}".to_owned().into() };
+    prompt.add_round(String::new(), vec![call], vec!["it is one".to_owned().into()]);
+    prompt.tools = vec![ToolSpec {
+        name: "look".to_owned(),
+        description: "It looks.".to_owned(),
+        parameters: schema.clone(),
+    }];
+    let _: Vec<_> = generator.generate(&server, &prompt, CancellationToken::new()).collect().await;
+    let Some(Seen::Request { body, .. }) = sees.recv().await else { panic!("no request") };
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        body["messages"],
+        serde_json::json!([
+            { "role": "system", "content": "rules" },
+            { "role": "user", "content": [
+                { "type": "text", "text": "Ada here" },
+                { "type": "image_url", "image_url": { "url": "data:image/png;base64,cG5nIQ==" } },
+            ] },
+            { "role": "assistant", "content": "hello" },
+            { "role": "assistant", "tool_calls": [
+                { "type": "function", "id": "c1", "function": { "name": "look", "arguments": "{\"q\":1}" } },
+            ] },
+            { "role": "tool", "content": "it is one", "tool_call_id": "c1" },
+        ])
+    );
+    let function = serde_json::json!({ "name": "look", "description": "It looks.", "parameters": schema });
+    assert_eq!(body["tools"], serde_json::json!([{ "type": "function", "function": function }]));
+}
+
+fn delta(delta: &Value) -> String {
+    format!("data: {}\n\n", serde_json::json!({ "choices": [{ "index": 0, "delta": delta }] }))
+}
+
+fn pieces() -> String {
+    let begin = serde_json::json!({ "tool_calls": [
+        { "index": 0, "id": "c1", "type": "function", "function": { "name": "look", "arguments": "" } },
+    ] });
+    let piece = |text: &str| {
+        delta(&serde_json::json!({ "tool_calls": [{ "index": 0, "function": { "arguments": text } }] }))
+    };
+    format!("{}{}{}", delta(&begin), piece("{\"q\""), piece(":1}"))
+}
+
+fn looks() -> Chunk {
+    let (id, name) = ("c1".to_owned(), "look".to_owned());
+    Chunk::Calls(vec![ToolCall { id, name, arguments: "{\"q\":1}".to_owned().into() }])
+}
+
+#[tokio::test]
+async fn calls_that_come_in_pieces_are_told_once_and_whole() {
+    for reason in ["tool_calls", "stop", "function_call"] {
+        let end = stop().replace("stop", reason);
+        let answer = format!("{HEAD}{}{}{end}{}data: [DONE]\n\n", text("wait"), pieces(), usage());
+        let expected = [said("wait"), looks(), finished(FinishReason::Calls, Some((21, 3)))];
+        assert!(all(answer).await == expected, "{reason}");
+    }
+    // A server that does not count them has told them all the same.
+    let end = stop().replace("stop", "tool_calls");
+    assert!(all(format!("{HEAD}{}{end}", pieces())).await == [looks(), finished(FinishReason::Calls, None)]);
+}
+
+#[tokio::test]
+async fn calls_that_were_cut_are_not_told() {
+    assert!(all(format!("{HEAD}{}", pieces())).await == [Chunk::Failed(GenerateError::Cut)]);
+    for (reason, expected) in [("length", FinishReason::Length), ("content_filter", FinishReason::Filtered)] {
+        let end = stop().replace("stop", reason);
+        assert!(all(format!("{HEAD}{}{end}", pieces())).await == [finished(expected, None)], "{reason}");
+    }
+    let endless = serde_json::json!({ "tool_calls": [
+        { "index": 0, "id": "c1", "function": { "name": "look", "arguments": "x".repeat(200) } },
+    ] });
+    let answer = format!("{HEAD}{}{}", delta(&endless), stop().replace("stop", "tool_calls"));
+    assert!(all(answer).await == [finished(FinishReason::Length, None)]);
+    let none = stop().replace("stop", "tool_calls");
+    assert!(all(format!("{HEAD}{none}")).await == [finished(FinishReason::Other, None)]);
 }
 
 #[tokio::test]
@@ -185,7 +284,7 @@ async fn an_answer_is_complete_even_if_nobody_counts_it() {
 async fn an_answer_ends_at_its_limit() {
     let (server, mut sees) = serve(format!("{HEAD}{}", text(&"é".repeat(60))), true);
     let (generator, _clock) = generator(&server);
-    let chunks: Vec<_> = generator.generate(&server, prompt(), CancellationToken::new()).collect().await;
+    let chunks: Vec<_> = generator.generate(&server, &prompt(), CancellationToken::new()).collect().await;
     assert!(chunks == [said(&"é".repeat(40)), finished(FinishReason::Length, None)]);
     assert!(matches!(sees.recv().await, Some(Seen::Request { .. })));
     assert!(matches!(sees.recv().await, Some(Seen::Closed)));
@@ -239,7 +338,15 @@ impl Write for Log {
     }
 }
 
-fn refused(status: &str, headers: &str, body: &str) -> String {
+/// An answer that is JSON, or says so.
+pub(crate) fn json(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub(crate) fn refused(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -283,7 +390,7 @@ async fn a_server_that_is_not_listed_is_not_called() {
     let (server, mut sees) = serve(String::new(), false);
     let (generator, _clock) = generator(&server);
     let elsewhere = ModelServer { base_url: Url::parse("https://evil.example/v1").unwrap(), ..server };
-    let chunks: Vec<_> = generator.generate(&elsewhere, prompt(), CancellationToken::new()).collect().await;
+    let chunks: Vec<_> = generator.generate(&elsewhere, &prompt(), CancellationToken::new()).collect().await;
     assert!(chunks == [Chunk::Failed(GenerateError::Refused { host: "evil.example".to_owned() })]);
     assert!(sees.try_recv().is_err());
 }
@@ -295,7 +402,7 @@ async fn cancelling_closes_the_connection() {
         let (server, mut sees) = serve(answer, true);
         let (generator, _clock) = generator(&server);
         let cancel = CancellationToken::new();
-        let mut chunks = generator.generate(&server, prompt(), cancel.clone());
+        let mut chunks = generator.generate(&server, &prompt(), cancel.clone());
         for _ in 0..words {
             assert!(chunks.next().await == Some(said("half")));
         }
@@ -313,7 +420,7 @@ async fn cancelling_closes_the_connection() {
 async fn dropping_the_stream_closes_the_connection() {
     let (server, mut sees) = serve(format!("{HEAD}{}", text("half")), true);
     let (generator, _clock) = generator(&server);
-    let mut chunks = generator.generate(&server, prompt(), CancellationToken::new());
+    let mut chunks = generator.generate(&server, &prompt(), CancellationToken::new());
     assert!(chunks.next().await == Some(said("half")));
     drop(chunks);
     assert!(matches!(sees.recv().await, Some(Seen::Request { .. })));
@@ -331,7 +438,7 @@ async fn time_runs_out_by_the_clock() {
     ] {
         let (server, mut sees) = serve(answer, true);
         let (generator, clock) = generator(&server);
-        let mut chunks = generator.generate(&server, prompt(), CancellationToken::new());
+        let mut chunks = generator.generate(&server, &prompt(), CancellationToken::new());
         for _ in 0..words {
             assert!(chunks.next().await == Some(said("half")));
         }
@@ -348,7 +455,7 @@ async fn time_runs_out_by_the_clock() {
 async fn a_server_that_stays_silent_about_usage_is_not_waited_for() {
     let (server, mut sees) = serve(format!("{HEAD}{}{}", text("hi"), stop()), true);
     let (generator, clock) = generator(&server);
-    let mut chunks = generator.generate(&server, prompt(), CancellationToken::new());
+    let mut chunks = generator.generate(&server, &prompt(), CancellationToken::new());
     assert!(chunks.next().await == Some(said("hi")));
     let started = clock.now();
     let mut last = chunks.next();

@@ -69,8 +69,10 @@ pub(crate) fn notes_text(
     if !attributes.is_empty() {
         text.push_str("[what the platform has noted about this customer]");
         for (name, value) in attributes {
-            let value = value.reveal(Reply).replace('\n', " ");
-            text.push_str(&format!("\n{}: {}", name.replace('\n', " "), value.trim()));
+            let (name, value) = (one_line(name), one_line(value.reveal(Reply)));
+            for part in ["\n", name.trim(), ": ", value.trim()] {
+                text.push_str(part);
+            }
         }
     }
     if let Some(summary) = summary {
@@ -81,6 +83,10 @@ pub(crate) fn notes_text(
         text.push_str(summary.text.reveal(Reply).trim());
     }
     (!text.is_empty()).then_some(text)
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
 }
 
 /// What the model is told where nobody wrote. What it is about are the model's own words of an earlier

@@ -6,6 +6,8 @@ use tiktoken_rs::{CoreBPE, o200k_base_singleton};
 /// in the end give up, on a very long run of one kind of character. A count may thereby be a few
 /// tokens too high.
 const PIECE_BYTES: usize = 4_096;
+/// How long the end of a growing text may be that is counted again each time.
+const TAIL_BYTES: usize = 48;
 
 /// Counts tokens in the `o200k_base` encoding (GPT-4o, GPT-4.1 and later). Other models count
 /// somewhat differently; for them it is an estimate.
@@ -56,6 +58,29 @@ impl TokenCounter {
     }
 }
 
+/// Counts a text while it grows, without counting all of it again each time. Words that come in
+/// several pieces count as one would count them together.
+#[derive(Debug, Default)]
+pub(crate) struct RunningCount {
+    /// Where the part begins that is not counted for good.
+    begin: usize,
+    tokens: usize,
+}
+
+impl RunningCount {
+    /// How many tokens `text` has, which begins with every text that was counted before.
+    pub(crate) fn count(&mut self, text: &str) -> usize {
+        let rest = &text[self.begin..];
+        // A word's token begins with the space before it.
+        let whole =
+            if rest.len() > TAIL_BYTES { rest.trim_end().rfind(' ').unwrap_or(rest.len()) } else { 0 };
+        let (whole, tail) = rest.split_at(whole);
+        self.tokens += TokenCounter::count(whole);
+        self.begin += whole.len();
+        self.tokens + TokenCounter::count(tail)
+    }
+}
+
 fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
@@ -84,6 +109,25 @@ mod tests {
             assert!(TokenCounter::count(prefix) <= tokens + 1, "{tokens}");
         }
         assert_eq!(TokenCounter::prefix(&text, usize::MAX), text);
+    }
+
+    #[test]
+    fn a_growing_text_is_counted_as_a_whole_one() {
+        let text = "¿Qué tal, señora? The bread costs 3.50 and the cake 12. ".repeat(40);
+        let words: Vec<_> = text.split_inclusive(' ').collect();
+        let (mut counter, mut grown) = (RunningCount::default(), String::new());
+        for word in words {
+            grown.push_str(word);
+            let (counted, whole) = (counter.count(&grown), TokenCounter::count(&grown));
+            assert!(counted.abs_diff(whole) <= 2, "{counted} instead of {whole}");
+        }
+        // Where nothing parts the words, a piece is counted once and for all.
+        let (mut counter, mut grown) = (RunningCount::default(), " ".to_owned());
+        for _ in 0..200 {
+            grown.push_str("面包多少钱");
+            assert!(counter.count(&grown) <= grown.len());
+            assert!(grown.len() - counter.begin <= TAIL_BYTES + 20);
+        }
     }
 
     #[test]

@@ -62,9 +62,12 @@ pub fn words(content: &Content) -> Option<String> {
         }
         Content::Comment { text, .. } => format!("[public comment] {}", said(text)),
         Content::Unsupported { what, .. } => format!("[something that cannot be shown here: {what}]"),
-        // What people of the business write for each other is nobody else's.
-        Content::Note { .. } => return None,
-        Content::Reaction { .. } | Content::CallPermission { .. } | Content::Empty | Content::Removed => {
+        // What people of the business write for each other, a note, is nobody else's.
+        Content::Note { .. }
+        | Content::Reaction { .. }
+        | Content::CallPermission { .. }
+        | Content::Empty
+        | Content::Removed => {
             return None;
         }
         _ => return None,
