@@ -294,7 +294,8 @@ fn differences(then: &Said, now: &Said) -> Vec<String> {
         _ => {}
     }
     if then.text.is_empty() != now.text.is_empty() {
-        differences.push(if now.text.is_empty() { "says nothing now" } else { "says something now" }.to_owned());
+        differences
+            .push(if now.text.is_empty() { "says nothing now" } else { "says something now" }.to_owned());
     }
     differences
 }
@@ -309,7 +310,7 @@ fn likeness(one: &str, other: &str) -> u8 {
     };
     let (one, other) = (words(one), words(other));
     let all = one.len() + other.len();
-    let (mut left, mut right, mut shared) = (one.iter().peekable(), other.iter().peekable(), 0);
+    let (mut left, mut right, mut shared) = (one.iter().peekable(), other.iter().peekable(), 0_usize);
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
         match a.cmp(b) {
             std::cmp::Ordering::Less => drop(left.next()),

@@ -22,10 +22,13 @@ pub fn check(settings: &AssistantSettings, egress: &Egress) -> Result<(), String
 }
 
 fn check_base_url(text: &str, egress: &Egress) -> Result<(), String> {
-    let url: Url =
-        text.parse().map_err(|_| "`base_url` must be an address like https://api.openai.com/v1".to_owned())?;
+    let url: Url = text
+        .parse()
+        .map_err(|_| "`base_url` must be an address like https://api.openai.com/v1".to_owned())?;
     if text.len() > URL_BYTES_MAX || url.query().is_some() || url.fragment().is_some() {
-        return Err("`base_url` must be an address without query and fragment, at most 2,000 characters".to_owned());
+        return Err(
+            "`base_url` must be an address without query and fragment, at most 2,000 characters".to_owned()
+        );
     }
     egress.client_for(Destination::Model, &url).map(drop).map_err(|error| format!("`base_url`: {error}"))
 }

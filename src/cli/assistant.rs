@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use iassistance_actors::settings::default_assistant;
 use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::budget::Day;
 use iassistance_domain::id::TenantId;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
@@ -80,7 +81,10 @@ pub async fn run(vaulted: &Vaulted, command: AssistantCommand, output: &Output) 
         }
         AssistantCommand::Publish { tenant } => {
             let store = open(tenant).await?;
-            let draft = store.assistant_draft().await?.ok_or("there is no draft: `assistant set --draft` saves one")?;
+            let draft = store
+                .assistant_draft()
+                .await?
+                .ok_or("there is no draft: `assistant set --draft` saves one")?;
             counts(&store.publish_assistant_draft(Some(draft.based_on)).await?, output)
         }
         AssistantCommand::Versions { tenant } => {
@@ -99,7 +103,8 @@ async fn show(store: &dyn TenantStore, draft: bool, output: &Output) -> Result<(
         let draft = store.assistant_draft().await?.ok_or("there is no draft")?;
         let based_on = draft.based_on;
         let settings = SettingsView::from(draft.settings);
-        let text = format!("draft, made from version {based_on}\n{}", serde_json::to_string_pretty(&settings)?);
+        let text =
+            format!("draft, made from version {based_on}\n{}", serde_json::to_string_pretty(&settings)?);
         return output.answer(&text, &json!({ "based_on": based_on, "settings": settings }));
     }
     let Some(stored) = store.assistant().await? else {
@@ -118,7 +123,7 @@ fn counts(stored: &AssistantSettingsVersion, output: &Output) -> Result<(), Fail
 
 fn listed(stored: &AssistantSettingsVersion) -> (String, Value) {
     let AssistantSettingsVersion { version, settings, published_at, rolled_back_to } = stored;
-    let at = published_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    let at = published_at.map_or_else(|| "-".to_owned(), |at| Day::of(at).to_string());
     let back = rolled_back_to.map_or_else(String::new, |to| format!("  as version {to}"));
     let model = settings.model.as_deref().unwrap_or("the platform's model");
     let text = format!("{version:>6}  {at}  {model}{back}");

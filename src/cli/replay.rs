@@ -232,7 +232,8 @@ impl Trial<'_> {
     }
 
     fn used(&self, said: &Said) -> String {
-        let tools = if said.tools.is_empty() { String::new() } else { format!("  {}", said.tools.join(", ")) };
+        let tools =
+            if said.tools.is_empty() { String::new() } else { format!("  {}", said.tools.join(", ")) };
         let person = if said.handed_over { "  asks for a person" } else { "" };
         let problem = said.problem.as_ref().map_or_else(String::new, |problem| format!("  ({problem})"));
         let Said { ms, input_tokens, output_tokens, cost, .. } = said;

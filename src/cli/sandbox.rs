@@ -206,9 +206,10 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
             assistant.enabled = true;
             assistant.task =
                 "Answer questions about the Demo Shop: opening hours, orders and returns.".into();
-            assistant.instructions = "Look things up before you answer. Hand over to a human when somebody asks \
+            assistant.instructions =
+                "Look things up before you answer. Hand over to a human when somebody asks \
                                       for one, is angry, or wants something that you cannot do."
-                .into();
+                    .into();
             assistant.languages = vec!["en".into()];
             assistant.built_in.attributes = true;
             assistant.built_in.choices = true;

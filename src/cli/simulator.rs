@@ -7,8 +7,8 @@ use serde_json::json;
 
 use iassistance_actors::kernel::SystemClock;
 use iassistance_simulator::{
-    Account, AccountKind, EventShape, Limits, ModelSettings, Number, ScriptedAnswer, Simulator, SimulatorSettings,
-    StatusDelays, WebhookSettings,
+    Account, AccountKind, EventShape, Limits, ModelSettings, Number, ScriptedAnswer, Simulator,
+    SimulatorSettings, StatusDelays, WebhookSettings,
 };
 
 use super::serve::stop_signal;

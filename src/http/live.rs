@@ -117,7 +117,10 @@ enum ClientFrame {
         #[serde(default)]
         tokens: bool,
     },
-    Unsubscribe { tenant: TenantId, conversation: Option<ConversationId> },
+    Unsubscribe {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+    },
     Ping {},
 }
 

@@ -48,7 +48,15 @@ impl State {
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max);
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();
-        Self { app, tickets: Arc::new(tickets), idempotency, bodies, sockets, drafts: Arc::default(), metrics }
+        Self {
+            app,
+            tickets: Arc::new(tickets),
+            idempotency,
+            bodies,
+            sockets,
+            drafts: Arc::default(),
+            metrics,
+        }
     }
 
     /// Time.

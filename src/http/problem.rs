@@ -105,8 +105,12 @@ impl Problem {
 
     /// 415: what came is of a type that is not read.
     pub fn unsupported_type(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", "What came is of a type that is not read")
-            .detail(detail)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_type",
+            "What came is of a type that is not read",
+        )
+        .detail(detail)
     }
 
     /// 422: the `Idempotency-Key` belongs to another request.

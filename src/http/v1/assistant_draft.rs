@@ -64,7 +64,9 @@ async fn current(
     if let Some(expected) = if_match(request)? {
         let there = draft.as_ref().map(|draft| tag(state, draft)).transpose()?;
         if there.as_deref() != Some(expected) {
-            return Err(Problem::precondition_failed("the draft was changed, published or thrown away meanwhile: read it again"));
+            return Err(Problem::precondition_failed(
+                "the draft was changed, published or thrown away meanwhile: read it again",
+            ));
         }
     }
     Ok(draft)

@@ -173,7 +173,7 @@ impl Holder {
 #[serde(deny_unknown_fields)]
 pub struct ConversationsQuery {
     /// `next` of the page before; nothing for the first.
-    cursor: Option<ConversationId>,
+    cursor: Option<String>,
     /// How many items at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
@@ -268,11 +268,11 @@ impl ConversationsQuery {
 
     /// The page; at most [`SCANNED_MAX`] conversations are looked at for it.
     async fn page(&self, store: &dyn TenantStore) -> Result<Page<Conversation>, Problem> {
-        let limit = page::limit(self.limit)?;
+        let (mut before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
         if self.control.is_none() && self.assigned.is_none() {
-            return Ok(Page::cut(store.conversations(self.cursor, limit + 1).await?, limit, |found| found.id));
+            return Ok(Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id));
         }
-        let (mut items, mut before) = (Vec::new(), self.cursor);
+        let mut items = Vec::new();
         for _ in 0..SCANNED_MAX / SCANNED_AT_ONCE {
             let found = store.conversations(before, SCANNED_AT_ONCE).await?;
             let last = found.len() < SCANNED_AT_ONCE;

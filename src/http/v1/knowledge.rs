@@ -131,8 +131,7 @@ pub async fn add(
     let mime = mime(&request)?;
     let bytes_max = state.app.settings.knowledge.document_bytes_max;
     let clock = state.clock();
-    let (bytes, _held) =
-        body::read(&request, payload, &state.bodies, bytes_max, UPLOAD_MS, &**clock).await?;
+    let (bytes, _held) = body::read(&request, payload, &state.bodies, bytes_max, UPLOAD_MS, &**clock).await?;
     if bytes.is_empty() {
         return Err(Problem::bad_request("the body is empty: send the document itself"));
     }

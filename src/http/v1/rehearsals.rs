@@ -5,8 +5,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use iassistance_domain::assistant::AssistantSettings;
-use iassistance_domain::message::Author;
 use iassistance_domain::id::TurnId;
+use iassistance_domain::message::Author;
 use iassistance_domain::tenant::TenantCtx;
 
 use super::input::{self, Body};

@@ -130,7 +130,10 @@ fn a_tools_secret_is_kept_replaced_or_removed_and_does_not_follow_to_another_ser
     assert_eq!(kept(&first, serde_json::json!({ "url": "https://shop.example/other" })), some("Bearer hush"));
     assert_eq!(kept(&first, serde_json::json!({ "secret": null })), Ok(None));
     assert_eq!(kept(&first, serde_json::json!({ "url": "https://evil.example/orders" })), Err(422));
-    assert_eq!(kept(&first, serde_json::json!({ "url": "https://evil.example/orders", "secret": null })), Ok(None));
+    assert_eq!(
+        kept(&first, serde_json::json!({ "url": "https://evil.example/orders", "secret": null })),
+        Ok(None)
+    );
     // Under another name it is another tool.
     assert_eq!(kept(&first, serde_json::json!({ "name": "other" })), Ok(None));
     let shown = serde_json::to_string(&SettingsView::from(first)).unwrap();

@@ -283,11 +283,15 @@ async fn secrets_go_in_and_never_come_out() {
     let settings_path = format!("/tenants/{tenant}/assistant");
     let draft_path = format!("{settings_path}/draft");
     let set = desk.ask(&platform, "put", &settings_path, Some(settings.clone())).await;
-    assert_eq!((&set.body["has_api_key"], &set.body["tools"][0]["secret_header"]), (&json!(true), &json!("X-Key")));
+    assert_eq!(
+        (&set.body["has_api_key"], &set.body["tools"][0]["secret_header"]),
+        (&json!(true), &json!("X-Key"))
+    );
     let draft = desk.ask(&platform, "put", &draft_path, Some(settings)).await;
     let mut seen = vec![app.body, rotated.body, channel.body, set.body, draft.body];
     let versions = format!("{settings_path}/versions");
-    for path in ["/meta-apps".to_owned(), path, settings_path, draft_path, format!("{versions}/1"), versions] {
+    for path in ["/meta-apps".to_owned(), path, settings_path, draft_path, format!("{versions}/1"), versions]
+    {
         let listed = desk.ask(&platform, "get", &path, None).await;
         assert_eq!(listed.status, 200);
         seen.push(listed.body);

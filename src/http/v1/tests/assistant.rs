@@ -25,7 +25,10 @@ async fn a_draft_counts_when_it_is_published_and_not_before() {
     assert_eq!(desk.ask(&key, "put", &path, Some(saying("one"))).await.body["version"], 1);
 
     let saved = desk.ask(&key, "put", &draft, Some(saying("two"))).await;
-    assert_eq!((saved.status, &saved.body["based_on"], &saved.body["instructions"]), (200, &json!(1), &json!("two")));
+    assert_eq!(
+        (saved.status, &saved.body["based_on"], &saved.body["instructions"]),
+        (200, &json!(1), &json!("two"))
+    );
     assert_eq!(desk.ask(&key, "get", &path, None).await.body["instructions"], "one");
     assert_eq!(etag(&desk.ask(&key, "get", &draft, None).await), etag(&saved));
 
@@ -33,7 +36,9 @@ async fn a_draft_counts_when_it_is_published_and_not_before() {
     let again: Vec<_> = again.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let changed = desk.ask_with(&key, "put", &draft, Some(saying("three")), &again).await;
     assert_eq!(changed.status, 200);
-    assert!(desk.ask_with(&key, "put", &draft, Some(saying("lost")), &again).await.is_problem(412, "changed"));
+    assert!(
+        desk.ask_with(&key, "put", &draft, Some(saying("lost")), &again).await.is_problem(412, "changed")
+    );
     assert!(desk.ask_with(&key, "post", &publish, None, &again).await.is_problem(412, "changed"));
 
     let tag = etag(&changed);
@@ -78,9 +83,14 @@ async fn what_settings_were_stays_and_can_count_again() {
     let back = json!({ "version": 1 });
     let stale = [("If-Match", "\"1\"")];
     let rollback = format!("{path}/rollback");
-    assert!(desk.ask_with(&key, "post", &rollback, Some(back.clone()), &stale).await.is_problem(412, "changed"));
+    assert!(
+        desk.ask_with(&key, "post", &rollback, Some(back.clone()), &stale).await.is_problem(412, "changed")
+    );
     let rolled = desk.ask(&key, "post", &rollback, Some(back)).await;
-    assert_eq!((rolled.status, &rolled.body["version"], &rolled.body["rolled_back_to"]), (201, &json!(3), &json!(1)));
+    assert_eq!(
+        (rolled.status, &rolled.body["version"], &rolled.body["rolled_back_to"]),
+        (201, &json!(3), &json!(1))
+    );
     let now = desk.ask(&key, "get", &path, None).await;
     assert_eq!((&now.body["instructions"], etag(&now).as_str()), (&json!("one"), "\"3\""));
     let missing = desk.ask(&key, "post", &rollback, Some(json!({ "version": 9 }))).await;
@@ -89,7 +99,12 @@ async fn what_settings_were_stays_and_can_count_again() {
     let versions = format!("{path}/versions");
     let first = desk.ask(&key, "get", &format!("{versions}?limit=2"), None).await;
     let numbers = |answer: &Answer| -> Vec<u64> {
-        answer.body["items"].as_array().unwrap().iter().map(|item| item["version"].as_u64().unwrap()).collect()
+        answer.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["version"].as_u64().unwrap())
+            .collect()
     };
     assert_eq!(numbers(&first), [3, 2]);
     let next = first.body["next"].as_str().unwrap();
@@ -113,11 +128,13 @@ async fn a_rehearsal_answers_by_the_settings_that_are_tried_and_changes_nothing(
     let by_draft = json!({ "question": "Open?", "by": { "draft": true } });
     assert!(rehearse(by_draft.clone()).await.is_problem(404, "not_found"));
     desk.ask(&key, "put", &format!("{path}/draft"), Some(saying("drafted"))).await;
-    let before = desk.ask(&key, "get", &format!("/tenants/{tenant}/events"), None).await.body["latest"].clone();
+    let before =
+        desk.ask(&key, "get", &format!("/tenants/{tenant}/events"), None).await.body["latest"].clone();
 
     desk.model.follow([Behaviour::Say("At nine.".to_owned())]);
     let history = json!([{ "by": "contact", "text": "Hi" }, { "by": "operator", "text": "Hello, I am Ada" }]);
-    let answered = rehearse(json!({ "question": "Open?", "history": history, "by": { "model": "other-model" } })).await;
+    let answered =
+        rehearse(json!({ "question": "Open?", "history": history, "by": { "model": "other-model" } })).await;
     assert_eq!((answered.status, &answered.body["text"]), (200, &json!("At nine.")), "{}", answered.body);
     assert_eq!(answered.body["handed_over"], false);
     rehearse(by_draft).await;
@@ -126,7 +143,8 @@ async fn a_rehearsal_answers_by_the_settings_that_are_tried_and_changes_nothing(
     let said = |call: usize, text: &str| calls[call].messages.iter().any(|(_, said)| said.contains(text));
     assert!(said(0, "counts") && said(0, "Hello, I am Ada") && said(1, "drafted") && said(2, "given"));
     assert_eq!(calls[0].server.model, "other-model");
-    let after = desk.ask(&key, "get", &format!("/tenants/{tenant}/events"), None).await.body["latest"].clone();
+    let after =
+        desk.ask(&key, "get", &format!("/tenants/{tenant}/events"), None).await.body["latest"].clone();
     assert_eq!(before, after);
 
     for wrong in [
@@ -160,7 +178,12 @@ async fn golden_questions_are_asked_and_judged() {
 
     desk.model.follow([Behaviour::Echo]);
     let run = desk.ask(&key, "post", &format!("{path}/run"), Some(json!({}))).await;
-    assert_eq!((run.status, &run.body["passed"], &run.body["failed"]), (200, &json!(1), &json!(1)), "{}", run.body);
+    assert_eq!(
+        (run.status, &run.body["passed"], &run.body["failed"]),
+        (200, &json!(1), &json!(1)),
+        "{}",
+        run.body
+    );
     assert_eq!(run.body["items"][0]["passed"], true);
     assert_eq!(run.body["items"][1]["missing"], json!(["did not ask for a person"]));
     assert_eq!(run.body["sum"]["count"], 2);

@@ -45,14 +45,18 @@ async fn a_document_is_read_found_and_gone() {
     assert!(other.is_problem(422, "idempotency_mismatch"));
     assert!(desk.give(&key, "Twice", "text/plain", RETURNS, &[]).await.is_problem(409, "conflict"));
 
-    let one = given.headers.get("location").unwrap().to_str().unwrap().strip_prefix("/v1").unwrap().to_owned();
+    let one =
+        given.headers.get("location").unwrap().to_str().unwrap().strip_prefix("/v1").unwrap().to_owned();
     let read = desk.read(&key, &one).await;
     assert_eq!((&read["state"], &read["passages"]), (&json!("ready"), &json!(1)), "{read}");
     let listed = desk.ask(&key, "get", &path, None).await;
     assert_eq!(listed.body["items"], json!([read]));
 
     let found = desk.ask(&key, "get", &format!("{path}/search?q=how%20long%20for%20returns"), None).await;
-    assert_eq!((&found.body["items"][0]["title"], &found.body["items"][0]["text"]), (&json!("Returns"), &json!(RETURNS)));
+    assert_eq!(
+        (&found.body["items"][0]["title"], &found.body["items"][0]["text"]),
+        (&json!("Returns"), &json!(RETURNS))
+    );
     assert_eq!(desk.ask(&key, "delete", &one, None).await.status, 204);
     assert!(desk.ask(&key, "delete", &one, None).await.is_problem(404, "not_found"));
     let found = desk.ask(&key, "get", &format!("{path}/search?q=returns"), None).await;
