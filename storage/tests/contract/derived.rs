@@ -37,8 +37,7 @@ async fn three(world: &World, tenant: &dyn TenantStore) -> (ConversationId, Vec<
 }
 
 fn has_words(turn: &TurnRecord) -> bool {
-    let given =
-        |call: &iassistance_domain::tool::ToolCallRecord| !call.arguments.reveal(TenantView).is_empty();
+    let given = |call: &ToolCallRecord| !call.arguments.reveal(TenantView).is_empty();
     turn.work.tool_calls.iter().any(given) || turn.work.handover_reason.is_some()
 }
 

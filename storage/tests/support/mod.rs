@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub mod rows;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
