@@ -43,6 +43,7 @@ pub const DAY_MS: u64 = 24 * HOUR_MS;
 pub const FLYING: [&str; 10] = [
     "model.first_token_ms=864000000",
     "model.attempt_ms=864000000",
+    "model.turn_ms=864000000",
     "meta.send_timeout_ms=864000000",
     "meta.channel_test_hours=0",
     "actors.sweep_ms=86400000",
