@@ -8,6 +8,8 @@ use iassistance_actors::kernel::{StillRunning, SystemClock};
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::generate::Generator;
 use iassistance_assistant::openai::{ModelTimeouts, OpenAi};
+use iassistance_assistant::services::Services;
+use iassistance_assistant::tools::http::{HttpCaller, HttpTools};
 use iassistance_channels::{GraphSender, GraphSettings, Sender};
 use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
@@ -70,6 +72,10 @@ pub struct AppParts {
     pub entropy: Option<Arc<dyn Entropy>>,
     /// The model; an OpenAI-compatible server if not given.
     pub generator: Option<Arc<dyn Generator>>,
+    /// What the model's server does besides chatting; the same server if not given.
+    pub services: Option<Arc<dyn Services>>,
+    /// The way to the tools that tenants name; the guarded one if not given.
+    pub http: Option<Arc<dyn HttpCaller>>,
     /// Wraps the store, to make it fail on purpose.
     pub wrap_store: Option<WrapStore>,
 }
@@ -157,23 +163,8 @@ impl App {
     /// Puts everything together and takes up what was unfinished. Needs an actix system on this
     /// thread.
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
-        let Vaulted { settings, keyring, store, content, egress, sender, clock, entropy, .. } = vaulted;
-        let generator = parts.generator.unwrap_or_else(|| {
-            let timeouts = ModelTimeouts {
-                first_token_ms: settings.model.first_token_ms,
-                attempt_ms: settings.model.attempt_ms,
-            };
-            Arc::new(OpenAi::new(egress.clone(), timeouts, Arc::clone(clock)))
-        });
-        let parts = EngineParts {
-            clock: Arc::clone(clock),
-            entropy: Arc::clone(entropy),
-            store: Arc::clone(store),
-            content: content.clone(),
-            sender: Arc::clone(sender),
-            generator,
-        };
-        let engine = Engine::start(EngineSettings::from(&**settings), parts)?;
+        let Vaulted { settings, keyring, store, egress, .. } = vaulted;
+        let engine = engine(vaulted, parts)?;
         let tenants = engine.recover(settings.storage.dedup_days).await?;
         tracing::info!(tenants, "the engine runs");
         Ok(Self {
@@ -193,6 +184,29 @@ impl App {
     }
 }
 
+/// The engine, with nothing woken: it reads documents and rehearses, and answers nobody. Needs an actix
+/// system on this thread.
+pub fn engine(vaulted: &Vaulted, parts: AppParts) -> Result<Engine, AppError> {
+    let Vaulted { settings, store, content, egress, sender, clock, entropy, .. } = vaulted;
+    let model = &settings.model;
+    let timeouts = ModelTimeouts { first_token_ms: model.first_token_ms, attempt_ms: model.attempt_ms };
+    let server = Arc::new(OpenAi::new(egress.clone(), timeouts, Arc::clone(clock)));
+    let parts = EngineParts {
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        store: Arc::clone(store),
+        content: content.clone(),
+        sender: Arc::clone(sender),
+        generator: parts.generator.unwrap_or_else(|| Arc::clone(&server) as Arc<dyn Generator>),
+        services: parts.services.unwrap_or(server),
+        http: parts.http.unwrap_or_else(|| {
+            let at_once = settings.tools.concurrency;
+            Arc::new(HttpTools::new(egress.clone(), at_once, Arc::clone(clock), Arc::clone(entropy)))
+        }),
+    };
+    Ok(Engine::start(EngineSettings::from(&**settings), parts)?)
+}
+
 /// The way out of the process, and the channels at its end.
 pub fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressError> {
     let (meta, media) = (&settings.meta, &settings.media);
@@ -202,6 +216,7 @@ pub fn way_out(settings: &Settings) -> Result<(Egress, Arc<dyn Sender>), EgressE
         media_domains: meta.media_domains.clone(),
         model: settings.model.base_url.clone(),
         model_hosts: settings.model.hosts.clone(),
+        tool_private_hosts: settings.tools.private_hosts.clone(),
         connect_timeout_ms: CONNECT_MS,
         // Above the deadlines of those who call, which say more precisely what took too long.
         read_timeout_ms: settings.model.attempt_ms.max(meta.send_timeout_ms).max(media.fetch_timeout_ms),

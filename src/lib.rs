@@ -3,6 +3,8 @@
 pub mod app;
 pub mod cli;
 pub mod http;
+pub mod replay;
+pub mod settings_check;
 pub mod telemetry;
 
 pub use app::{App, AppError, AppParts};

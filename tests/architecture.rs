@@ -26,13 +26,20 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 17] = [
+const ALONE: [(&str, &[&str]); 24] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
     ("sha2", &["vault", "channels", "assistant", "simulator"]),
     ("reqwest", &["egress", "channels", "assistant"]),
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),
+    ("jsonschema", &["assistant"]),
+    ("lopdf", &["assistant"]),
+    ("html5gum", &["assistant"]),
+    ("text-splitter", &["assistant"]),
+    ("bm25", &["assistant"]),
+    ("rust-stemmers", &["assistant"]),
+    ("jiff", &["domain"]),
     ("sled", &["storage"]),
     ("object_store", &["storage"]),
     ("actix-rt", &["actors"]),

@@ -99,6 +99,21 @@ impl Day {
     }
 }
 
+/// As `2026-11-24`.
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let span = i64::try_from(self.0).map(|days| jiff::Span::new().try_days(days));
+        let date = span
+            .ok()
+            .and_then(Result::ok)
+            .and_then(|span| jiff::civil::date(1970, 1, 1).checked_add(span).ok());
+        match date {
+            Some(date) => write!(f, "{date}"),
+            None => write!(f, "day {}", self.0),
+        }
+    }
+}
+
 /// Money that is set aside before a call is made, so that calls made at once cannot spend the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
@@ -112,4 +127,16 @@ pub struct Reservation {
     pub day: Day,
     /// How much.
     pub amount: Cost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_reads_as_a_date() {
+        assert_eq!(Day(0).to_string(), "1970-01-01");
+        assert_eq!(Day::of(Timestamp::from_secs(1_795_478_400)).to_string(), "2026-11-24");
+        assert_eq!(Day(u64::MAX).to_string(), "day 18446744073709551615");
+    }
 }

@@ -1,14 +1,10 @@
 //! Administration on the store itself: for setting up, and for machines without a running server.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use serde_json::json;
 
-use iassistance_actors::engine::default_assistant;
 use iassistance_actors::watch::Watcher;
 use iassistance_channels::send::Check;
-use iassistance_domain::assistant::{AssistantSettings, AssistantSettingsVersion};
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
@@ -91,24 +87,6 @@ pub enum ChannelCommand {
         /// Whose.
         #[arg(long)]
         tenant: TenantId,
-    },
-}
-
-#[derive(Subcommand)]
-pub enum AssistantCommand {
-    /// Shows a tenant's settings.
-    Show {
-        /// Whose.
-        #[arg(long)]
-        tenant: TenantId,
-    },
-    /// Stores the settings in a TOML file: the keys are those of [assistant] in `iassistance config`.
-    Set {
-        /// Whose.
-        #[arg(long)]
-        tenant: TenantId,
-        /// The file.
-        file: PathBuf,
     },
 }
 
@@ -292,32 +270,6 @@ pub async fn channel(vaulted: &Vaulted, command: ChannelCommand, output: &Output
             let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
             let (lines, values): (Vec<_>, Vec<_>) = store.channels().await?.iter().map(shown).unzip();
             output.answer(&lines.join("\n"), &values)
-        }
-    }
-}
-
-pub async fn assistant(vaulted: &Vaulted, command: AssistantCommand, output: &Output) -> Result<(), Failure> {
-    match command {
-        AssistantCommand::Show { tenant } => {
-            let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
-            let Some(AssistantSettingsVersion { version, mut settings }) = store.assistant().await? else {
-                return output.answer("Nothing is set: the defaults count.", &json!({ "version": 0 }));
-            };
-            let has_key = settings.api_key.take().is_some();
-            let text = format!("version {version}\n{}", serde_json::to_string_pretty(&settings)?);
-            output.answer(&text, &json!({ "version": version, "settings": settings, "api_key_set": has_key }))
-        }
-        AssistantCommand::Set { tenant, file } => {
-            let text = std::fs::read_to_string(&file)
-                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-            let mut table = toml::Table::try_from(default_assistant(&vaulted.settings.assistant))?;
-            table.extend(text.parse::<toml::Table>()?);
-            let settings: AssistantSettings = table.try_into()?;
-            settings.validate()?;
-            let store = vaulted.store.tenant(TenantCtx::platform(tenant)).await?;
-            let stored = store.put_assistant(settings, None).await?;
-            let version = stored.version;
-            output.answer(&format!("Version {version} counts from now on."), &json!({ "version": version }))
         }
     }
 }

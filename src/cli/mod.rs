@@ -1,9 +1,12 @@
 //! The command line.
 
 mod admin;
+mod assistant;
 mod doctor;
+mod knowledge;
 mod live;
 mod output;
+mod replay;
 mod root_key;
 mod sandbox;
 mod serve;
@@ -15,11 +18,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use iassistance_actors::Engine;
 use iassistance_actors::kernel::SystemClock;
 use iassistance_config::{DEFAULTS, Settings, Sources};
 
 use self::output::Output;
-use crate::app::{AppParts, Vaulted};
+use crate::app::{self, AppParts, Vaulted};
 use crate::{http, telemetry};
 
 /// What a command may fail with: something that is shown to the person who gave it.
@@ -59,9 +63,13 @@ enum Command {
     /// Channels: connect, test, list.
     #[command(subcommand)]
     Channel(admin::ChannelCommand),
-    /// The assistant's settings: show, set.
+    /// The assistant's settings: show, set, publish, versions, rollback.
     #[command(subcommand)]
-    Assistant(admin::AssistantCommand),
+    Assistant(assistant::AssistantCommand),
+    /// What the assistant looks things up in: add, list, remove.
+    #[command(subcommand)]
+    Knowledge(knowledge::KnowledgeCommand),
+    Replay(replay::Arguments),
     /// API keys: create, list, revoke.
     #[command(subcommand)]
     Key(admin::KeyCommand),
@@ -127,8 +135,14 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             on_store(settings, &sources, output, async |v| admin::channel(v, command, output).await)
         }
         Command::Assistant(command) => {
-            on_store(settings, &sources, output, async |v| admin::assistant(v, command, output).await)
+            on_store(settings, &sources, output, async |v| assistant::run(v, command, output).await)
         }
+        Command::Knowledge(command) => on_engine(settings, &sources, output, async |vaulted, engine| {
+            knowledge::run(vaulted, engine, command, output).await
+        }),
+        Command::Replay(arguments) => on_engine(settings, &sources, output, async |vaulted, engine| {
+            replay::run(vaulted, engine, &arguments, output).await
+        }),
         Command::Key(command) => {
             on_store(settings, &sources, output, async |v| admin::key(v, command, output).await)
         }
@@ -148,6 +162,30 @@ fn on_store(
         let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut AppParts::default())?;
         output.root_key_created(vaulted.root_key_created.as_deref());
         let done = work(&vaulted).await;
+        vaulted.store.close().await;
+        done
+    })
+}
+
+/// Runs a command on the store with an engine that answers nobody. When the process is asked to stop,
+/// what is under way is ended first: what it cost is written down.
+fn on_engine(
+    settings: Settings,
+    sources: &Sources,
+    output: &Output,
+    work: impl AsyncFnOnce(&Vaulted, &Engine) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    actix::System::new().block_on(async {
+        let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut AppParts::default())?;
+        output.root_key_created(vaulted.root_key_created.as_deref());
+        let engine = app::engine(&vaulted, AppParts::default())?;
+        let done = tokio::select! {
+            done = work(&vaulted, &engine) => done,
+            stopped = serve::stop_signal() => stopped.and(Err("stopped before the end".into())),
+        };
+        if let Err(late) = engine.stop(vaulted.settings.server.shutdown_ms).await {
+            tracing::warn!(%late, "not everything ended in time");
+        }
         vaulted.store.close().await;
         done
     })

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use iassistance_actors::engine::default_assistant;
-use iassistance_config::{Secret, Settings, Sources};
+use iassistance_actors::settings::default_assistant;
+use iassistance_config::{ModelPrice, Secret, Settings, Sources};
+use iassistance_domain::budget::Cost;
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
@@ -19,6 +20,12 @@ use crate::app::{App, AppParts, Vaulted};
 use crate::http::{State, auth, server};
 use crate::telemetry::Metrics;
 
+/// What the demo shop's assistant looks things up in.
+const KNOWLEDGE: &str = include_str!("demo-shop.md");
+/// What a million tokens of the simulated model cost, so that there is something to see.
+const SIMULATED_PRICE: ModelPrice = ModelPrice { input: 0.40, output: 1.60 };
+/// What the demo tenant may spend in a day, in millionths: 1.00.
+const DEMO_DAY: u64 = 1_000_000;
 /// How long a script waits for a reply, milliseconds.
 const REPLY_LIMIT_MS: u64 = 20_000;
 
@@ -40,6 +47,8 @@ struct Demo {
     tenant: TenantId,
     meta_app: MetaAppId,
     key: String,
+    /// Whether there was nothing before.
+    is_new: bool,
 }
 
 pub fn run(
@@ -97,10 +106,16 @@ async fn play(
         settings.model.base_url = simulator.model_url().parse()?;
         settings.model.api_key = Secret::new(simulator::MODEL_KEY);
         iassistance_simulator::MODEL_ID.clone_into(&mut settings.model.model);
+        settings.prices.models.insert(iassistance_simulator::MODEL_ID.to_owned(), SIMULATED_PRICE);
     }
     let vaulted = Vaulted::open(settings, None, &mut parts)?;
     let demo = set_up(&vaulted, human).await?;
     let app = App::start(&vaulted, parts).await?;
+    if demo.is_new {
+        let document = KNOWLEDGE.as_bytes().into();
+        let ctx = TenantCtx::platform(demo.tenant);
+        app.engine.add_document(ctx, "What customers ask", "text/markdown", document).await?;
+    }
     let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
     let address = format!("http://{}", listening.address);
     simulator.set_callback(&format!("{address}/webhooks/meta/{}", demo.meta_app))?;
@@ -140,9 +155,11 @@ fn judge(outcome: &ScriptOutcome, output: &Output) -> Result<(), Failure> {
 /// A demo tenant with a number and an assistant, and a key for it. Done once per data folder.
 async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     let (now, entropy, store) = (vaulted.clock.now(), &*vaulted.entropy, &vaulted.store);
+    let mut is_new = false;
     let (tenant, meta_app) = match (store.tenants().await?.first(), store.meta_apps().await?.first()) {
         (Some(tenant), Some(app)) => (tenant.id, app.id),
         _ => {
+            is_new = true;
             let tenant =
                 Tenant { id: TenantId::new(now, entropy), name: "Demo Shop".into(), created_at: now };
             let app = MetaApp {
@@ -189,6 +206,14 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
             assistant.enabled = true;
             assistant.task =
                 "Answer questions about the Demo Shop: opening hours, orders and returns.".into();
+            assistant.instructions =
+                "Look things up before you answer. Hand over to a human when somebody asks \
+                                      for one, is angry, or wants something that you cannot do."
+                    .into();
+            assistant.languages = vec!["en".into()];
+            assistant.built_in.attributes = true;
+            assistant.built_in.choices = true;
+            assistant.budgets.tenant_day = Some(Cost(DEMO_DAY));
             assistant.quiet_ms = if human { assistant.quiet_ms } else { 50 };
             store.tenant(TenantCtx::platform(ids.0)).await?.put_assistant(assistant, None).await?;
             ids
@@ -199,7 +224,7 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     let (key, plain) =
         auth::mint(&vaulted.keyring, entropy, clock, "sandbox".into(), Some(tenant), scopes, None)?;
     store.put_api_key(key).await?;
-    Ok(Demo { tenant, meta_app, key: plain.expose().to_owned() })
+    Ok(Demo { tenant, meta_app, key: plain.expose().to_owned(), is_new })
 }
 
 fn tell(
@@ -218,6 +243,7 @@ fn tell(
         "\n  IAssistance sandbox: nothing leaves this machine; {model}.\n\n  \
          Phone     {phone}\n  \
          Server    {address}    API reference: {address}/docs\n\n  \
+         Try       \"How long can I return shoes?\" is looked up; \"I want to talk to a human\" waits for one.\n\n  \
          Watch every step live, in another terminal:\n\n    \
          IASSISTANCE_API_KEY={key} \\\n    \
          {program} live --url {address} --tenant {tenant}\n\n  \

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::json;
 
 use iassistance_actors::kernel::SystemClock;
 use iassistance_simulator::{
-    Account, AccountKind, EventShape, Limits, ModelSettings, Number, Simulator, SimulatorSettings,
-    StatusDelays, WebhookSettings,
+    Account, AccountKind, EventShape, Limits, ModelSettings, Number, ScriptedAnswer, Simulator,
+    SimulatorSettings, StatusDelays, WebhookSettings,
 };
 
 use super::serve::stop_signal;
@@ -111,9 +112,40 @@ fn accounts() -> Vec<Account> {
 pub fn human(settings: SimulatorSettings) -> SimulatorSettings {
     SimulatorSettings {
         statuses: StatusDelays { sent_ms: 150, delivered_ms: 350, read_ms: Some(1_500) },
-        model: ModelSettings { think_ms: 400, ..ModelSettings::default() },
+        model: ModelSettings {
+            think_ms: 400,
+            tokens_per_second: 40,
+            answers: demo_answers(),
+            ..ModelSettings::default()
+        },
         ..settings
     }
+}
+
+/// What the simulated model does by itself, so that it can be seen: it looks things up, and it asks for
+/// a person.
+fn demo_answers() -> Vec<ScriptedAnswer> {
+    let looked_up = |words: &str, query: &str| {
+        let answer = ScriptedAnswer::says(words, "I looked it up. {result}");
+        answer.calling("search_knowledge", json!({ "query": query }))
+    };
+    let handed_over = |words: &str| {
+        let answer = ScriptedAnswer::says(words, "Of course. Somebody will write to you here.");
+        answer.calling("handover_to_human", json!({ "reason": format!("they wrote \"{words}\"") }))
+    };
+    let people = ["human", "real person", "complaint", "persona", "pessoa"];
+    let things = [
+        ("return", "returns and refunds"),
+        ("refund", "returns and refunds"),
+        ("devol", "returns and refunds"),
+        ("open", "opening hours"),
+        ("horario", "opening hours"),
+        ("ship", "shipping"),
+        ("envío", "shipping"),
+        ("pay", "paying"),
+    ];
+    let people = people.into_iter().map(handed_over);
+    people.chain(things.into_iter().map(|(words, query)| looked_up(words, query))).collect()
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {

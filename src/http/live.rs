@@ -108,8 +108,19 @@ fn ticket(request: &HttpRequest) -> Option<String> {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum ClientFrame {
-    Subscribe { tenant: TenantId, conversation: Option<ConversationId>, after_seq: Option<EventSeq> },
-    Unsubscribe { tenant: TenantId, conversation: Option<ConversationId> },
+    Subscribe {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+        after_seq: Option<EventSeq>,
+        /// Whether what a turn says is wanted while it is being written: it is in no log, and who reads
+        /// too slowly does not get all of it.
+        #[serde(default)]
+        tokens: bool,
+    },
+    Unsubscribe {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+    },
     Ping {},
 }
 
@@ -242,15 +253,15 @@ impl Socket {
     fn obey(&mut self, text: &str, context: &mut ws::WebsocketContext<Self>) {
         match serde_json::from_str(text) {
             Ok(ClientFrame::Ping {}) => self.say(&ServerFrame::Pong {}, context),
-            Ok(ClientFrame::Subscribe { tenant, conversation, after_seq }) => {
-                self.subscribe((tenant, conversation), after_seq, context);
+            Ok(ClientFrame::Subscribe { tenant, conversation, after_seq, tokens }) => {
+                self.subscribe((tenant, conversation), after_seq, tokens, context);
             }
             Ok(ClientFrame::Unsubscribe { tenant, conversation }) => {
                 self.watches.remove(&(tenant, conversation));
                 self.say(&ServerFrame::Unsubscribed { tenant, conversation }, context);
             }
             Err(_) => {
-                let detail = "not a frame of this protocol: subscribe {tenant, conversation?, after_seq?}, \
+                let detail = "not a frame of this protocol: subscribe {tenant, conversation?, after_seq?, tokens?}, \
                               unsubscribe {tenant, conversation?} and ping are understood";
                 self.say(&ServerFrame::Error { code: "bad_frame", detail }, context);
             }
@@ -261,6 +272,7 @@ impl Socket {
         &mut self,
         watched: Watched,
         after: Option<EventSeq>,
+        tokens: bool,
         context: &mut ws::WebsocketContext<Self>,
     ) {
         if self.watches.len() >= SUBSCRIPTIONS_MAX && !self.watches.contains_key(&watched) {
@@ -277,7 +289,9 @@ impl Socket {
         let (store, hub) = (Arc::clone(&self.state.app.store), self.state.app.engine.hub().clone());
         let opened = async move {
             let store = store.tenant(ctx).await?;
-            Ok::<_, iassistance_storage::StorageError>(hub.subscribe(ctx.tenant(), store, after))
+            let mut subscription = hub.subscribe(ctx.tenant(), store, after);
+            subscription.listen(tokens);
+            Ok::<_, iassistance_storage::StorageError>(subscription)
         };
         context.wait(opened.into_actor(self).map(move |opened, socket, context| match opened {
             Ok(subscription) => {
@@ -330,6 +344,11 @@ impl Socket {
                 watch.idle = Some(subscription);
                 match batch {
                     Ok(Batch::Events(frames)) => socket.forward(watched.1, &frames, context),
+                    Ok(Batch::Whisper(whisper)) => {
+                        if watched.1.is_none_or(|only| only == whisper.conversation) {
+                            socket.send(&whisper.json, context);
+                        }
+                    }
                     Ok(Batch::Lagged { from, to }) => {
                         metrics::counter!("iassistance_publish_lagged_total").increment(1);
                         socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);

@@ -35,6 +35,8 @@ pub struct State {
     pub bodies: body::InFlight,
     /// Open websockets.
     pub sockets: live::Sockets,
+    /// Held while a draft of settings is changed by who has seen it: one at a time.
+    pub drafts: Arc<tokio::sync::Mutex<()>>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
 }
@@ -46,7 +48,15 @@ impl State {
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max);
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();
-        Self { app, tickets: Arc::new(tickets), idempotency, bodies, sockets, metrics }
+        Self {
+            app,
+            tickets: Arc::new(tickets),
+            idempotency,
+            bodies,
+            sockets,
+            drafts: Arc::default(),
+            metrics,
+        }
     }
 
     /// Time.

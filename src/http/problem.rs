@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use iassistance_actors::conversation::CommandError;
+use iassistance_actors::knowledge::KnowledgeError;
 use iassistance_domain::channel::MessageTemplate;
 use iassistance_storage::StorageError;
 
@@ -100,6 +101,16 @@ impl Problem {
     pub fn not_json() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be JSON")
             .detail("send it with `Content-Type: application/json`")
+    }
+
+    /// 415: what came is of a type that is not read.
+    pub fn unsupported_type(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_type",
+            "What came is of a type that is not read",
+        )
+        .detail(detail)
     }
 
     /// 422: the `Idempotency-Key` belongs to another request.
@@ -210,6 +221,21 @@ impl From<StorageError> for Problem {
     }
 }
 
+impl From<KnowledgeError> for Problem {
+    fn from(error: KnowledgeError) -> Self {
+        match error {
+            KnowledgeError::BadTitle | KnowledgeError::Empty => Self::invalid(error.to_string()),
+            KnowledgeError::BadType(_) => Self::unsupported_type(error.to_string()),
+            KnowledgeError::TooLarge { max, .. } => Self::too_large(max),
+            KnowledgeError::TooMany(_) | KnowledgeError::There(_) => Self::conflict(error.to_string()),
+            KnowledgeError::NotFound => Self::not_found(),
+            KnowledgeError::Search(why) => Self::unavailable(5, why),
+            KnowledgeError::Content(error) => error.into(),
+            KnowledgeError::Storage(error) => error.into(),
+        }
+    }
+}
+
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
@@ -229,6 +255,7 @@ impl From<CommandError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_carried", "The channel does not carry this")
                     .detail(detail)
             }
+            CommandError::BadNote => Self::invalid(error.to_string()),
             CommandError::MarketingRefused
             | CommandError::OtherApp
             | CommandError::Replayed

@@ -13,11 +13,13 @@ use iassistance::app::{App, AppParts, Vaulted, WrapStore};
 use iassistance::http::{State, auth, server};
 use iassistance::telemetry::Metrics;
 use iassistance_actors::hub::Batch;
+use iassistance_actors::settings::default_assistant;
 use iassistance_assistant::generate::Generator;
 use iassistance_assistant::scripted::{Behaviour, Scripted};
+use iassistance_assistant::services::Services;
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
-use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::assistant::{AssistantSettings, Disclosure};
 use iassistance_domain::channel::{Channel, ChannelHealth, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
@@ -112,8 +114,9 @@ fn captured() -> &'static Mutex<Vec<u8>> {
     })
 }
 
-/// The default assistant of the flows: it answers at once.
+/// The default assistant of the flows: it answers at once, and says nothing of itself.
 pub fn assistant() -> AssistantSettings {
+    let platform = Sources::default().settings().unwrap();
     AssistantSettings {
         enabled: true,
         task: "Answer questions about the shop.".into(),
@@ -127,6 +130,8 @@ pub fn assistant() -> AssistantSettings {
         output_tokens_max: 500,
         prompt_tokens_max: 8_000,
         fallback_text: "Sorry, not now.".into(),
+        disclosure: Disclosure { enabled: false, ..Disclosure::default() },
+        ..default_assistant(&platform.assistant)
     }
 }
 
@@ -223,15 +228,17 @@ impl Flow {
         let mut parts = AppParts {
             clock: Some(Arc::new(clock.clone())),
             entropy: Some(Arc::new(SystemEntropy)),
-            generator: None,
             wrap_store: options.wrap_store,
+            ..AppParts::default()
         };
         let root = Secret::new("7c".repeat(31) + "01");
         let vaulted = Vaulted::open(settings, Some(&root), &mut parts).unwrap();
         if !reopened {
             folder.key = set_up(&vaulted, &folder).await;
         }
-        let app = App::start(&vaulted, AppParts { generator, ..AppParts::default() }).await.unwrap();
+        let services = scripted.then(|| Arc::new(model.clone()) as Arc<dyn Services>);
+        let app =
+            App::start(&vaulted, AppParts { generator, services, ..AppParts::default() }).await.unwrap();
         drop(vaulted);
         let listening = server::listen(State::new(app.clone(), Metrics::install().unwrap())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test's own server")]
@@ -300,7 +307,7 @@ impl Flow {
                             }
                         }
                     }
-                    Batch::Lagged { .. } => {}
+                    Batch::Lagged { .. } | Batch::Whisper(_) => {}
                     Batch::Closed => panic!("the hub closed"),
                 }
             }

@@ -1,5 +1,6 @@
 //! Conversations: what was said, and why each reply was what it was.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -10,18 +11,23 @@ use iassistance_actors::conversation::{ConversationKey, Snapshot};
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::contact::Contact;
-use iassistance_domain::conversation::Conversation;
+use iassistance_domain::conversation::{Control, Conversation};
 use iassistance_domain::delivery::DeliveryProblem;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
 
-use super::page::{Page, PageQuery};
+use super::page::{self, Page, PageQuery};
 use super::tenants::InTenant;
-use super::view::{ControlView, MessageView, Problems, TurnView};
+use super::turn_view::TurnView;
+use super::view::{ControlView, MessageView, Problems};
 use crate::http::auth::{Allowed, Read};
 use crate::http::{Problem, State};
+
+/// Conversations that are looked at for one page of those in certain hands, and at once.
+const SCANNED_MAX: usize = 2_000;
+const SCANNED_AT_ONCE: usize = 200;
 
 /// Which conversation.
 #[derive(Deserialize, IntoParams)]
@@ -68,6 +74,8 @@ pub struct ContactView {
     /// Others who proved to be the same person.
     #[schema(value_type = Vec<String>)]
     merged: Vec<ContactId>,
+    /// Facts that the assistant noted about them, by name.
+    attributes: BTreeMap<String, String>,
 }
 
 impl From<Contact> for ContactView {
@@ -79,6 +87,11 @@ impl From<Contact> for ContactView {
             user_id: contact.identity.user_id.map(|id| id.into_inner(TenantView)),
             scoped_id: contact.identity.scoped_id.map(|id| id.into_inner(TenantView)),
             merged: contact.merged,
+            attributes: contact
+                .attributes
+                .into_iter()
+                .map(|(name, value)| (name, value.into_inner(TenantView)))
+                .collect(),
         }
     }
 }
@@ -100,6 +113,8 @@ pub struct ConversationView {
     opened_at: Timestamp,
     /// Who answers.
     control: ControlView,
+    /// To whom of the people it is given.
+    assigned: Option<String>,
     /// Counts what ended the validity of earlier words.
     epoch: u64,
     /// The turn that runs.
@@ -119,6 +134,55 @@ pub struct ConversationView {
     marketing_refused_until: Option<Timestamp>,
     /// Why the contact cannot be reached, if so; whatever they do next changes that.
     unreachable: Option<DeliveryProblem>,
+    /// Whether the contact asked for silence and wrote nothing since.
+    opted_out: bool,
+    /// When the assistant means to come back by itself.
+    #[schema(value_type = Option<i64>)]
+    follow_up_at: Option<Timestamp>,
+}
+
+/// Whose hands a conversation is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Holder)]
+pub enum Holder {
+    /// The assistant's.
+    Assistant,
+    /// A person's.
+    Operator,
+    /// Nobody's: it waits for a person.
+    Waiting,
+    /// Another app's.
+    OtherApp,
+}
+
+impl Holder {
+    const fn holds(self, conversation: &Conversation) -> bool {
+        matches!(
+            (self, conversation.control()),
+            (Self::Assistant, Control::Assistant)
+                | (Self::Operator, Control::Operator { .. })
+                | (Self::Waiting, Control::Waiting { .. })
+                | (Self::OtherApp, Control::OtherApp { .. })
+        )
+    }
+}
+
+/// Which conversations.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those in these hands. A page may then have fewer items than there are, even none: go on
+    /// while there is a `next`.
+    #[param(inline)]
+    control: Option<Holder>,
+    /// Only those that are given to this person.
+    assigned: Option<String>,
 }
 
 /// What a conversation's actor shows of itself.
@@ -179,6 +243,9 @@ async fn view(
         human_window_until: opened(window.human_until),
         marketing_refused_until: conversation.marketing_refused_until(),
         unreachable: conversation.unreachable().cloned(),
+        assigned: conversation.assigned().map(str::to_owned),
+        opted_out: conversation.opted_out(),
+        follow_up_at: conversation.follow_up_at(),
     })
 }
 
@@ -193,19 +260,54 @@ async fn found(
     Ok((store, conversation))
 }
 
+impl ConversationsQuery {
+    fn wants(&self, conversation: &Conversation) -> bool {
+        let held = self.control.is_none_or(|holder| holder.holds(conversation));
+        held && self.assigned.as_deref().is_none_or(|name| conversation.assigned() == Some(name))
+    }
+
+    /// The page; at most [`SCANNED_MAX`] conversations are looked at for it.
+    async fn page(&self, store: &dyn TenantStore) -> Result<Page<Conversation>, Problem> {
+        let (mut before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
+        if self.control.is_none() && self.assigned.is_none() {
+            return Ok(Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id));
+        }
+        let mut items = Vec::new();
+        for _ in 0..SCANNED_MAX / SCANNED_AT_ONCE {
+            let found = store.conversations(before, SCANNED_AT_ONCE).await?;
+            let last = found.len() < SCANNED_AT_ONCE;
+            for conversation in found {
+                before = Some(conversation.id);
+                if self.wants(&conversation) {
+                    items.push(conversation);
+                    if items.len() == limit {
+                        return Ok(Page { items, next: before.map(|id| id.to_string()) });
+                    }
+                }
+            }
+            if last {
+                return Ok(Page { items, next: None });
+            }
+        }
+        Ok(Page { items, next: before.map(|id| id.to_string()) })
+    }
+}
+
 /// Conversations, newest first
+///
+/// With `control=waiting` those that wait for a person; the events `control.changed` tell of each as it
+/// happens.
 #[utoipa::path(get, path = "/tenants/{tenant}/conversations", tag = "conversations",
-    operation_id = "list_conversations", params(InTenant, PageQuery),
+    operation_id = "list_conversations", params(InTenant, ConversationsQuery),
     responses((status = 200, body = Page<ConversationView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<Read>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<ConversationsQuery>,
 ) -> Result<web::Json<Page<ConversationView>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let (before, limit) = query.read()?;
-    let page = Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id);
+    let page = query.page(&*store).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for conversation in &page.items {
         items.push(view(&state, &*store, conversation).await?);
@@ -244,8 +346,8 @@ pub async fn messages(
 
 /// Turns of a conversation, newest first
 ///
-/// Each is the explanation of one effort to answer: what it covered, which model was asked and how
-/// often, what it used, why it ended.
+/// Each is the explanation of one effort to answer: what it covered, which models were asked and how
+/// often, which tools were called, what was looked up, what it used and cost, why it ended.
 #[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/turns", tag = "conversations",
     operation_id = "list_turns", params(InConversation, PageQuery),
     responses((status = 200, body = Page<TurnView>), Problems))]

@@ -12,22 +12,31 @@ use utoipa::OpenApi;
 use super::{Problem, auth};
 
 mod assistant;
+mod assistant_draft;
+mod assistant_versions;
 mod channels;
 mod conversations;
 mod dead_letters;
 mod events;
+mod golden;
 mod input;
 mod keys;
+mod knowledge;
 mod live_tickets;
 mod media;
 mod meta_apps;
 mod operator;
 mod page;
+mod rehearsals;
+mod settings_form;
+mod spending;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod turn_view;
 mod view;
 
+pub use settings_form::SettingsView;
 pub use view::Problems;
 
 macro_rules! routes {
@@ -63,6 +72,22 @@ routes! {
     "/tenants/{tenant}/channels/{channel}/subscribe" => { post: channels::subscribe }
     "/tenants/{tenant}/channels/{channel}/templates" => { get: channels::templates }
     "/tenants/{tenant}/assistant" => { get: assistant::show, put: assistant::change }
+    "/tenants/{tenant}/assistant/draft" => {
+        get: assistant_draft::show, put: assistant_draft::save, delete: assistant_draft::discard
+    }
+    "/tenants/{tenant}/assistant/draft/publish" => { post: assistant_draft::publish }
+    "/tenants/{tenant}/assistant/versions" => { get: assistant_versions::list }
+    "/tenants/{tenant}/assistant/versions/{version}" => { get: assistant_versions::show }
+    "/tenants/{tenant}/assistant/rollback" => { post: assistant_versions::roll_back }
+    "/tenants/{tenant}/rehearsals" => { post: rehearsals::rehearse }
+    "/tenants/{tenant}/golden" => { get: golden::list, post: golden::add }
+    "/tenants/{tenant}/golden/run" => { post: golden::run }
+    "/tenants/{tenant}/golden/{golden}" => { delete: golden::remove }
+    "/tenants/{tenant}/knowledge" => { get: knowledge::list, post: knowledge::add }
+    "/tenants/{tenant}/knowledge/search" => { get: knowledge::search }
+    "/tenants/{tenant}/knowledge/{document}" => { get: knowledge::show, delete: knowledge::remove }
+    "/tenants/{tenant}/knowledge/{document}/reindex" => { post: knowledge::reindex }
+    "/tenants/{tenant}/spending" => { get: spending::show }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
     "/tenants/{tenant}/conversations/{conversation}/messages" => {
@@ -75,6 +100,8 @@ routes! {
     "/tenants/{tenant}/conversations/{conversation}/snapshot" => { get: conversations::snapshot }
     "/tenants/{tenant}/conversations/{conversation}/takeover" => { post: operator::take_over }
     "/tenants/{tenant}/conversations/{conversation}/handback" => { post: operator::hand_back }
+    "/tenants/{tenant}/conversations/{conversation}/assign" => { post: operator::assign }
+    "/tenants/{tenant}/conversations/{conversation}/notes" => { post: operator::note }
     "/tenants/{tenant}/events" => { get: events::list }
     "/tenants/{tenant}/dead-letters" => { get: dead_letters::list }
     "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }

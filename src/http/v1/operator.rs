@@ -1,15 +1,16 @@
-//! What an operator does in a conversation: take over, reply, hand back.
+//! What an operator does in a conversation: take over, reply, hand back, assign, note.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use iassistance_actors::conversation::Done;
+use iassistance_domain::Pii;
 use iassistance_domain::content::Content;
 use iassistance_domain::id::MessageId;
 
 use super::conversations::InConversation;
-use super::input::{self, Body};
+use super::input::{self, Body, Given};
 use super::view::{ControlView, Problems};
 use crate::http::auth::{Allowed, Operate};
 use crate::http::idempotency::{Created, Once};
@@ -46,6 +47,29 @@ pub struct NewReply {
     reply_to: Option<MessageId>,
 }
 
+/// Whom a conversation is given to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assign {
+    /// Who; 1 to 120 characters. `null` for nobody. It must be said: a field that was forgotten takes
+    /// nobody's work away.
+    #[schema(value_type = Option<String>, required = true, example = "Ada")]
+    #[serde(default)]
+    operator: Given<String>,
+}
+
+/// A note for the other people.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewNote {
+    /// Who; it stands in the log. 1 to 120 characters.
+    #[schema(example = "Ada")]
+    operator: String,
+    /// What; 1 to 4,096 characters. The contact and the model never see it.
+    #[schema(example = "Called her: she wants the blue one.")]
+    text: String,
+}
+
 /// How the conversation stands now.
 #[derive(Serialize, ToSchema)]
 pub struct DoneView {
@@ -67,6 +91,9 @@ impl From<Done> for DoneView {
 fn content(text: Option<String>, content: Option<Content>) -> Result<Content, Problem> {
     match (text, content) {
         (Some(text), None) => plain(text),
+        (None, Some(Content::Note { .. })) => {
+            Err(Problem::invalid("a note is no reply: write it to `…/notes`"))
+        }
         (None, Some(content)) => Ok(content),
         _ => Err(Problem::invalid("give either `text` or `content`")),
     }
@@ -128,6 +155,50 @@ pub async fn reply(
     let (operator, content) = (input::name("operator", &operator)?, content(text, form)?);
     once.run(&state, &raw, async {
         let done = state.app.engine.reply(ctx, path.conversation, operator, content, reply_to).await?;
+        Created::at(None, &DoneView::from(done))
+    })
+    .await
+}
+
+/// Give a conversation to one of the people
+///
+/// Or to nobody. It says who is to look after it; who answers stays as it is.
+#[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/assign", tag = "operators",
+    operation_id = "assign", params(InConversation), request_body = Assign,
+    responses((status = 200, body = DoneView), Problems))]
+pub async fn assign(
+    state: web::Data<State>,
+    allowed: Allowed<Operate>,
+    path: web::Path<InConversation>,
+    body: Body<Assign>,
+) -> Result<web::Json<DoneView>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let operator = match body.value.operator {
+        Given::Value(name) => Some(input::name("operator", &name)?),
+        Given::Null => None,
+        Given::Absent => return Err(Problem::invalid("`operator` must be a name, or null for nobody")),
+    };
+    Ok(web::Json(state.app.engine.assign(ctx, path.conversation, operator).await?.into()))
+}
+
+/// Write a note
+///
+/// It stands among the messages, for people alone.
+#[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/notes", tag = "operators",
+    operation_id = "add_note", params(InConversation, super::IdempotencyKey), request_body = NewNote,
+    responses((status = 201, body = DoneView), Problems))]
+pub async fn note(
+    state: web::Data<State>,
+    allowed: Allowed<Operate>,
+    path: web::Path<InConversation>,
+    once: Once,
+    body: Body<NewNote>,
+) -> Result<HttpResponse, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let Body { value: NewNote { operator, text }, raw } = body;
+    let operator = input::name("operator", &operator)?;
+    once.run(&state, &raw, async {
+        let done = state.app.engine.note(ctx, path.conversation, operator, Pii::new(text)).await?;
         Created::at(None, &DoneView::from(done))
     })
     .await

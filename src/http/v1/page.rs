@@ -39,14 +39,18 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+/// Where the page begins.
+pub fn cursor<C: FromStr>(given: Option<&str>) -> Result<Option<C>, Problem> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
+    };
+    given.map(parse).transpose()
+}
+
 impl PageQuery {
     /// The cursor, and how many items are asked for.
     pub fn read<C: FromStr>(&self) -> Result<(Option<C>, usize), Problem> {
-        let parse = |text: &String| {
-            text.parse()
-                .map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
-        };
-        Ok((self.cursor.as_ref().map(parse).transpose()?, limit(self.limit)?))
+        Ok((cursor(self.cursor.as_deref())?, limit(self.limit)?))
     }
 
     /// A page of a whole list, which is put in the order of its ids: oldest first.

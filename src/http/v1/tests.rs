@@ -1,3 +1,6 @@
+mod assistant;
+mod knowledge;
+
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -24,6 +27,8 @@ struct Desk {
     clock: ManualClock,
     app: App,
     state: State,
+    /// Echoes, until it is told otherwise.
+    model: Scripted,
     tenants: [TenantId; 2],
 }
 
@@ -50,9 +55,11 @@ impl Desk {
         ];
         let settings = Sources { flags, ..Sources::default() }.settings().unwrap();
         let clock = ManualClock::at(Timestamp::from_secs(1_790_000_000));
+        let model = Scripted::new(Arc::new(clock.clone()), []);
         let mut parts = AppParts {
             clock: Some(Arc::new(clock.clone())),
-            generator: Some(Arc::new(Scripted::new(Arc::new(clock.clone()), []))),
+            generator: Some(Arc::new(model.clone())),
+            services: Some(Arc::new(model.clone())),
             ..AppParts::default()
         };
         let vaulted =
@@ -66,7 +73,7 @@ impl Desk {
             app.store.create_tenant(tenant).await.unwrap();
         }
         let state = State::new(app.clone(), Metrics::install().unwrap());
-        Self { _folder: folder, clock, app, state, tenants }
+        Self { _folder: folder, clock, app, state, model, tenants }
     }
 
     async fn key(&self, tenant: Option<TenantId>, scopes: &[Scope]) -> String {
@@ -143,6 +150,9 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{message}", &format!("msg_{digits}"))
         .replace("{place}", "0")
         .replace("{turn}", &format!("trn_{digits}"))
+        .replace("{document}", &format!("doc_{digits}"))
+        .replace("{golden}", &format!("gld_{digits}"))
+        .replace("{version}", "1")
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
 }
@@ -158,7 +168,13 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "meta_app": format!("app_{}", "0".repeat(32)),
         })),
         ("put", "{channel}") => Some(json!({ "name": "c" })),
-        ("put", "assistant") => Some(assistant()),
+        ("put", "assistant" | "draft") => Some(assistant()),
+        ("post", "rollback") => Some(json!({ "version": 1 })),
+        ("post", "assign") => Some(json!({ "operator": null })),
+        ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
+        ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
+        ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
+        ("post", "run") => Some(json!({})),
         _ => None,
     }
 }
@@ -260,10 +276,22 @@ async fn secrets_go_in_and_never_come_out() {
     assert!(desk.ask(&platform, "post", &path, Some(new)).await.is_problem(409, "conflict"));
     let mut settings = assistant();
     settings["api_key"] = json!("hush-5");
-    let set = desk.ask(&platform, "put", &format!("/tenants/{tenant}/assistant"), Some(settings)).await;
-    assert_eq!(set.body["has_api_key"], true);
-    let mut seen = vec![app.body, rotated.body, channel.body, set.body];
-    for path in ["/meta-apps".to_owned(), path, format!("/tenants/{tenant}/assistant")] {
+    settings["tools"] = json!([{
+        "name": "find_order", "description": "Finds an order.", "url": "https://shop.example/orders",
+        "parameters": { "type": "object" }, "secret": { "header": "X-Key", "value": "hush-6" },
+    }]);
+    let settings_path = format!("/tenants/{tenant}/assistant");
+    let draft_path = format!("{settings_path}/draft");
+    let set = desk.ask(&platform, "put", &settings_path, Some(settings.clone())).await;
+    assert_eq!(
+        (&set.body["has_api_key"], &set.body["tools"][0]["secret_header"]),
+        (&json!(true), &json!("X-Key"))
+    );
+    let draft = desk.ask(&platform, "put", &draft_path, Some(settings)).await;
+    let mut seen = vec![app.body, rotated.body, channel.body, set.body, draft.body];
+    let versions = format!("{settings_path}/versions");
+    for path in ["/meta-apps".to_owned(), path, settings_path, draft_path, format!("{versions}/1"), versions]
+    {
         let listed = desk.ask(&platform, "get", &path, None).await;
         assert_eq!(listed.status, 200);
         seen.push(listed.body);

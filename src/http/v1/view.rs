@@ -6,12 +6,11 @@ use utoipa::ToSchema;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::content::{Content, Context, Referral};
-use iassistance_domain::conversation::Control;
+use iassistance_domain::conversation::{Control, HandoverReason};
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::id::{ConversationId, MessageId, TurnId};
 use iassistance_domain::message::{Author, Elsewhere, Message, Reaction};
 use iassistance_domain::pii::TenantView;
-use iassistance_domain::turn::{Attempt, TurnEnd, TurnRecord, Usage};
 
 /// Who answers.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +27,14 @@ pub enum ControlView {
         #[schema(value_type = i64)]
         since: Timestamp,
     },
+    /// Nobody yet: a person was asked for, and the conversation waits for one.
+    Waiting {
+        /// Since when.
+        #[schema(value_type = i64)]
+        since: Timestamp,
+        /// Why.
+        reason: HandoverReason,
+    },
     /// Another app, by Meta's routing.
     OtherApp {
         /// Since when.
@@ -41,6 +48,7 @@ impl From<&Control> for ControlView {
         match control {
             Control::Assistant => Self::Assistant,
             Control::Operator { name, since } => Self::Operator { name: name.clone(), since: *since },
+            Control::Waiting { since, reason } => Self::Waiting { since: *since, reason: *reason },
             Control::OtherApp { since } => Self::OtherApp { since: *since },
         }
     }
@@ -137,119 +145,6 @@ impl From<Message> for MessageView {
             reactions: message.reactions,
             provider_id: message.provider_id.map(|id| id.into_inner(TenantView)),
             delivery: message.delivery,
-        }
-    }
-}
-
-/// Tokens that a model counted.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Usage)]
-pub struct UsageView {
-    /// Tokens of the prompt.
-    input_tokens: u64,
-    /// Tokens of the answer.
-    output_tokens: u64,
-}
-
-impl From<Usage> for UsageView {
-    fn from(usage: Usage) -> Self {
-        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
-    }
-}
-
-/// One try of a turn to get an answer.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Attempt)]
-pub struct AttemptView {
-    /// The model that was asked.
-    model: String,
-    /// When it was asked.
-    #[schema(value_type = i64)]
-    started_at: Timestamp,
-    /// Milliseconds to the first word, where one came.
-    first_token_ms: Option<u64>,
-    /// When it ended.
-    #[schema(value_type = i64)]
-    ended_at: Timestamp,
-    /// What it used.
-    usage: UsageView,
-    /// What went wrong; `null` where it went well.
-    problem: Option<String>,
-}
-
-impl From<Attempt> for AttemptView {
-    fn from(attempt: Attempt) -> Self {
-        Self {
-            model: attempt.model,
-            started_at: attempt.started_at,
-            first_token_ms: attempt.first_token_ms,
-            ended_at: attempt.ended_at,
-            usage: attempt.usage.into(),
-            problem: attempt.problem,
-        }
-    }
-}
-
-/// The explanation of a turn: why its reply was what it was.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Turn)]
-pub struct TurnView {
-    /// Its id.
-    #[schema(value_type = String, example = "trn_0199a8a2c4007b3e8f5d6c1b2a390817")]
-    id: TurnId,
-    /// The conversation.
-    #[schema(value_type = String)]
-    conversation: ConversationId,
-    /// The epoch in which it ran: its words count only in that one.
-    epoch: u64,
-    /// The messages that it answers, in the order of their writing.
-    #[schema(value_type = Vec<String>)]
-    covers: Vec<MessageId>,
-    /// When the collecting window before it opened.
-    #[schema(value_type = i64)]
-    window_opened_at: Timestamp,
-    /// When it began.
-    #[schema(value_type = i64)]
-    started_at: Timestamp,
-    /// SHA-256 of the prompt, in hexadecimal.
-    prompt_sha256: Option<String>,
-    /// How many messages of history were in the prompt.
-    history_messages: usize,
-    /// The version of the assistant's settings.
-    settings_version: u64,
-    /// Each try.
-    attempts: Vec<AttemptView>,
-    /// What all tries used together.
-    usage: UsageView,
-    /// When it ended; `null` while it runs.
-    #[schema(value_type = Option<i64>)]
-    ended_at: Option<Timestamp>,
-    /// `answered`, `empty`, `superseded`, `taken_over`, `failed` or `window_closed`; `null` while it
-    /// runs.
-    #[schema(value_type = Option<String>, example = "answered")]
-    end: Option<TurnEnd>,
-    /// What it sent.
-    #[schema(value_type = Vec<String>)]
-    sent: Vec<MessageId>,
-}
-
-impl From<TurnRecord> for TurnView {
-    fn from(turn: TurnRecord) -> Self {
-        Self {
-            usage: turn.usage().into(),
-            id: turn.id,
-            conversation: turn.conversation,
-            epoch: turn.epoch.0,
-            covers: turn.covers,
-            window_opened_at: turn.window_opened_at,
-            started_at: turn.started_at,
-            prompt_sha256: turn.prompt_sha256,
-            history_messages: turn.history_messages,
-            settings_version: turn.settings_version,
-            attempts: turn.attempts.into_iter().map(AttemptView::from).collect(),
-            ended_at: turn.ended_at,
-            end: turn.end,
-            sent: turn.sent,
         }
     }
 }
