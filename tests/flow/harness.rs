@@ -17,13 +17,17 @@ use iassistance_assistant::generate::Generator;
 use iassistance_assistant::scripted::{Behaviour, Scripted};
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
-use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::assistant::{
+    AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
+};
+use iassistance_domain::budget::{Budgets, Instead};
 use iassistance_domain::channel::{Channel, ChannelHealth, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tool::BuiltInTools;
 use iassistance_domain::{SeededEntropy, Timestamp};
 use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
@@ -127,6 +131,19 @@ pub fn assistant() -> AssistantSettings {
         output_tokens_max: 500,
         prompt_tokens_max: 8_000,
         fallback_text: "Sorry, not now.".into(),
+        languages: vec!["en".into()],
+        fallback_models: Vec::new(),
+        on_failure: Instead::Text,
+        media_cap_ms: 0,
+        disclosure: Disclosure { enabled: false, ..Disclosure::default() },
+        people: PeopleSettings::default(),
+        hours: None,
+        context: ContextSettings::default(),
+        moderation: Moderation::default(),
+        built_in: BuiltInTools::default(),
+        tools: Vec::new(),
+        tool_rounds_max: 6,
+        budgets: Budgets::default(),
     }
 }
 
@@ -223,8 +240,8 @@ impl Flow {
         let mut parts = AppParts {
             clock: Some(Arc::new(clock.clone())),
             entropy: Some(Arc::new(SystemEntropy)),
-            generator: None,
             wrap_store: options.wrap_store,
+            ..AppParts::default()
         };
         let root = Secret::new("7c".repeat(31) + "01");
         let vaulted = Vaulted::open(settings, Some(&root), &mut parts).unwrap();
@@ -266,6 +283,20 @@ impl Flow {
         TenantCtx::platform(self.tenants[0])
     }
 
+    /// Has the first tenant's assistant differ from the usual in this; its version.
+    pub async fn configure(&self, change: impl FnOnce(&mut AssistantSettings)) -> u64 {
+        let mut settings = assistant();
+        change(&mut settings);
+        self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
+    }
+
+    /// Waits until nobody has anything to do before the clock moves on, as far as that can be seen.
+    pub async fn settled(&self) {
+        for _ in 0..20 {
+            self.store(0).await.append(None, Vec::new()).await.unwrap();
+        }
+    }
+
     /// The one conversation of a tenant.
     pub async fn conversation(&self, tenant: usize) -> ConversationId {
         let all = self.store(tenant).await.conversations(None, 10).await.unwrap();
@@ -300,7 +331,7 @@ impl Flow {
                             }
                         }
                     }
-                    Batch::Lagged { .. } => {}
+                    Batch::Lagged { .. } | Batch::Whisper(_) => {}
                     Batch::Closed => panic!("the hub closed"),
                 }
             }
