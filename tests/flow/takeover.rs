@@ -120,10 +120,10 @@ impl Watched {
     /// whose schedule is not known yet are as well.
     fn may_be_taken_up(&self, conversation: ConversationId, plans: &[Plan]) -> Result<(), StorageError> {
         let number = self.0.lock().unwrap().of.get(&conversation).copied();
-        let Some(number) = number else { return Err(StorageError::Unavailable("held".into())) };
+        let Some(number) = number else { return Err(StorageError::Overloaded) };
         let held = plans[number].moment == Moment::Committed && self.seen(number).held;
         self.note(number, |seen| seen.taken_up = true);
-        if held { Err(StorageError::Unavailable("held".into())) } else { Ok(()) }
+        if held { Err(StorageError::Overloaded) } else { Ok(()) }
     }
 
     /// Learns from the log which conversation is whose.
