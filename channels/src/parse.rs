@@ -12,7 +12,7 @@ use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::{Pii, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::json::{Cursor, ELEMENTS_MAX, List, Scalar};
+use crate::json::{Cursor, ELEMENTS_MAX, List, Scalar, make_room};
 use crate::signature::Verified;
 use crate::{page, whatsapp};
 
@@ -119,6 +119,7 @@ impl Reading {
     }
 
     /// Takes an event, as far as there is room.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         address: Option<&ChannelAddress>,
@@ -130,6 +131,7 @@ impl Reading {
             self.overflowed = true;
             return;
         }
+        make_room(&mut self.events);
         self.events.push(Parsed {
             address: address.cloned(),
             event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind },
