@@ -119,7 +119,6 @@ impl Reading {
     }
 
     /// Takes an event, as far as there is room.
-    #[inline]
     pub(crate) fn push(
         &mut self,
         address: Option<&ChannelAddress>,
