@@ -399,8 +399,7 @@ impl<'a, T: Read<'a>> Read<'a> for List<'a, T> {
         let (raw, _) = cursor.with_raw(|cursor| {
             elements.clear();
             cursor.elements(|cursor| {
-                if elements.len() < ELEMENTS_MAX {
-                    make_room(elements);
+                if elements.len() < ELEMENTS_MAX && make_room(elements) {
                     elements.push(T::default());
                     if let Some(element) = elements.last_mut() {
                         element.read(cursor);
@@ -414,13 +413,15 @@ impl<'a, T: Read<'a>> Read<'a> for List<'a, T> {
     }
 }
 
-/// Makes room for one more. A list of a webhook that is not short is mostly long, and to move what
-/// is in it costs more than to have room for four times as much.
+/// Makes room for one more, and says whether there is. A list of a webhook that is not short is
+/// mostly long, and to move what is in it costs more than to have room for four times as much. The
+/// compiler sees that a push right after this never grows the list, and leaves that path out.
 #[inline]
-pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+pub(crate) fn make_room<T>(list: &mut Vec<T>) -> bool {
     if list.len() == list.capacity() {
-        list.reserve_exact(list.len() * 3 + 1);
+        list.reserve_exact(list.len() * 3);
     }
+    list.try_reserve(1).is_ok()
 }
 
 /// How many bytes there are before the first quote or backslash; all of them where there is none.

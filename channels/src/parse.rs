@@ -126,15 +126,13 @@ impl Reading {
         at: Timestamp,
         kind: InboundKind,
     ) {
-        if self.events.len() == EVENTS_MAX {
+        let address = address.cloned();
+        if self.events.len() == EVENTS_MAX || !make_room(&mut self.events) {
             self.overflowed = true;
             return;
         }
-        make_room(&mut self.events);
-        self.events.push(Parsed {
-            address: address.cloned(),
-            event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind },
-        });
+        self.events
+            .push(Parsed { address, event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind } });
     }
 
     /// Keeps an element as it came; it is the same again when its bytes are.
