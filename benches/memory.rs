@@ -110,7 +110,8 @@ fn engine(store: &Arc<impl Store>) -> Engine {
     let (egress, sender) = way_out(&settings).unwrap();
     let keys: Arc<dyn Store> = Arc::clone(store) as _;
     let clock = Arc::new(SystemClock);
-    let (model, entropy) = (Arc::new(Scripted::new(Arc::clone(&clock) as _, Vec::new())), Arc::new(SystemEntropy));
+    let (model, entropy) =
+        (Arc::new(Scripted::new(Arc::clone(&clock) as _, Vec::new())), Arc::new(SystemEntropy));
     let parts = EngineParts {
         clock: Arc::clone(&clock) as _,
         entropy: Arc::clone(&entropy) as _,

@@ -237,7 +237,8 @@ impl Flow {
             folder.key = set_up(&vaulted, &folder).await;
         }
         let services = scripted.then(|| Arc::new(model.clone()) as Arc<dyn Services>);
-        let app = App::start(&vaulted, AppParts { generator, services, ..AppParts::default() }).await.unwrap();
+        let app =
+            App::start(&vaulted, AppParts { generator, services, ..AppParts::default() }).await.unwrap();
         drop(vaulted);
         let listening = server::listen(State::new(app.clone(), Metrics::install().unwrap())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test's own server")]
