@@ -44,6 +44,7 @@ pub const FLYING: [&str; 11] = [
     "model.turn_ms=864000000",
     "model.first_token_ms=864000000",
     "model.attempt_ms=864000000",
+    "model.turn_ms=864000000",
     "meta.send_timeout_ms=864000000",
     "meta.channel_test_hours=0",
     "actors.sweep_ms=86400000",
