@@ -149,11 +149,12 @@ async fn where_there_is_no_window_every_message_is_answered_at_once() {
     flow.finish().await;
 }
 
-/// Transcriptions are refused so many times, for a while each.
-fn deaf(flow: &Flow, times: u32) {
-    let refuse = ModelFault::Refuse { status: 503, retry_after_s: None };
-    let rule = Rule { fault: refuse.at(ModelEndpoint::Transcriptions), next: times, per_mille: 0 };
-    flow.simulator.set_faults(Faults { model: vec![rule], ..Faults::default() }).unwrap();
+/// The next recording is not understood at once, besides what else goes wrong with the model.
+fn deaf(flow: &Flow, besides: Option<ModelFault>) {
+    let refuse = ModelFault::Refuse { status: 503, retry_after_s: None }.at(ModelEndpoint::Transcriptions);
+    let once = |fault| Rule { fault, next: 1, per_mille: 0 };
+    let model = [refuse].into_iter().chain(besides).map(once).collect();
+    flow.simulator.set_faults(Faults { model, ..Faults::default() }).unwrap();
 }
 
 fn voice(flow: &Flow, account: &str, words: &str) {
@@ -163,6 +164,7 @@ fn voice(flow: &Flow, account: &str, words: &str) {
 
 async fn transcriptions(flow: &Flow, count: u64) {
     within("the recording", flow.simulator.until(|state| state.model.transcriptions >= count)).await;
+    flow.settled().await;
 }
 
 #[actix::test]
@@ -175,7 +177,7 @@ async fn a_voice_note_is_waited_for_until_it_is_understood() {
             settings.media_cap_ms = 60_000;
         })
         .await;
-        deaf(&flow, 1);
+        deaf(&flow, None);
         voice(&flow, account, "Do you open on Sunday?");
         transcriptions(&flow, 1).await;
         flow.clock.advance_millis(9_999);
@@ -194,33 +196,28 @@ async fn a_voice_note_is_waited_for_until_it_is_understood() {
 
 #[actix::test]
 async fn a_voice_note_that_is_understood_late_begins_the_answer_anew() {
-    let flow = start(&["model.retry_ms=5000"], Some(vec![Behaviour::Hang, Behaviour::Echo])).await;
+    let flow = start(&["model.retry_ms=5000"], None).await;
     flow.configure(|settings| {
         collecting(settings);
         settings.cap_ms = 4_000;
         settings.media_cap_ms = 8_000;
     })
     .await;
-    deaf(&flow, 1);
+    deaf(&flow, Some(ModelFault::Hang));
     voice(&flow, NUMBERS[0], "Do you open on Sunday?");
     transcriptions(&flow, 1).await;
     begins_after(&flow, 8_000, 0).await;
-    within("the model", async {
-        while flow.model.open() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    within("the model", flow.simulator.until(|state| state.model.streams_open == 1)).await;
     flow.clock.advance_millis(2_000);
     flow.sends(1).await;
     flow.still().await;
-    let calls = flow.model.calls();
-    let heard = |call: usize| calls[call].last_words().contains("Do you open on Sunday?");
-    assert_eq!((calls.len(), heard(0), heard(1)), (2, false, true));
+    let chats = flow.simulator.chats();
+    let heard: Vec<_> = chats.iter().map(|chat| chat.said.contains("Do you open on Sunday?")).collect();
+    assert_eq!(heard, [false, true]);
     let turns = turns(&flow, flow.conversation(0).await).await;
     let ends: Vec<_> = turns.iter().map(|turn| (&turn["end"], &turn["window_end"])).collect();
     assert_eq!(ends, [(&json!("answered"), &json!("cap")), (&json!("superseded"), &json!("cap"))]);
-    assert!(flow.simulator.all_sends()[0].text.contains("Do you open on Sunday?"));
+    assert!(flow.was_sent("Do you open on Sunday?"));
     flow.finish().await;
 }
 
@@ -245,9 +242,15 @@ async fn messages_are_read_when_the_answer_begins_and_typing_is_shown_while_it_i
         typing(1).await;
         assert_eq!(shown(), (3, 1));
         for times in 2..=3 {
-            flow.clock.advance_millis(19_000);
+            // It would vanish after 20 or 25 seconds.
+            flow.settled().await;
+            flow.clock.advance_millis(18_999);
+            flow.settled().await;
+            assert_eq!(shown(), (3, times - 1));
+            flow.clock.advance_millis(1);
             typing(times).await;
         }
+        flow.settled().await;
         flow.clock.advance_millis(7_000);
         flow.sends(1).await;
         flow.still().await;

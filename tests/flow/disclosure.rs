@@ -28,6 +28,7 @@ async fn answer(flow: &Flow, text: &str) -> Vec<String> {
     let wamid = flow.says("ana", NUMBERS[0], text);
     flow.message_called(0, &wamid).await;
     flow.still().await;
+    flow.clock.advance_millis(1_000);
     flow.simulator.all_sends().into_iter().skip(before).map(|send| send.text).collect()
 }
 
@@ -45,7 +46,7 @@ async fn it_is_said_at_the_start_after_a_long_silence_and_after_a_person() {
     let first = format!("{WORDS}\n\nYes.");
     assert_eq!(answer(&flow, "Are you open?").await, [first.clone()]);
     assert_eq!(answer(&flow, "And tomorrow?").await, ["Yes."]);
-    flow.clock.advance_millis(48 * HOUR_MS - 1);
+    flow.clock.advance_millis(48 * HOUR_MS - 1_001);
     assert_eq!(answer(&flow, "And on Sunday?").await, ["Yes."], "it has spoken within the time");
     flow.clock.advance_millis(48 * HOUR_MS);
     assert_eq!(answer(&flow, "And today?").await, [first.clone()]);
@@ -83,7 +84,7 @@ async fn where_the_tenant_has_no_words_the_platform_s_are_said_in_its_language()
 
 #[actix::test]
 async fn it_stands_before_a_choice_and_before_a_fallback() {
-    let buttons = json!({ "body": "Which?", "buttons": ["Blue", "Red"] });
+    let buttons = json!({ "body": "Which?", "buttons": [{ "title": "Blue" }, { "title": "Red" }] });
     let model = vec![Behaviour::call("send_buttons", &buttons.to_string()), Behaviour::Say(String::new())];
     let flow = start(model).await;
     flow.configure(|settings| {

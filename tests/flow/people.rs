@@ -32,6 +32,8 @@ impl Flow {
         let wamid = self.says("ana", NUMBERS[0], text);
         self.message_called(0, &wamid).await;
         self.still().await;
+        // WhatsApp tells when something was written by the second.
+        self.clock.advance_millis(1_000);
     }
 
     /// What was sent, in order.
@@ -64,6 +66,7 @@ async fn after_it_is_given_back_the_model_reads_a_person_s_words_as_a_person_s()
     flow.replied(conversation, json!({ "text": "I keep two for you." })).await;
     flow.sends(2).await;
     flow.still().await;
+    flow.clock.advance_millis(1_000);
     let back = flow.operates(conversation, "handback", None).await;
     assert_eq!(back["control"]["holder"], "assistant");
     flow.still().await;

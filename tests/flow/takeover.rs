@@ -356,8 +356,9 @@ async fn a_word_from_the_owner_s_own_phone_is_a_takeover() {
     let acted = flow.clock.now();
     flow.says("ana", NUMBERS[0], "And are you open on Sunday?");
     flow.event(0, |event| event["message"]["content"]["body"] == "And are you open on Sunday?").await;
+    flow.settled().await;
     flow.clock.advance_millis(30 * 60_000 - 1);
-    flow.still().await;
+    flow.settled().await;
     assert_eq!(flow.simulator.all_sends().len(), 0);
     flow.model.follow([Behaviour::Say("On Sunday we are closed.".into())]);
     flow.clock.advance_millis(1);

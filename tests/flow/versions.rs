@@ -98,8 +98,9 @@ async fn a_running_turn_keeps_its_version_while_another_is_drafted_published_and
 
 #[actix::test]
 async fn a_turn_that_fails_after_a_publication_says_its_own_version_s_words() {
-    let model = vec![Behaviour::doing(|_| Behaviour::SayAfter { ms: 5_000, text: String::new() })];
-    let mut flow = Flow::with(Options { model: Some(model), ..flying(&["model.turn_ms=3000"]) }).await;
+    let settings = vec!["model.turn_ms=3000", "model.first_token_ms=3000"];
+    let options = Options { settings, model: Some(vec![Behaviour::Hang]), ..Options::default() };
+    let mut flow = Flow::with(options).await;
     flow.made("PUT", "", Some(saying("One", "First."))).await;
     asked(&flow, "Are you open?", 1).await;
     flow.made("PUT", "", Some(saying("Two", "Second."))).await;
