@@ -5,10 +5,12 @@
 mod faulty;
 mod harness;
 mod products;
+mod turning;
 
 mod acknowledged;
 mod bad_input;
 mod channels;
+mod context;
 mod control;
 mod duties;
 mod errors;
@@ -22,5 +24,6 @@ mod once;
 mod outbound;
 mod privacy;
 mod supervision;
+mod tools;
 mod unsend;
 mod windows;

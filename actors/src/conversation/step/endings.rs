@@ -97,11 +97,12 @@ impl Step {
             self.tell(EventKind::MediaSettled { message: message.clone() });
             self.put_message(message);
         }
-        self.decide(Input::MediaSettled { message: id });
-        // What is said in it came too late for the turn that answers it: that one begins again.
+        // What is said in it came too late for the turn that answers it: that one begins again. A turn
+        // that has waited for it begins below, and knows it.
         if reads {
             self.decide(Input::MessageEdited { message: id });
         }
+        self.decide(Input::MediaSettled { message: id });
         Ok(())
     }
 }
