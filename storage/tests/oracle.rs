@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
+#[path = "oracle/household.rs"]
+mod household;
 mod support;
 
 use std::fs::File;
@@ -10,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use iassistance_domain::budget::{Budgets, Cost, Day};
+use household::{configure, household, learn, spend};
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, ChannelKind, Connection, Notice};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::conversation::{Conversation, Epoch, Input};
@@ -18,7 +20,6 @@ use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus, ProblemClass
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
 use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind, SeenMark, ThreadChange};
-use iassistance_domain::knowledge::DocumentState;
 use iassistance_domain::message::Elsewhere;
 use iassistance_domain::outbox::{SendOutcome, WithdrawnReason};
 use iassistance_domain::tenant::TenantCtx;
@@ -205,6 +206,14 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
     let tenant = world.open_tenant(tenant_number).await;
     let tenant = &*tenant;
     match kind {
+        13 => {
+            let before = now.minus_millis(u64::from(choices[1]));
+            return answer(world.store.forget_dedup_before(before).await, |forgotten| json!(forgotten));
+        }
+        14 => {
+            let kept = world.store.keep_unrouted(Some(address(9)), inbound(choices)).await;
+            return answer(kept, |()| Value::Null);
+        }
         18 => return spend(tenant, choices).await,
         19 => return learn(tenant, choices).await,
         20 => return configure(tenant, choices).await,
@@ -217,7 +226,19 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
         return answer(accepted, |accepted| json!([accepted.new, accepted.conversations]));
     }
     let message = message_id(u64::from(b % MESSAGES));
-    let Some(id) = choose(tenant, a, message).await else { return Value::Null };
+    match choose(tenant, a, message).await {
+        Some(id) => converse(tenant, (kind, tenant_number, choices), (id, message), now).await,
+        None => Value::Null,
+    }
+}
+
+/// A command on a conversation.
+async fn converse(
+    tenant: &dyn TenantStore,
+    (kind, tenant_number, [a, b, c, d]): Command,
+    (id, message): (ConversationId, MessageId),
+    now: Timestamp,
+) -> Value {
     match kind {
         3 | 4 => {
             let mut commit = step(tenant, id).await;
@@ -298,96 +319,8 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
             commit.attributes.push(fact);
             answer(tenant.commit(commit).await, |seq| json!(seq))
         }
-        13 => {
-            let before = now.minus_millis(u64::from(b));
-            answer(world.store.forget_dedup_before(before).await, |forgotten| json!(forgotten))
-        }
-        _ => {
-            let kept = world.store.keep_unrouted(Some(address(9)), inbound(choices)).await;
-            answer(kept, |()| Value::Null)
-        }
+        _ => Value::Null,
     }
-}
-
-/// Sets money aside, settles it, or spends it.
-async fn spend(tenant: &dyn TenantStore, [a, b, c, d]: [u8; 4]) -> Value {
-    let days_ago = [0, 1, 3, 401][usize::from(d / 4 % 4)];
-    let of = reservation(u64::from(a / 4 % 6), b % 3, Day::of(START).0 - days_ago, u64::from(c));
-    match a % 4 {
-        0 | 1 => {
-            let limit = |bit: u8, limit| (d >> bit & 1 == 1).then_some(Cost(limit));
-            let budgets = Budgets {
-                tenant_day: limit(0, 500),
-                contact_day: limit(1, 300),
-                conversation: limit(7, 400),
-                ..Budgets::default()
-            };
-            answer(tenant.reserve(of, Cost(u64::from(c / 2)), budgets).await, |granted| json!(granted))
-        }
-        2 => answer(tenant.settle_reservation(of.turn, Cost(u64::from(c) / 2)).await, |()| Value::Null),
-        _ => {
-            let spent = tenant.spend(of.conversation, of.contact, of.day, of.amount).await;
-            answer(spent, |()| Value::Null)
-        }
-    }
-}
-
-/// Changes documents, passages and golden questions.
-async fn learn(tenant: &dyn TenantStore, [a, b, c, d]: [u8; 4]) -> Value {
-    let number = b % 3;
-    match a % 6 {
-        0 | 1 => {
-            let states = [
-                DocumentState::Indexing,
-                DocumentState::Ready { passages: usize::from(c), by_meaning: false },
-                DocumentState::Failed { reason: "no text".to_owned() },
-            ];
-            let document = document(number, states[usize::from(c % 3)].clone());
-            answer(tenant.put_document(document).await, |()| Value::Null)
-        }
-        2 => {
-            let put =
-                tenant.put_passages(document_id(number), passages(number, u32::from(c), d.into())).await;
-            answer(put, |()| Value::Null)
-        }
-        3 => answer(tenant.remove_document(document_id(number)).await, Value::Bool),
-        4 => answer(tenant.put_golden(golden(number, &format!("{c}"))).await, |()| Value::Null),
-        _ => answer(tenant.remove_golden(golden(number, "").id).await, Value::Bool),
-    }
-}
-
-/// Changes the assistant's settings.
-async fn configure(tenant: &dyn TenantStore, [a, b, c, _]: [u8; 4]) -> Value {
-    let expected = (c % 2 == 0).then_some(u64::from(c / 2 % 4));
-    let task = settings(&format!("task {b}"));
-    match a % 5 {
-        0 => answer(tenant.put_assistant(task, expected).await, |version| json!(version)),
-        1 => answer(tenant.put_assistant_draft(task).await, |draft| json!(draft)),
-        2 => answer(tenant.publish_assistant_draft(expected).await, |version| json!(version)),
-        3 => answer(tenant.roll_back_assistant(u64::from(b % 4), expected).await, |version| json!(version)),
-        _ => answer(tenant.discard_assistant_draft().await, Value::Bool),
-    }
-}
-
-/// What is known of money, documents and settings.
-async fn household(tenant: &dyn TenantStore) -> Value {
-    let mut money = Vec::new();
-    for days_ago in [0, 1, 3, 401] {
-        for whom in 0..3 {
-            let of = reservation(0, whom, Day::of(START).0 - days_ago, 0);
-            money.push(tenant.spent(of.day).await.unwrap());
-            money.push(tenant.spent_on_contact(of.contact, of.day).await.unwrap());
-            money.push(tenant.spent_in(of.conversation).await.unwrap());
-        }
-    }
-    json!([
-        money,
-        tenant.documents().await.unwrap(),
-        tenant.passages().await.unwrap(),
-        tenant.golden().await.unwrap(),
-        tenant.assistant_versions(None, 999).await.unwrap(),
-        tenant.assistant_draft().await.unwrap(),
-    ])
 }
 
 fn dead_letter(
