@@ -5,11 +5,13 @@
 mod faulty;
 mod harness;
 mod products;
+mod turning;
 
 mod acknowledged;
 mod bad_input;
 mod channels;
 mod collecting;
+mod context;
 mod control;
 mod disclosure;
 mod duties;
@@ -27,6 +29,7 @@ mod privacy;
 mod supersede;
 mod supervision;
 mod takeover;
+mod tools;
 mod unsend;
 mod versions;
 mod windows;
