@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use iassistance_domain::budget::{Budgets, Cost, Day};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_storage::sled::disk::SystemDisk;
 use iassistance_storage::{Limits, TenantStore};
@@ -22,8 +23,9 @@ const WRITERS: u64 = 4;
 /// Cycles do not use each other's numbers.
 const NUMBERS: u64 = 1_000_000;
 
-fn world(folder: &Path) -> World {
-    World::sled_in(folder, Limits { inbox_entries_max: 1_000_000, ..Limits::default() }, Arc::new(SystemDisk))
+fn world(folder: &Path, seed: u64) -> World {
+    let limits = Limits { inbox_entries_max: 1_000_000, ..Limits::default() };
+    World::sled_by_chance(folder, limits, Arc::new(SystemDisk), seed)
 }
 
 fn event(number: u64) -> InboundEvent {
@@ -39,6 +41,11 @@ async fn write_for_ever(tenant: Arc<dyn TenantStore>, from: u64) {
         commit.messages.push(outgoing(&commit.conversation, message_id(number), None));
         // Another writer may have been faster; what counts here is what was acknowledged.
         let said = if tenant.commit(commit).await.is_ok() { "both" } else { "accepted" };
+        let of = reservation(number, 1, 7, 2);
+        assert_eq!(tenant.reserve(of, of.amount, Budgets::default()).await.unwrap(), Some(of.amount));
+        if number % 2 == 0 {
+            tenant.settle_reservation(of.turn, Cost(1)).await.unwrap();
+        }
         let mut out = io::stdout().lock();
         writeln!(out, "\nack {number} {id} {said}").unwrap();
         out.flush().unwrap();
@@ -53,7 +60,7 @@ fn victim() {
     let (folder, from) = (lines.next().unwrap(), lines.next().unwrap().parse::<u64>().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let tenant = world(Path::new(&folder)).open_tenant(1).await;
+        let tenant = world(Path::new(&folder), from).open_tenant(1).await;
         let writers = (0..WRITERS).map(|writer| write_for_ever(Arc::clone(&tenant), from + writer));
         futures::future::join_all(writers).await;
     });
@@ -88,7 +95,7 @@ fn run_and_kill(folder: &Path, from: u64, acks: u64) -> Vec<(u64, String, bool)>
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_by_kills() {
     let folder = tempfile::tempdir().unwrap();
-    let mut first = world(folder.path());
+    let mut first = world(folder.path(), NUMBERS - 1);
     drop(first.tenant(1).await);
     first.shut().await;
     drop(first);
@@ -98,8 +105,10 @@ async fn nothing_acknowledged_is_lost_by_kills() {
         assert!(said.len() as u64 >= 3 + cycle * 7);
         acknowledged.extend(said);
     }
-    let world = world(folder.path());
+    let world = world(folder.path(), NUMBERS - 1);
     let tenant = world.open_tenant(1).await;
+    let least: u64 = acknowledged.iter().map(|(number, ..)| 1 + number % 2).sum();
+    assert!(tenant.spent(Day(7)).await.unwrap() >= Cost(least), "what was set aside is spent");
     let mut letters = HashMap::new();
     for (number, conversation, committed) in acknowledged {
         let id = conversation.parse().unwrap();

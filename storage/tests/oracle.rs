@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
+#[path = "oracle/household.rs"]
+mod household;
 mod support;
 
 use std::fs::File;
@@ -10,6 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use household::{configure, household, learn, spend};
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, ChannelKind, Connection, Notice};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::conversation::{Conversation, Epoch, Input};
@@ -22,7 +25,9 @@ use iassistance_domain::outbox::{SendOutcome, WithdrawnReason};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::sled::disk::Disk;
-use iassistance_storage::{Dispatch, InboxEntry, Letter, SendReport, StorageError, TenantStore, TurnCommit};
+use iassistance_storage::{
+    Dispatch, InboxEntry, Letter, SendReport, StorageError, SummaryChange, TenantStore, TurnCommit,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::*;
@@ -200,6 +205,20 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
     }
     let tenant = world.open_tenant(tenant_number).await;
     let tenant = &*tenant;
+    match kind {
+        13 => {
+            let before = now.minus_millis(u64::from(choices[1]));
+            return answer(world.store.forget_dedup_before(before).await, |forgotten| json!(forgotten));
+        }
+        14 => {
+            let kept = world.store.keep_unrouted(Some(address(9)), inbound(choices)).await;
+            return answer(kept, |()| Value::Null);
+        }
+        18 => return spend(tenant, choices).await,
+        19 => return learn(tenant, choices).await,
+        20 => return configure(tenant, choices).await,
+        _ => {}
+    }
     let [a, b, c, d] = choices;
     if kind < 3 {
         let events: Vec<_> = (0..=d % 3).map(|more| inbound([a.wrapping_add(more), b, c, d / 3])).collect();
@@ -207,7 +226,19 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
         return answer(accepted, |accepted| json!([accepted.new, accepted.conversations]));
     }
     let message = message_id(u64::from(b % MESSAGES));
-    let Some(id) = choose(tenant, a, message).await else { return Value::Null };
+    match choose(tenant, a, message).await {
+        Some(id) => converse(tenant, (kind, tenant_number, choices), (id, message), now).await,
+        None => Value::Null,
+    }
+}
+
+/// A command on a conversation.
+async fn converse(
+    tenant: &dyn TenantStore,
+    (kind, tenant_number, [a, b, c, d]): Command,
+    (id, message): (ConversationId, MessageId),
+    now: Timestamp,
+) -> Value {
     match kind {
         3 | 4 => {
             let mut commit = step(tenant, id).await;
@@ -274,14 +305,21 @@ async fn run(world: &mut World, (kind, number, choices): Command) -> Value {
             }
             answer(tenant.commit(commit).await, |seq| json!(seq))
         }
-        13 => {
-            let before = now.minus_millis(u64::from(b));
-            answer(world.store.forget_dedup_before(before).await, |forgotten| json!(forgotten))
+        17 => {
+            let mut commit = step(tenant, id).await;
+            let known = tenant.messages(id, None, 9).await.unwrap();
+            let until = known.get(usize::from(b % 4)).map_or(message, |message| message.id);
+            commit.summary = match c % 4 {
+                0 => None,
+                1 => Some(SummaryChange::Drop),
+                ago => Some(SummaryChange::Put(summary(until, now.minus_millis(u64::from(ago - 2))))),
+            };
+            commit.turns.push(turn(id, u64::from(d % 4), now.minus_millis(u64::from(c % 3))));
+            let fact = (format!("fact {}", d % 60), Pii::new(format!("{c}")));
+            commit.attributes.push(fact);
+            answer(tenant.commit(commit).await, |seq| json!(seq))
         }
-        _ => {
-            let kept = world.store.keep_unrouted(Some(address(9)), inbound(choices)).await;
-            answer(kept, |()| Value::Null)
-        }
+        _ => Value::Null,
     }
 }
 
@@ -334,6 +372,7 @@ async fn everything(world: &World) -> Value {
             tenant.channels().await.unwrap(),
             tenant.dead_letters(None, 100).await.unwrap(),
             tenant.unfinished(None, 100).await.unwrap(),
+            household(tenant).await,
         ]));
         for conversation in known(tenant).await {
             let id = conversation.id;
@@ -346,6 +385,8 @@ async fn everything(world: &World) -> Value {
                 tenant.outbox(id).await.unwrap(),
                 tenant.messages(id, None, 100).await.unwrap(),
                 tenant.outbound_before(id, START.plus_millis(5), 3).await.unwrap(),
+                tenant.summary(id).await.unwrap(),
+                tenant.turns(id, None, 999).await.unwrap(),
             ]));
             let names_ours = |entry: &InboxEntry| match &entry.letter {
                 Letter::Inbound { event, .. } => {
@@ -387,7 +428,7 @@ proptest! {
 
     #[test]
     fn sled_does_what_memory_does(
-        commands in prop::collection::vec((0..17_u8, any::<u8>(), any::<[u8; 4]>()), 1..120),
+        commands in prop::collection::vec((0..21_u8, any::<u8>(), any::<[u8; 4]>()), 1..120),
     ) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(compare(commands));
     }

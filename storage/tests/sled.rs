@@ -13,14 +13,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use iassistance_domain::channel::{Channel, ChannelHealth};
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::EventSeq;
-use iassistance_domain::id::ContactId;
 use iassistance_domain::inbound::InboundKind;
 use iassistance_domain::message::Content;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{ManualClock, SeededEntropy};
 use iassistance_storage::sled::disk::Disk;
 use iassistance_storage::{Dispatch, Limits, OpenProblem, SledOptions, SledStore, StorageError};
-use iassistance_vault::{KeyRef, Keyring, Place, RootKey, subject_of};
+use iassistance_vault::{Keyring, RootKey};
+use support::rows::*;
 use support::*;
 
 /// A disk whose syncs fail, wait or pass, as a test says.
@@ -60,48 +60,6 @@ impl Disk for Trial {
 
 fn on(disk: &Arc<Trial>) -> World {
     World::sled_with(small_limits(), Arc::clone(disk) as _)
-}
-
-fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_of(&path) } else { vec![path] }).collect()
-}
-
-/// Closes the store and changes records of one kind with sled itself.
-async fn damage(world: &mut World, tree: &[u8], kind: u8, change: impl Fn(&mut Vec<u8>)) -> usize {
-    with_rows(world, tree, &[kind], |_, value| change(value)).await
-}
-
-/// Closes the store and goes through the records of a tree with sled itself.
-async fn with_rows(
-    world: &mut World,
-    tree: &[u8],
-    prefix: &[u8],
-    act: impl Fn(&[u8], &mut Vec<u8>),
-) -> usize {
-    world.shut().await;
-    let folder = world.home.as_ref().unwrap().path();
-    let db = loop {
-        match sled::Config::new().path(&folder).open() {
-            Err(sled::Error::Io(_)) => std::thread::yield_now(),
-            opened => break opened.unwrap(),
-        }
-    };
-    let tree = db.open_tree(tree).unwrap();
-    let mut changed = 0;
-    for row in tree.scan_prefix(prefix) {
-        let (key, value) = row.unwrap();
-        let mut value = value.to_vec();
-        act(&key, &mut value);
-        tree.insert(key, value).unwrap();
-        changed += 1;
-    }
-    db.flush().unwrap();
-    changed
-}
-
-fn flip_last(value: &mut [u8]) {
-    *value.last_mut().unwrap() ^= 1;
 }
 
 #[tokio::test]
@@ -205,30 +163,6 @@ async fn a_damaged_record_is_reported_and_stops_nothing_else() {
         1,
         "the one that opens, past the one that does not"
     );
-}
-
-/// Every record of a tenant, opened.
-async fn plaintexts(world: &mut World, tenant: u8) -> Vec<Vec<u8>> {
-    let keyring = Arc::clone(&world.home.as_ref().unwrap().keyring);
-    let rows = Mutex::new(Vec::new());
-    with_rows(world, &[tenant; 16], &[], |key, value| {
-        rows.lock().unwrap().push((key.to_vec(), value.clone()));
-    })
-    .await;
-    let vault = keyring.tenant(tenant_id(tenant)).unwrap();
-    let tree = tenant_id(tenant).to_string();
-    let rows = rows.into_inner().unwrap();
-    let wrapped = |contact: ContactId| {
-        let key = [&[1][..], &contact.to_bytes()].concat();
-        &rows.iter().find(|(of, _)| *of == key).unwrap().1
-    };
-    let open = |(key, sealed): &(Vec<u8>, Vec<u8>)| {
-        let subject =
-            subject_of(sealed).map(|contact| vault.unwrap_subject_key(contact, wrapped(contact)).unwrap());
-        let key_ref = subject.as_ref().map_or(KeyRef::Tenant, KeyRef::Subject);
-        vault.open(Place { tree: &tree, key, schema: 0 }, key_ref, sealed).unwrap().plaintext.to_vec()
-    };
-    rows.iter().filter(|(key, _)| key[0] != 1).map(open).collect()
 }
 
 #[tokio::test]

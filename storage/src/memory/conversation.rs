@@ -54,7 +54,7 @@ impl TenantData {
             self.outbox.insert((id, self.outbox_order), entry);
         }
         for mut turn in commit.turns {
-            if self.unsaid.get(&id).is_some_and(|at| *at >= turn.started_at) {
+            if self.unsaid_since(id, turn.started_at) {
                 forget_words(&mut turn);
             }
             self.turns.insert((id, turn.id), turn);
@@ -63,19 +63,26 @@ impl TenantData {
         if let Some(contact) = self.contacts.get_mut(&contact) {
             note(&mut contact.attributes, commit.attributes);
         }
-        match commit.summary {
-            Some(SummaryChange::Put(summary)) => {
-                if self.unsaid.get(&id).is_none_or(|at| *at < summary.made_at) {
-                    self.summaries.insert(id, summary);
-                }
-            }
-            Some(SummaryChange::Drop) => drop(self.summaries.remove(&id)),
-            None => {}
-        }
+        self.change_summary(id, commit.summary);
         for event in commit.events {
             self.record(Some(id), event, now);
         }
         Ok(self.publish())
+    }
+
+    fn change_summary(&mut self, id: ConversationId, change: Option<SummaryChange>) {
+        match change {
+            Some(SummaryChange::Put(summary)) if !self.unsaid_since(id, summary.made_at) => {
+                self.summaries.insert(id, summary);
+            }
+            Some(SummaryChange::Drop) => drop(self.summaries.remove(&id)),
+            Some(SummaryChange::Put(_)) | None => {}
+        }
+    }
+
+    /// Whether a message of a conversation was taken back at this moment or later.
+    fn unsaid_since(&self, id: ConversationId, at: Timestamp) -> bool {
+        self.unsaid.get(&id).is_some_and(|unsaid_at| *unsaid_at >= at)
     }
 
     /// A message that says something is taken back: a summary that may tell of it goes, and none that was

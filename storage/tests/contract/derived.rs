@@ -1,7 +1,6 @@
 //! What is made of messages and goes with them; what is noted about contacts; notes.
 
 use iassistance_domain::Pii;
-use iassistance_domain::conversation::Input;
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{ConversationId, MessageId};
@@ -37,8 +36,7 @@ async fn three(world: &World, tenant: &dyn TenantStore) -> (ConversationId, Vec<
 }
 
 fn has_words(turn: &TurnRecord) -> bool {
-    let given =
-        |call: &iassistance_domain::tool::ToolCallRecord| !call.arguments.reveal(TenantView).is_empty();
+    let given = |call: &ToolCallRecord| !call.arguments.reveal(TenantView).is_empty();
     turn.work.tool_calls.iter().any(given) || turn.work.handover_reason.is_some()
 }
 
@@ -189,7 +187,6 @@ pub async fn a_note_never_leaves(world: World) {
     let author = Author::Operator { name: "Ada".to_owned() };
     let content = Content::Note { body: Pii::new("call them back".to_owned()) };
     let note = Message::new(message_id(5), id, author, content, world.now());
-    commit.conversation.apply(Input::TimePassed, world.now());
     commit.messages.push(note.clone());
     commit.events.push(EventKind::NoteAdded { message: note.clone() });
     tenant.commit(commit).await.unwrap();

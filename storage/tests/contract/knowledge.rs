@@ -125,7 +125,9 @@ pub async fn there_is_a_limit_to_knowledge(world: World) {
 
     let few = |count| {
         let mut few = passages(1, count, 1);
-        few.iter_mut().for_each(|passage| passage.embedding.clear());
+        for passage in &mut few {
+            passage.embedding.clear();
+        }
         few
     };
     tenant.put_passages(numbered(1).id, few(1)).await.unwrap();

@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub mod rows;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,12 +90,18 @@ impl World {
 
     /// A store in a folder that may have one already.
     pub fn sled_in(folder: &Path, limits: Limits, disk: Arc<dyn Disk>) -> Self {
+        Self::sled_by_chance(folder, limits, disk, 7)
+    }
+
+    /// The same with a chance of its own: processes that follow each other on one store must not give
+    /// the same ids again.
+    pub fn sled_by_chance(folder: &Path, limits: Limits, disk: Arc<dyn Disk>, seed: u64) -> Self {
         let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
         let keyring_file = folder.join("keyring");
         let exists = keyring_file.exists();
         let keyring = Keyring::open(&keyring_file, &root, exists, Arc::new(SystemEntropy)).unwrap();
         let home = Home { folder: folder.to_owned(), keyring: Arc::new(keyring), _kept: None };
-        let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(7)));
+        let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(seed)));
         let store = open(&home, &limits, disk, &clock, &entropy).unwrap();
         Self { clock, store: Arc::new(store), limits, entropy, home: Some(home) }
     }
