@@ -16,6 +16,9 @@ pub fn check(settings: &AssistantSettings, egress: &Egress) -> Result<(), String
     }
     settings.validate().map_err(|error| error.to_string())?;
     for tool in &settings.tools {
+        if tool.url.contains('#') {
+            return Err(format!("the tool `{}`: `url` must have no fragment (what follows a #)", tool.name));
+        }
         tools::check(tool, egress).map_err(|what| format!("the tool `{}`: {what}", tool.name))?;
     }
     Ok(())

@@ -257,6 +257,9 @@ impl Reading {
                 Some(Chunk::Calls(calls)) => {
                     self.first_token_at.get_or_insert_with(|| clock.now());
                     self.calls = calls;
+                    if let Some(end) = overcalled(&mut counter, self, allowance) {
+                        return end;
+                    }
                 }
                 Some(Chunk::Finished { reason, usage }) => {
                     let filtered = reason == FinishReason::Filtered;
@@ -296,4 +299,16 @@ fn stopped(counter: &mut RunningCount, text: &str, allowance: &Allowance) -> Opt
     let tokens = counter.count(text);
     let over = if allowance.tight { tokens >= max } else { tokens > max };
     over.then_some(End { outcome: Ok(FinishReason::Length), usage: None, stopped: allowance.tight })
+}
+
+/// The same where tools are to be called, which is known only when all of it has come: what goes beyond
+/// the money is paid for, but not carried out.
+fn overcalled(counter: &mut RunningCount, read: &Reading, allowance: &Allowance) -> Option<End> {
+    if !allowance.tight {
+        return None;
+    }
+    let calls = read.calls.iter().map(ToolCall::tokens).sum::<usize>();
+    let tokens = counter.count(&read.text) + calls;
+    let over = tokens > allowance.output_tokens_max as usize;
+    over.then_some(End { outcome: Ok(FinishReason::Length), usage: None, stopped: true })
 }

@@ -60,7 +60,7 @@ pub fn text_of(mime: &str, bytes: &[u8], characters_max: usize) -> Result<String
         return Err(Unreadable::TooLarge);
     }
     let text = match kind {
-        Kind::Pdf => apart(|| pdf::text(bytes, characters_max))?,
+        Kind::Pdf => apart(|| pdf::text(bytes, characters_max, pdf::BOUNDS))?,
         Kind::Html => apart(|| html(&decode(mime, bytes, true)))?,
         Kind::Text => decode(mime, bytes, false),
     };

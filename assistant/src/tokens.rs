@@ -72,8 +72,8 @@ impl RunningCount {
     pub(crate) fn count(&mut self, text: &str) -> usize {
         let rest = &text[self.begin..];
         // A word's token begins with the space before it.
-        let whole =
-            if rest.len() > TAIL_BYTES { rest.trim_end().rfind(' ').unwrap_or(rest.len()) } else { 0 };
+        let space = rest.trim_end().rfind(' ').filter(|place| *place > 0);
+        let whole = if rest.len() > TAIL_BYTES { space.unwrap_or(rest.len()) } else { 0 };
         let (whole, tail) = rest.split_at(whole);
         self.tokens += TokenCounter::count(whole);
         self.begin += whole.len();

@@ -10,13 +10,13 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::EgressError;
 use crate::origin::Origin;
+use crate::{EgressError, Patience};
 
 /// The ports on which a public host may be called.
 const PORTS: [u16; 4] = [443, 4_443, 8_443, 9_443];
@@ -85,7 +85,8 @@ impl PrivateHost {
             }
             _ => (text, None),
         };
-        Ok(Self { host: Host::parse(host).map_err(|_| bad())?, port })
+        let host = Host::parse(host).ok().filter(|_| !host.contains('*')).ok_or_else(bad)?;
+        Ok(Self { host, port })
     }
 
     fn is(&self, host: &Host, port: u16) -> bool {
@@ -93,30 +94,70 @@ impl PrivateHost {
     }
 }
 
-/// Clients for addresses that tenants name.
+/// How a client is made: whether for https alone, and by whom names are resolved.
+type Make = fn(Patience, bool, Option<Arc<Checked>>) -> Result<reqwest::Client, EgressError>;
+
+/// Clients for addresses that tenants name. Each is made when it is first needed: it reads the
+/// system's root certificates, and many a platform has no tools.
 #[derive(Clone)]
 pub(crate) struct Guard {
-    public: reqwest::Client,
-    listed: Option<reqwest::Client>,
+    public: Arc<OnceLock<reqwest::Client>>,
+    listed: Arc<OnceLock<reqwest::Client>>,
     private_hosts: Arc<[PrivateHost]>,
+    lookup: Arc<dyn Lookup>,
+    patience: Patience,
+    make: Make,
 }
 
 impl Guard {
     pub(crate) fn new(
         private_hosts: &[String],
-        lookup: &Arc<dyn Lookup>,
-        client: impl Fn(bool, Arc<Checked>) -> Result<reqwest::Client, EgressError>,
+        lookup: Arc<dyn Lookup>,
+        patience: Patience,
+        make: Make,
     ) -> Result<Self, EgressError> {
-        let hosts: Vec<_> =
-            private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<_, _>>()?;
-        let names = hosts.iter().filter_map(|host| match &host.host {
+        let hosts =
+            private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            public: Arc::default(),
+            listed: Arc::default(),
+            private_hosts: hosts.into(),
+            lookup,
+            patience,
+            make,
+        })
+    }
+
+    /// This guard with another resolver.
+    pub(crate) fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Self {
+        Self { public: Arc::default(), listed: Arc::default(), lookup, ..self.clone() }
+    }
+
+    fn public(&self) -> Result<&reqwest::Client, EgressError> {
+        self.made(&self.public, true, Vec::new)
+    }
+
+    /// The client for the hosts of the list and no others.
+    fn listed(&self) -> Result<&reqwest::Client, EgressError> {
+        let name = |host: &PrivateHost| match &host.host {
             Host::Domain(name) => Some(name.clone()),
-            _ => None,
-        });
-        let names: Vec<String> = names.collect();
-        let of = |names| Arc::new(Checked { lookup: Arc::clone(lookup), private: names });
-        let listed = if hosts.is_empty() { None } else { Some(client(false, of(names))?) };
-        Ok(Self { public: client(true, of(Vec::new()))?, listed, private_hosts: hosts.into() })
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
+        self.made(&self.listed, false, || self.private_hosts.iter().filter_map(name).collect())
+    }
+
+    fn made<'a>(
+        &self,
+        client: &'a OnceLock<reqwest::Client>,
+        https_only: bool,
+        private: impl FnOnce() -> Vec<String>,
+    ) -> Result<&'a reqwest::Client, EgressError> {
+        if let Some(client) = client.get() {
+            return Ok(client);
+        }
+        let names = Checked { lookup: Arc::clone(&self.lookup), private: private() };
+        let made = (self.make)(self.patience, https_only, Some(Arc::new(names)))?;
+        Ok(client.get_or_init(|| made))
     }
 
     /// The client for a call of `url`.
@@ -124,7 +165,7 @@ impl Guard {
         let origin = Origin::anywhere(url).map_err(|reason| EgressError::BadToolAddress { reason })?;
         let (host, port) = (origin.host_ref(), origin.port());
         if self.private_hosts.iter().any(|listed| listed.is(host, port)) {
-            return self.listed.as_ref().ok_or_else(|| EgressError::NotPublic(refused(host)));
+            return self.listed();
         }
         if origin.is_plain() {
             return Err(EgressError::BadToolAddress { reason: crate::BadOrigin::PlainTool });
@@ -139,7 +180,7 @@ impl Guard {
         };
         match address {
             Some(address) if !is_public(address) => Err(EgressError::NotPublic(refused(host))),
-            _ => Ok(&self.public),
+            _ => self.public(),
         }
     }
 }

@@ -161,7 +161,6 @@ pub struct Egress {
     models: Vec<Origin>,
     files: Option<Origin>,
     guard: Guard,
-    private_hosts: Arc<[String]>,
     patience: Patience,
 }
 
@@ -193,8 +192,7 @@ impl Egress {
                 Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
             media_domains.push(listed.host());
         }
-        let system: Arc<dyn Lookup> = Arc::new(SystemLookup);
-        let guard = guard(&settings.tool_private_hosts, patience, &system)?;
+        let guard = Guard::new(&settings.tool_private_hosts, Arc::new(SystemLookup), patience, client)?;
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
             secure: client(patience, true, None)?,
@@ -205,7 +203,6 @@ impl Egress {
             models,
             files: None,
             guard,
-            private_hosts: settings.tool_private_hosts.clone().into(),
             patience,
         })
     }
@@ -223,8 +220,8 @@ impl Egress {
     }
 
     /// This client with another resolver for the names of tools.
-    pub fn with_lookup(&self, lookup: &Arc<dyn Lookup>) -> Result<Self, EgressError> {
-        Ok(Self { guard: guard(&self.private_hosts, self.patience, lookup)?, ..self.clone() })
+    pub fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Self {
+        Self { guard: self.guard.with_lookup(lookup), ..self.clone() }
     }
 
     /// The client for a call of `url`, if that is on the list of `destination`.
@@ -258,14 +255,6 @@ impl Egress {
         };
         *origin == self.graph || *origin == self.instagram || self.media_domains.iter().any(below)
     }
-}
-
-fn guard(
-    private_hosts: &[String],
-    patience: Patience,
-    lookup: &Arc<dyn Lookup>,
-) -> Result<Guard, EgressError> {
-    Guard::new(private_hosts, lookup, |https_only, names| client(patience, https_only, Some(names)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where an outbound HTTP client is made")]

@@ -85,16 +85,16 @@ pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
     let map = body.as_object().ok_or_else(Refusal::no_json)?;
     check_promises(map)?;
     check_keys(map)?;
-    let model = match map.get("model") {
+    let model = match given(map, "model") {
         Some(Value::String(model)) if is_model(model) => model.clone(),
         Some(Value::String(model)) => return Err(Refusal::no_model(model)),
         _ => return Err(Refusal::missing("model")),
     };
     check_numbers(map)?;
     let (stream, include_usage) = read_stream(map)?;
-    let tools = read_tools(map.get("tools"))?;
-    let choice = read_choice(map.get("tool_choice"), &tools)?;
-    let parallel = match map.get("parallel_tool_calls") {
+    let tools = read_tools(given(map, "tools"))?;
+    let choice = read_choice(given(map, "tool_choice"), &tools)?;
+    let parallel = match given(map, "parallel_tool_calls") {
         None => true,
         Some(_) if tools.is_empty() => {
             let message = "'parallel_tool_calls' is only allowed when 'tools' are specified.";
@@ -103,8 +103,8 @@ pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
         Some(Value::Bool(parallel)) => *parallel,
         Some(_) => return Err(Refusal::bad("parallel_tool_calls", "invalid_type", "It must be a boolean.")),
     };
-    let exchange = read_messages(map.get("messages"))?;
-    let tools_chars = map.get("tools").map_or(0, |tools| tools.to_string().len());
+    let exchange = read_messages(given(map, "messages"))?;
+    let tools_chars = given(map, "tools").map_or(0, |tools| tools.to_string().len());
     Ok(ChatRequest {
         prompt_tokens: (exchange.chars + tools_chars).div_ceil(4)
             + 3 * exchange.messages
@@ -118,6 +118,11 @@ pub(crate) fn parse(body: &Value) -> Result<ChatRequest, Refusal> {
         stream,
         include_usage,
     })
+}
+
+/// A parameter that is there; `null` is none.
+fn given<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    body.get(key).filter(|value| !value.is_null())
 }
 
 /// Whether it is the name of one of the simulator's models.
@@ -135,11 +140,11 @@ fn check_promises(body: &Map<String, Value>) -> Result<(), Refusal> {
     if body.contains_key("user") {
         return Err(Refusal::promise("user", "'user' must not be sent"));
     }
-    if body.contains_key("metadata") {
+    if given(body, "metadata").is_some() {
         let message = "The 'metadata' parameter is only allowed when 'store' is enabled.";
         return Err(Refusal::invalid("metadata", message));
     }
-    match body.get("safety_identifier") {
+    match given(body, "safety_identifier") {
         None => Ok(()),
         Some(Value::String(text)) if text.chars().count() <= SAFETY_IDENTIFIER_CHARS_MAX => Ok(()),
         Some(_) => {
@@ -154,10 +159,10 @@ fn check_keys(body: &Map<String, Value>) -> Result<(), Refusal> {
         let message = format!("Unknown parameter: '{key}'.");
         return Err(Refusal::bad(key, "unknown_parameter", &message));
     }
-    if let Some(key) = UNSUPPORTED.into_iter().find(|key| body.contains_key(*key)) {
+    if let Some(key) = UNSUPPORTED.into_iter().find(|key| given(body, key).is_some()) {
         return Err(Refusal::unsupported(key));
     }
-    match body.get("response_format").map(|format| &format["type"]) {
+    match given(body, "response_format").map(|format| &format["type"]) {
         None => Ok(()),
         Some(Value::String(kind)) if kind == "text" => Ok(()),
         Some(_) => Err(Refusal::unsupported("response_format")),
@@ -165,7 +170,7 @@ fn check_keys(body: &Map<String, Value>) -> Result<(), Refusal> {
 }
 
 fn check_numbers(body: &Map<String, Value>) -> Result<(), Refusal> {
-    if !matches!(body.get("n").map(Value::as_u64), None | Some(Some(1))) {
+    if !matches!(given(body, "n").map(Value::as_u64), None | Some(Some(1))) {
         let message = "[simulated] the simulator makes one choice";
         return Err(Refusal::bad("n", "unsupported_value", message));
     }
@@ -176,7 +181,7 @@ fn check_numbers(body: &Map<String, Value>) -> Result<(), Refusal> {
         ("presence_penalty", -2.0, 2.0),
     ];
     for (key, least, most) in ranges {
-        let Some(value) = body.get(key) else { continue };
+        let Some(value) = given(body, key) else { continue };
         if !value.as_f64().is_some_and(|number| (least..=most).contains(&number)) {
             let message = format!("Invalid '{key}': a number from {least} to {most} is expected.");
             return Err(Refusal::bad(key, "decimal_out_of_range", &message));
@@ -186,7 +191,7 @@ fn check_numbers(body: &Map<String, Value>) -> Result<(), Refusal> {
 }
 
 fn tokens_max(body: &Map<String, Value>) -> Result<Option<usize>, Refusal> {
-    let given = match (body.get("max_completion_tokens"), body.get("max_tokens")) {
+    let given = match (given(body, "max_completion_tokens"), given(body, "max_tokens")) {
         (Some(_), Some(_)) => {
             let message =
                 "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
@@ -207,12 +212,12 @@ fn tokens_max(body: &Map<String, Value>) -> Result<Option<usize>, Refusal> {
 
 /// Whether the answer is streamed, and whether its usage is told.
 fn read_stream(body: &Map<String, Value>) -> Result<(bool, bool), Refusal> {
-    let stream = match body.get("stream") {
+    let stream = match given(body, "stream") {
         None => false,
         Some(Value::Bool(stream)) => *stream,
         Some(_) => return Err(Refusal::bad("stream", "invalid_type", "'stream' must be a boolean.")),
     };
-    match body.get("stream_options") {
+    match given(body, "stream_options") {
         None => Ok((stream, false)),
         Some(_) if !stream => {
             let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
@@ -220,8 +225,9 @@ fn read_stream(body: &Map<String, Value>) -> Result<(bool, bool), Refusal> {
         }
         Some(Value::Object(options)) => {
             let known = ["include_usage", "include_obfuscation"];
-            let bad =
-                options.iter().find(|(key, value)| !known.contains(&key.as_str()) || !value.is_boolean());
+            let bad = options.iter().find(|(key, value)| {
+                !known.contains(&key.as_str()) || !(value.is_boolean() || value.is_null())
+            });
             if let Some((key, _)) = bad {
                 let param = format!("stream_options.{key}");
                 return Err(Refusal::bad(&param, "unknown_parameter", "It is not known, or no boolean."));
@@ -290,6 +296,11 @@ mod tests {
             let refused = parse(&request).unwrap_err();
             assert_eq!(refused.code, code, "{key}");
         }
+        let mut nothing = request();
+        for key in ["temperature", "tools", "tool_choice", "n", "stop", "max_tokens"] {
+            nothing[key] = json!(null);
+        }
+        assert!(parse(&nothing).is_ok());
         assert_eq!(parse(&json!([])).unwrap_err().code, "invalid_json");
         let mut absent = request();
         absent.as_object_mut().unwrap().remove("store");

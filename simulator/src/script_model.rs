@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::core::Core;
-use crate::model_script::{Objection, ScriptedAnswer, ScriptedTranscript};
+use crate::model_script::{ModelScript, Objection, ScriptedAnswer, ScriptedTranscript};
 use crate::tool_server::StandIn;
 
 /// What a line tells the model or the tool server.
@@ -127,9 +127,7 @@ impl Told {
                 let objection = Objection { when_contains: words, category: CATEGORY.to_owned() };
                 core.model.change_script(|script| script.objections.insert(0, objection));
             }
-            Self::Forget => {
-                core.model.change_script(|script| *script = crate::model_script::ModelScript::default())
-            }
+            Self::Forget => core.model.change_script(|script| *script = ModelScript::default()),
             Self::Tool { name, tool } => core.tools.set(&name, tool).map_err(|error| error.to_string())?,
             Self::NoTool { name } => {
                 if !core.tools.remove(&name) {

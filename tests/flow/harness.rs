@@ -17,13 +17,17 @@ use iassistance_assistant::generate::Generator;
 use iassistance_assistant::scripted::{Behaviour, Scripted};
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
-use iassistance_domain::assistant::AssistantSettings;
+use iassistance_domain::assistant::{
+    AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
+};
+use iassistance_domain::budget::{Budgets, Instead};
 use iassistance_domain::channel::{Channel, ChannelHealth, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tool::BuiltInTools;
 use iassistance_domain::{SeededEntropy, Timestamp};
 use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
@@ -127,6 +131,19 @@ pub fn assistant() -> AssistantSettings {
         output_tokens_max: 500,
         prompt_tokens_max: 8_000,
         fallback_text: "Sorry, not now.".into(),
+        languages: vec!["en".into()],
+        fallback_models: Vec::new(),
+        on_failure: Instead::Text,
+        media_cap_ms: 0,
+        disclosure: Disclosure { enabled: false, ..Disclosure::default() },
+        people: PeopleSettings::default(),
+        hours: None,
+        context: ContextSettings::default(),
+        moderation: Moderation::default(),
+        built_in: BuiltInTools::default(),
+        tools: Vec::new(),
+        tool_rounds_max: 6,
+        budgets: Budgets::default(),
     }
 }
 
@@ -224,6 +241,8 @@ impl Flow {
             clock: Some(Arc::new(clock.clone())),
             entropy: Some(Arc::new(SystemEntropy)),
             generator: None,
+            services: None,
+            http: None,
             wrap_store: options.wrap_store,
         };
         let root = Secret::new("7c".repeat(31) + "01");
@@ -300,7 +319,7 @@ impl Flow {
                             }
                         }
                     }
-                    Batch::Lagged { .. } => {}
+                    Batch::Lagged { .. } | Batch::Whisper(_) => {}
                     Batch::Closed => panic!("the hub closed"),
                 }
             }

@@ -28,8 +28,8 @@ async fn a_message_goes_all_the_way_and_every_step_is_in_the_log() {
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no gap");
     let conversation = flow.conversation(0).await;
     let turn = &flow.store(0).await.turns(conversation, None, 10).await.unwrap()[0];
-    assert_eq!(turn.attempts.len(), 1);
-    assert!(turn.prompt_sha256.is_some() && turn.usage().output_tokens > 0 && turn.sent.len() == 1);
+    assert_eq!(turn.work.attempts.len(), 1);
+    assert!(turn.work.prompt_sha256.is_some() && turn.work.usage().output_tokens > 0 && turn.sent.len() == 1);
     flow.finish().await;
 }
 

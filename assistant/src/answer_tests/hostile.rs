@@ -29,12 +29,31 @@ fn names() -> impl Strategy<Value = String> {
     ]
 }
 
-fn calls() -> impl Strategy<Value = Vec<ToolCall>> {
-    let one = ("\\PC{0,8}", names(), words());
-    prop::collection::vec(one.prop_map(|(id, name, arguments)| call(&id, &name, &arguments)), 0..5)
+/// A piece of an answer that can be shown where a test fails.
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(String),
+    Calls(Vec<(String, String, String)>),
+    Finished(FinishReason, Option<Usage>),
+    Failed(GenerateError),
 }
 
-fn chunk() -> impl Strategy<Value = Chunk> {
+impl From<Piece> for Chunk {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Text(text) => Self::Text(text),
+            Piece::Calls(calls) => {
+                let calls = calls.iter().map(|(id, name, arguments)| call(id, name, arguments));
+                Self::Calls(calls.collect())
+            }
+            Piece::Finished(reason, usage) => Self::Finished { reason, usage },
+            Piece::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let calls = prop::collection::vec(("\\PC{0,8}", names(), words()), 0..5);
     let usage = prop::option::of((any::<u64>(), any::<u64>()));
     let usage = usage
         .prop_map(|usage| usage.map(|(input_tokens, output_tokens)| Usage { input_tokens, output_tokens }));
@@ -54,10 +73,10 @@ fn chunk() -> impl Strategy<Value = Chunk> {
         Just(GenerateError::BadRequest { status: 400, code: None }),
     ];
     prop_oneof![
-        4 => words().prop_map(Chunk::Text),
-        2 => calls().prop_map(Chunk::Calls),
-        2 => (reason, usage).prop_map(|(reason, usage)| Chunk::Finished { reason, usage }),
-        1 => error.prop_map(Chunk::Failed),
+        4 => words().prop_map(Piece::Text),
+        2 => calls.prop_map(Piece::Calls),
+        2 => (reason, usage).prop_map(|(reason, usage)| Piece::Finished(reason, usage)),
+        1 => error.prop_map(Piece::Failed),
     ]
 }
 
@@ -68,14 +87,16 @@ proptest! {
     /// the toolbox was asked for are called, and what is said never passes for a person.
     #[test]
     fn no_output_of_a_model_breaks_a_turn(
-        script in prop::collection::vec(prop::collection::vec(chunk(), 0..6), 1..5),
+        script in prop::collection::vec(prop::collection::vec(piece(), 0..6), 1..5),
         rounds_max in 0_u32..4,
         left in 0_u64..5_000,
         moment in prop::option::of(0_usize..20),
         rich in any::<bool>(),
     ) {
         let left = if rich { u64::MAX } else { left };
-        let script = script.into_iter().map(Behaviour::Chunks);
+        let script = script.into_iter().map(|pieces| {
+            Behaviour::Chunks(pieces.into_iter().map(Chunk::from).collect())
+        });
         let (mut scene, wallet) = Scene::with_money(script, left);
         scene.fallbacks = vec!["second".to_owned()];
         scene.prices.others = scene.prices.of("small");

@@ -9,27 +9,35 @@ use lopdf::{DecompressError, Document, Encoding, Error, LoadOptions, Object, Obj
 use super::Unreadable;
 
 const PAGES_MAX: usize = 2_000;
-/// How much one stream may become when it is unpacked.
-const STREAM_BYTES_MAX: usize = 32 << 20;
-/// How much all pages may become together.
-const PAGES_BYTES_MAX: usize = 128 << 20;
+
+/// How much a file may become when it is unpacked, bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// One stream of it.
+    pub(super) stream: usize,
+    /// All its pages together.
+    pub(super) pages: usize,
+}
+
+/// What a document that people read stays within by far.
+pub(super) const BOUNDS: Bounds = Bounds { stream: 32 << 20, pages: 128 << 20 };
 /// From this gap on, in thousandths of the size of the font, two pieces of a line are two words.
 const GAP: f32 = 180.0;
 
-pub(super) fn text(bytes: &[u8], characters_max: usize) -> Result<String, Unreadable> {
-    let options = LoadOptions::with_max_decompressed_size(STREAM_BYTES_MAX);
+pub(super) fn text(bytes: &[u8], characters_max: usize, bounds: Bounds) -> Result<String, Unreadable> {
+    let options = LoadOptions::with_max_decompressed_size(bounds.stream);
     let document = Document::load_mem_with_options(bytes, options).map_err(|error| unreadable(&error))?;
     if document.is_encrypted() {
         return Err(Unreadable::Locked);
     }
-    let (mut text, mut left) = (String::new(), PAGES_BYTES_MAX);
+    let (mut text, mut left) = (String::new(), bounds.pages);
     for page in document.page_iter().take(PAGES_MAX) {
-        let content = document.get_page_content_with_limit(page, left.min(STREAM_BYTES_MAX));
+        let content = document.get_page_content_with_limit(page, left.min(bounds.stream));
         let content = content.map_err(|error| unreadable(&error))?;
         left = left.saturating_sub(content.len());
         // A page that cannot be read costs itself alone.
         if let Ok(content) = Content::decode(&content) {
-            show(&document, page, &content.operations, &mut text);
+            show(&document, page, &content.operations, bounds, &mut text);
             text.push_str("\n\n");
         }
         if text.len() / 4 > characters_max {
@@ -47,12 +55,12 @@ fn unreadable(error: &Error) -> Unreadable {
     }
 }
 
-fn show(document: &Document, page: ObjectId, operations: &[Operation], text: &mut String) {
+fn show(document: &Document, page: ObjectId, operations: &[Operation], bounds: Bounds, text: &mut String) {
     let fonts = document.get_page_fonts(page).unwrap_or_default();
     let encodings: BTreeMap<_, _> = fonts
         .into_iter()
         .filter_map(|(name, font)| {
-            Some((name, font.get_font_encoding_with_limit(document, STREAM_BYTES_MAX).ok()?))
+            Some((name, font.get_font_encoding_with_limit(document, bounds.stream).ok()?))
         })
         .collect();
     let mut font = None;
@@ -76,9 +84,9 @@ fn show(document: &Document, page: ObjectId, operations: &[Operation], text: &mu
             "Tm" => {
                 let now = operands.get(5).and_then(number);
                 if now.is_some() && now == height {
-                    end_word(text)
+                    end_word(text);
                 } else {
-                    end_line(text)
+                    end_line(text);
                 }
                 height = now;
             }

@@ -150,7 +150,9 @@ fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     if !length.is_finite() || length <= 0.0 {
         return None;
     }
-    vector.iter_mut().for_each(|part| *part /= length);
+    for part in &mut vector {
+        *part /= length;
+    }
     Some(vector)
 }
 

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn neighbours_overlap() {
-        let words: String = (0..500).map(|number| format!("palabra{number} ")).collect();
+        let words = (0..500).map(|number| format!("palabra{number}")).collect::<Vec<_>>().join(" ");
         let passages = split_into(&words, 80);
         for pair in passages.windows(2) {
             let last = pair[0].split_whitespace().last().unwrap();

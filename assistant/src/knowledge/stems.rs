@@ -51,9 +51,13 @@ impl Tokenizer for Stems {
             lower.unicode_words().filter(|word| word.chars().count() <= WORD_CHARS_MAX).collect();
         let telling = |word: &&&str| !EMPTY_WORDS.contains(&format!(" {} ", fold(word)));
         let mut stems = Vec::new();
-        words.iter().filter(telling).for_each(|word| self.add(word, &mut stems));
+        for word in words.iter().filter(telling) {
+            self.add(word, &mut stems);
+        }
         if stems.is_empty() {
-            words.iter().for_each(|word| self.add(word, &mut stems));
+            for word in words {
+                self.add(word, &mut stems);
+            }
         }
         stems
     }

@@ -415,5 +415,5 @@ fn essence(kind: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
+#[path = "http_tests/mod.rs"]
 mod tests;

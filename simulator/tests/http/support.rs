@@ -146,7 +146,7 @@ pub async fn open(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: String,
+    body: impl Into<Bytes>,
 ) -> Result<Response<Incoming>, hyper::Error> {
     let stream = TcpStream::connect(simulator.address()).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -157,7 +157,7 @@ pub async fn open(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await;
+    let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await;
     // The connection goes on with the body; it ends with it.
     tasks.detach_all();
     response
@@ -169,7 +169,7 @@ pub async fn call(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: String,
+    body: impl Into<Bytes>,
 ) -> Result<Answer, hyper::Error> {
     let response = open(simulator, method, path, headers, body).await?;
     let (head, body) = response.into_parts();

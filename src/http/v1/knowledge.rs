@@ -83,7 +83,7 @@ pub struct SearchView {
 }
 
 /// The documents, oldest first
-#[utoipa::path(get, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "list_documents",
+#[utoipa::path(get, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "list_knowledge",
     params(InTenant, PageQuery), responses((status = 200, body = Page<Document>), Problems))]
 pub async fn list(
     state: web::Data<State>,
@@ -97,7 +97,7 @@ pub async fn list(
 
 /// One document
 #[utoipa::path(get, path = "/tenants/{tenant}/knowledge/{document}", tag = "knowledge",
-    operation_id = "show_document", params(InDocument),
+    operation_id = "show_knowledge", params(InDocument),
     responses((status = 200, body = Document), Problems))]
 pub async fn show(
     state: web::Data<State>,
@@ -113,7 +113,7 @@ pub async fn show(
 /// The body is the document itself, with its type in `Content-Type`: `text/plain`, `text/markdown`,
 /// `text/html` or `application/pdf`. It is read beside everything else; `knowledge.changed` tells when
 /// it can be found, or why it cannot.
-#[utoipa::path(post, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "add_document",
+#[utoipa::path(post, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "add_knowledge",
     params(InTenant, NewDocument, super::IdempotencyKey),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = Document), Problems))]
@@ -149,7 +149,7 @@ pub async fn add(
 ///
 /// After its reading failed, or when another model says where texts point by their meaning.
 #[utoipa::path(post, path = "/tenants/{tenant}/knowledge/{document}/reindex", tag = "knowledge",
-    operation_id = "reindex_document", params(InDocument),
+    operation_id = "reindex_knowledge", params(InDocument),
     responses((status = 200, body = Document), Problems))]
 pub async fn reindex(
     state: web::Data<State>,
@@ -164,7 +164,7 @@ pub async fn reindex(
 ///
 /// No answer is made of it any more.
 #[utoipa::path(delete, path = "/tenants/{tenant}/knowledge/{document}", tag = "knowledge",
-    operation_id = "remove_document", params(InDocument),
+    operation_id = "remove_knowledge", params(InDocument),
     responses((status = 204, description = "It is gone"), Problems))]
 pub async fn remove(
     state: web::Data<State>,

@@ -173,6 +173,7 @@ async fn golden_questions_are_asked_and_judged() {
     assert!(add("Any?", json!({ "contains": [""] })).await.is_problem(422, "invalid"));
     assert!(add("Any?", json!({ "has": ["x"] })).await.is_problem(422, "invalid"));
     let first = add("When do you open?", json!({ "contains": ["open"] })).await;
+    desk.clock.advance_millis(1);
     let second = add("A human please", json!({ "hands_over": true })).await;
     assert_eq!((first.status, second.status), (201, 201));
 
