@@ -5,6 +5,7 @@
 mod faulty;
 mod harness;
 mod products;
+mod trials;
 
 mod acknowledged;
 mod bad_input;
@@ -18,6 +19,7 @@ mod isolation;
 mod limits;
 mod live;
 mod media;
+mod money;
 mod once;
 mod outbound;
 mod privacy;
