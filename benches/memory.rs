@@ -22,6 +22,7 @@ use iassistance_actors::conversation::ConversationKey;
 use iassistance_actors::kernel::SystemClock;
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::scripted::Scripted;
+use iassistance_assistant::tools::http::HttpTools;
 use iassistance_channels::{parse, signature};
 use iassistance_config::{Settings, Sources};
 use iassistance_domain::Timestamp;
@@ -106,16 +107,19 @@ fn engine(store: &Arc<impl Store>) -> Engine {
     settings.actors.conversations_max = 2 * SET * SETS;
     // Nothing is ever sent here; whatever were, would not get far.
     settings.meta.graph_base_url = "http://127.0.0.1:1".parse().unwrap();
-    let (_, sender) = way_out(&settings).unwrap();
+    let (egress, sender) = way_out(&settings).unwrap();
     let keys: Arc<dyn Store> = Arc::clone(store) as _;
     let clock = Arc::new(SystemClock);
+    let (model, entropy) = (Arc::new(Scripted::new(Arc::clone(&clock) as _, Vec::new())), Arc::new(SystemEntropy));
     let parts = EngineParts {
         clock: Arc::clone(&clock) as _,
-        entropy: Arc::new(SystemEntropy),
+        entropy: Arc::clone(&entropy) as _,
         store: Arc::clone(store) as _,
         content: ContentStore::memory(settings.media.file_bytes_max, keys),
         sender,
-        generator: Arc::new(Scripted::new(clock, Vec::new())),
+        generator: Arc::clone(&model) as _,
+        services: model,
+        http: Arc::new(HttpTools::new(egress, settings.tools.concurrency, clock, entropy)),
     };
     Engine::start(EngineSettings::from(&settings), parts).unwrap()
 }

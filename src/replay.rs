@@ -316,7 +316,8 @@ fn likeness(one: &str, other: &str) -> u8 {
             std::cmp::Ordering::Less => drop(left.next()),
             std::cmp::Ordering::Greater => drop(right.next()),
             std::cmp::Ordering::Equal => {
-                (left.next(), right.next());
+                left.next();
+                right.next();
                 shared += 1;
             }
         }

@@ -1,9 +1,10 @@
 //! The text of files: PDF, HTML, Markdown and whatever else is text.
 //!
-//! Files come from anybody. They are read on a thread of their own with a deep stack, in which a
-//! panic ends the reading and nothing else; how much is unpacked, and how much text comes out, is
-//! bounded. Reading takes its time: it belongs on a pool for work that blocks.
+//! Files come from anybody. PDFs are read on a thread of their own with a deep stack, in which a panic
+//! ends the reading and nothing else; how much is unpacked, and how much text comes out, is bounded.
+//! Reading takes its time: it belongs on a pool for work that blocks.
 
+mod html;
 mod pdf;
 
 use std::thread;
@@ -12,11 +13,7 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// A larger file is not read.
 const BYTES_MAX: usize = 32 << 20;
-/// A larger page is not read: its tree takes many times its size.
-const HTML_BYTES_MAX: usize = 8 << 20;
 const STACK_BYTES: usize = 64 << 20;
-/// Columns of what HTML becomes: lines are not to be cut, but a line may be drawn across all of them.
-const COLUMNS: usize = 400;
 /// Where a page says in which encoding it is.
 const META_BYTES: usize = 1_024;
 
@@ -56,12 +53,12 @@ pub fn is_readable(mime: &str) -> bool {
 /// The text of a file of this type, at most so many characters of it.
 pub fn text_of(mime: &str, bytes: &[u8], characters_max: usize) -> Result<String, Unreadable> {
     let kind = kind(mime).ok_or(Unreadable::Kind)?;
-    if bytes.len() > if kind == Kind::Html { HTML_BYTES_MAX } else { BYTES_MAX } {
+    if bytes.len() > BYTES_MAX {
         return Err(Unreadable::TooLarge);
     }
     let text = match kind {
         Kind::Pdf => apart(|| pdf::text(bytes, characters_max, pdf::BOUNDS))?,
-        Kind::Html => apart(|| html(&decode(mime, bytes, true)))?,
+        Kind::Html => html::text(&decode(mime, bytes, true), characters_max),
         Kind::Text => decode(mime, bytes, false),
     };
     let text = tidy(&text, characters_max);
@@ -89,11 +86,6 @@ fn apart<T: Send>(read: impl FnOnce() -> Result<T, Unreadable> + Send) -> Result
         let reading = thread.spawn_scoped(scope, read).map_err(|_| Unreadable::TooLarge)?;
         reading.join().unwrap_or(Err(Unreadable::Damaged))
     })
-}
-
-fn html(page: &str) -> Result<String, Unreadable> {
-    let config = html2text::config::plain_no_decorate().raw_mode(true).allow_width_overflow();
-    config.string_from_read(page.as_bytes(), COLUMNS).map_err(|_| Unreadable::Damaged)
 }
 
 /// The bytes as text: in the encoding that a byte order mark, the type or the page itself names, else

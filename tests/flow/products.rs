@@ -40,9 +40,10 @@ pub const HOUR_MS: u64 = 60 * 60 * 1_000;
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Settings under which time may fly without anybody being taken for late or told to wait.
-pub const FLYING: [&str; 10] = [
+pub const FLYING: [&str; 11] = [
     "model.first_token_ms=864000000",
     "model.attempt_ms=864000000",
+    "model.turn_ms=864000000",
     "meta.send_timeout_ms=864000000",
     "meta.channel_test_hours=0",
     "actors.sweep_ms=86400000",

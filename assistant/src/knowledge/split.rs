@@ -11,6 +11,10 @@ const TOKENS_LEAST: usize = 16;
 /// What two neighbours share, as a part of a passage: a sentence between them is lost in neither.
 const OVERLAP_PART: usize = 8;
 
+/// Longer texts are split part by part, bytes: a long run of letters without a space takes time with
+/// more than its length.
+const PART_BYTES: usize = 65_536;
+
 struct Tokens;
 
 impl ChunkSizer for Tokens {
@@ -32,7 +36,21 @@ pub fn split_into(text: &str, tokens_max: usize) -> Vec<String> {
     let config = ChunkConfig::new(tokens_max);
     let config =
         config.with_overlap(tokens_max / OVERLAP_PART).unwrap_or_else(|_| ChunkConfig::new(tokens_max));
-    TextSplitter::new(config.with_sizer(Tokens)).chunks(text).map(str::to_owned).collect()
+    let splitter = TextSplitter::new(config.with_sizer(Tokens));
+    parts(text).flat_map(|part| splitter.chunks(part)).map(str::to_owned).collect()
+}
+
+/// The text in parts, cut at ends of lines, else at spaces, else anywhere.
+fn parts(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let mut part = &text[..text.floor_char_boundary(PART_BYTES)];
+        if part.len() < text.len() {
+            let end = part.rfind('\n').or_else(|| part.rfind(char::is_whitespace));
+            part = end.filter(|end| *end > 0).map_or(part, |end| &part[..end]);
+        }
+        text = &text[part.len()..];
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 #[cfg(test)]
@@ -74,6 +92,17 @@ mod tests {
             let last = pair[0].split_whitespace().last().unwrap();
             assert!(pair[1].split_whitespace().any(|word| word == last), "{last}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_split_part_by_part_and_loses_nothing() {
+        for text in [sentences(2_000), "x".repeat(200_000), "a b ".repeat(50_000), "é\n".repeat(70_000)] {
+            let all: Vec<_> = parts(&text).collect();
+            assert!(all.len() > 1);
+            assert!(all.iter().all(|part| part.len() <= PART_BYTES));
+            assert_eq!(all.concat(), text);
+        }
+        assert_eq!(parts("").count(), 0);
     }
 
     #[test]

@@ -173,7 +173,9 @@ pub async fn run(
     let graded: Vec<_> = replay::grade(&state.app.engine, ctx, &settings, all).collect().await;
     let items = graded.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut sum = Sum::default();
-    items.iter().for_each(|graded| sum.add(&graded.answer));
+    for graded in &items {
+        sum.add(&graded.answer);
+    }
     let passed = items.iter().filter(|graded| graded.passed).count();
     Ok(web::Json(RunView { passed, failed: items.len() - passed, sum, items }))
 }

@@ -195,9 +195,8 @@ pub async fn search(
         return Err(Problem::invalid("`q` must have 1 to 500 characters"));
     }
     let found_max = state.app.settings.knowledge.found_max;
-    let limit = match query.limit.unwrap_or(found_max) {
-        limit @ 1..=20 => limit,
-        _ => return Err(Problem::invalid("`limit` must be 1 to 20")),
+    let limit @ 1..=20 = query.limit.unwrap_or(found_max) else {
+        return Err(Problem::invalid("`limit` must be 1 to 20"));
     };
     let found = state.app.engine.search_knowledge(ctx, text, limit).await?;
     let items = found.into_iter().map(|found| FoundView {

@@ -22,7 +22,7 @@ const HISTORY_MAX: usize = 50;
 const TEXT_CHARS_MAX: usize = 4_000;
 
 /// By which settings the assistant answers: those that count, if nothing is said.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct By {
     /// Those of the draft.
@@ -69,12 +69,6 @@ pub struct NewRehearsal {
     /// By which settings.
     #[serde(default)]
     by: By,
-}
-
-impl Default for By {
-    fn default() -> Self {
-        Self { draft: false, settings: None, model: None }
-    }
 }
 
 impl By {

@@ -81,6 +81,7 @@ pub struct SettingsView {
 /// A tool of the tenant's own, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tool)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that the tenant says")]
 pub struct ToolView {
     /// What the model calls it by.
     name: String,
@@ -252,6 +253,7 @@ const fn tool_timeout_ms() -> u64 {
 /// A tool of the tenant's own: an address that the model may have called.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that the tenant says")]
 pub struct NewTool {
     /// What the model calls it by: 1 to 64 of `a-z`, `0-9` and `_`, and none of the platform's own.
     #[schema(example = "find_order")]

@@ -68,9 +68,8 @@ pub async fn show(
     query: web::Query<SpendingQuery>,
 ) -> Result<web::Json<SpendingView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let count = match query.days.unwrap_or(7) {
-        count @ 1..=62 => count,
-        _ => return Err(Problem::invalid("`days` must be 1 to 62")),
+    let count @ 1..=62 = query.days.unwrap_or(7) else {
+        return Err(Problem::invalid("`days` must be 1 to 62"));
     };
     let store = state.app.store.tenant(ctx).await?;
     let today = Day::of(state.clock().now());
