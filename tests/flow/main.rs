@@ -6,6 +6,7 @@ mod faulty;
 mod harness;
 mod products;
 mod turning;
+mod trials;
 
 mod acknowledged;
 mod bad_input;
@@ -22,6 +23,7 @@ mod isolation;
 mod limits;
 mod live;
 mod media;
+mod money;
 mod once;
 mod outbound;
 mod people;
