@@ -5,8 +5,8 @@
 mod faulty;
 mod harness;
 mod products;
-mod turning;
 mod trials;
+mod turning;
 
 mod acknowledged;
 mod bad_input;
@@ -28,6 +28,7 @@ mod once;
 mod outbound;
 mod people;
 mod privacy;
+mod replaying;
 mod supersede;
 mod supervision;
 mod takeover;

@@ -216,7 +216,8 @@ async fn outside_business_hours_that_is_said_once_for_each_time() {
         ["[simulated] Gladly.", "We are closed."],
         "the next closed time is another one"
     );
-    let ends: Vec<Value> = flow.events(0).await.into_iter().filter(|event| event["type"] == "turn.ended").collect();
+    let ends: Vec<Value> =
+        flow.events(0).await.into_iter().filter(|event| event["type"] == "turn.ended").collect();
     let closed = ends.iter().filter(|event| event["end"] == "closed").count();
     assert_eq!((ends.len(), closed), (7, 5));
     assert_eq!(flow.simulator.chats().len(), 2);

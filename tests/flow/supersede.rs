@@ -47,7 +47,8 @@ impl Flow {
     async fn ended_after(&self, at: u64, cuts: usize) -> (Value, Duration) {
         let ended = self.event_after(0, at, |event| event["type"] == "turn.ended").await;
         let seen = Instant::now();
-        within("the cut", self.simulator.until(|state| state.model.streams_cut_by_client > cuts as u64)).await;
+        within("the cut", self.simulator.until(|state| state.model.streams_cut_by_client > cuts as u64))
+            .await;
         let cut = self.simulator.stream_cuts()[cuts];
         assert!(cut.events > 0);
         (ended, cut.instant.saturating_duration_since(seen))

@@ -272,9 +272,8 @@ async fn assert_every_moment_was_met(flow: &Flow, plans: &[Plan], acknowledged: 
         *ends.entry(how).or_default() += 1;
     }
     let before = acknowledged.iter().filter(|sent| **sent > 0).count();
-    let sending = plans.iter().zip(acknowledged).filter(|(plan, sent)| {
-        plan.moment == Moment::Sending && **sent > 0
-    });
+    let sending =
+        plans.iter().zip(acknowledged).filter(|(plan, sent)| plan.moment == Moment::Sending && **sent > 0);
     let (cut, withdrawn, sending) = (ends["cut short"], ends["withdrawn"], sending.count());
     let never_begun = SCHEDULES - cut - withdrawn - before;
     let met = format!(
