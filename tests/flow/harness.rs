@@ -273,6 +273,20 @@ impl Flow {
         TenantCtx::platform(self.tenants[0])
     }
 
+    /// Has the first tenant's assistant differ from the usual in this; its version.
+    pub async fn configure(&self, change: impl FnOnce(&mut AssistantSettings)) -> u64 {
+        let mut settings = assistant();
+        change(&mut settings);
+        self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
+    }
+
+    /// Waits until nobody has anything to do before the clock moves on, as far as that can be seen.
+    pub async fn settled(&self) {
+        for _ in 0..20 {
+            self.store(0).await.append(None, Vec::new()).await.unwrap();
+        }
+    }
+
     /// The one conversation of a tenant.
     pub async fn conversation(&self, tenant: usize) -> ConversationId {
         let all = self.store(tenant).await.conversations(None, 10).await.unwrap();
