@@ -280,6 +280,22 @@ impl Flow {
         self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
     }
 
+    /// Moves the clock on whenever the writer has had a turn, as long as the work takes.
+    pub async fn while_time_flies<T>(&self, work: impl Future<Output = T>) -> T {
+        let store = self.store(1).await;
+        let ticking = async {
+            loop {
+                store.append(None, Vec::new()).await.unwrap();
+                self.clock.advance_millis(10);
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = ticking => unreachable!("it ticks for ever"),
+        }
+    }
+
     /// Waits until nobody has anything to do before the clock moves on, as far as that can be seen.
     pub async fn settled(&self) {
         for _ in 0..20 {

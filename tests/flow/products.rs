@@ -41,7 +41,6 @@ pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Settings under which time may fly without anybody being taken for late or told to wait.
 pub const FLYING: [&str; 11] = [
-    "model.turn_ms=864000000",
     "model.first_token_ms=864000000",
     "model.attempt_ms=864000000",
     "model.turn_ms=864000000",

@@ -1,10 +1,15 @@
 //! What ends a running turn ends it at once: the model's connection is let go, what it cost is on
 //! record, and nothing of the stale draft leaves.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt};
 use iassistance_actors::hub::Batch;
+use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::event::EventSeq;
+use iassistance_domain::turn::TurnEnd;
+use iassistance_domain::{Clock, Entropy, SeededEntropy};
 use iassistance_simulator::Faults;
 use iassistance_simulator::faults::{ModelFault, Rule};
 use serde_json::{Value, json};
@@ -94,6 +99,49 @@ async fn a_message_during_the_answer_cuts_the_stream_within_a_tenth_of_a_second_
     }
     assert!(slowest < AT_ONCE, "the slowest took {slowest:?}");
     flow.sends(10).await;
+    flow.finish().await;
+}
+
+/// How many contacts write twice, and how many at once.
+const CONTACTS: usize = 200;
+const AT_A_TIME: usize = 40;
+
+#[actix::test]
+async fn whenever_the_second_message_comes_each_is_answered_once_and_no_stale_draft_leaves() {
+    let speak = Behaviour::doing(|call| {
+        let text = format!("I answer to this with some words: {}", call.last_words());
+        Behaviour::SaySlowly { ms: 20, text }
+    });
+    let flow = Flow::with(Options { model: Some(vec![speak]), ..flying(&[]) }).await;
+    let entropy = SeededEntropy::new(0x5e_c0_4d);
+    let later: Vec<u64> = (0..CONTACTS).map(|_| entropy.up_to(500)).collect();
+    let write = async |(number, later): (usize, u64)| {
+        let contact = format!("contact {number}");
+        flow.simulator.say(&contact, &format!("This is one of {number}.")).unwrap();
+        flow.clock.sleep_millis(later).await;
+        flow.simulator.say(&contact, &format!("This is two of {number}.")).unwrap();
+    };
+    let all = stream::iter(later.into_iter().enumerate()).map(write).buffer_unordered(AT_A_TIME);
+    flow.while_time_flies(all.collect::<Vec<()>>()).await;
+    flow.while_time_flies(flow.still()).await;
+    let store = flow.store(0).await;
+    let (mut superseded, mut in_time) = (0, 0);
+    let conversations = store.conversations(None, 2 * CONTACTS).await.unwrap();
+    assert_eq!(conversations.len(), CONTACTS);
+    for conversation in conversations {
+        let turns = store.turns(conversation.id, None, 10).await.unwrap();
+        let (answered, others): (Vec<_>, Vec<_>) =
+            turns.iter().partition(|turn| turn.end == Some(TurnEnd::Answered));
+        assert!(others.iter().all(|turn| turn.end == Some(TurnEnd::Superseded) && turn.sent.is_empty()));
+        assert!(answered.iter().all(|turn| turn.sent.len() == 1));
+        let covered: Vec<_> = answered.iter().flat_map(|turn| turn.covers.clone()).collect();
+        assert_eq!(covered.iter().collect::<BTreeSet<_>>().len(), covered.len(), "answered once");
+        assert_eq!(covered.len(), 2, "answered");
+        superseded += others.len();
+        in_time += usize::from(answered.len() == 2);
+    }
+    assert!(superseded >= 50 && in_time >= 20, "superseded {superseded}, answered before {in_time}");
+    assert_eq!(flow.simulator.all_sends().len(), CONTACTS + in_time);
     flow.finish().await;
 }
 
