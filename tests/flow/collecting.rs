@@ -224,7 +224,8 @@ async fn a_voice_note_that_is_understood_late_begins_the_answer_anew() {
 #[actix::test]
 async fn messages_are_read_when_the_answer_begins_and_typing_is_shown_while_it_is_thought_of() {
     for account in [NUMBERS[0], PAGE] {
-        let flow = start(&[], Some(vec![Behaviour::SayAfter { ms: 45_000, text: "Here it is.".into() }])).await;
+        let flow =
+            start(&[], Some(vec![Behaviour::SayAfter { ms: 45_000, text: "Here it is.".into() }])).await;
         let shown = || {
             let counters = flow.simulator.state().counters;
             (counters.messages_read, counters.typing_indicators)

@@ -75,7 +75,9 @@ async fn after_it_is_given_back_the_model_reads_a_person_s_words_as_a_person_s()
     flow.sends(3).await;
     let read = last_chat(&flow);
     // The first two were said in the same millisecond, as far as anybody knows.
-    for first in [said("user", "Good morning, do you have blue ones?"), said("assistant", "[simulated] Gladly.")] {
+    for first in
+        [said("user", "Good morning, do you have blue ones?"), said("assistant", "[simulated] Gladly.")]
+    {
         assert!(read[1..3].contains(&first), "{read:?}");
     }
     assert_eq!(
@@ -219,7 +221,8 @@ async fn outside_business_hours_that_is_said_once_for_each_time() {
         ["[simulated] Gladly.", "We are closed."],
         "the next closed time is another one"
     );
-    let ends: Vec<Value> = flow.events(0).await.into_iter().filter(|event| event["type"] == "turn.ended").collect();
+    let ends: Vec<Value> =
+        flow.events(0).await.into_iter().filter(|event| event["type"] == "turn.ended").collect();
     let closed = ends.iter().filter(|event| event["end"] == "closed").count();
     assert_eq!((ends.len(), closed), (7, 5));
     assert_eq!(flow.simulator.chats().len(), 2);

@@ -52,7 +52,8 @@ impl Flow {
     async fn ended_after(&self, at: u64, cuts: usize) -> (Value, Duration) {
         let ended = self.event_after(0, at, |event| event["type"] == "turn.ended").await;
         let seen = Instant::now();
-        within("the cut", self.simulator.until(|state| state.model.streams_cut_by_client > cuts as u64)).await;
+        within("the cut", self.simulator.until(|state| state.model.streams_cut_by_client > cuts as u64))
+            .await;
         let cut = self.simulator.stream_cuts()[cuts];
         assert!(cut.events > 0);
         (ended, cut.instant.saturating_duration_since(seen))
@@ -114,7 +115,7 @@ async fn whenever_the_second_message_comes_each_is_answered_once_and_no_stale_dr
     });
     let flow = Flow::with(Options { model: Some(vec![speak]), ..flying(&[]) }).await;
     let entropy = SeededEntropy::new(0x5e_c0_4d);
-    let later: Vec<u64> = (0..CONTACTS).map(|_| entropy.up_to(500)).collect();
+    let later: Vec<u64> = (0..CONTACTS).map(|_| entropy.up_to(1_500)).collect();
     let write = async |(number, later): (usize, u64)| {
         let contact = format!("contact {number}");
         flow.simulator.say(&contact, &format!("This is one of {number}.")).unwrap();

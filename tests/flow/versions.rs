@@ -34,7 +34,12 @@ impl Flow {
         let conversation = self.conversation(0).await;
         let path = format!("/tenants/{}/conversations/{conversation}/turns", self.tenants[0]);
         let page = self.api("GET", &path, None).await.1;
-        page["items"].as_array().unwrap().iter().map(|turn| turn["settings_version"].as_u64().unwrap()).collect()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|turn| turn["settings_version"].as_u64().unwrap())
+            .collect()
     }
 
     fn instructions_read(&self, call: usize) -> String {
@@ -64,7 +69,8 @@ async fn a_running_turn_keeps_its_version_while_another_is_drafted_published_and
     assert_eq!((status.as_u16(), &draft["based_on"]), (200, &json!(one)), "{draft}");
     assert_eq!(flow.assistant_api("GET", "", None).await.1["instructions"], "One");
     let two = flow.made("POST", "/draft/publish", None).await;
-    let published = flow.event(0, |event| event["type"] == "settings.changed" && event["version"] == two).await;
+    let published =
+        flow.event(0, |event| event["type"] == "settings.changed" && event["version"] == two).await;
     assert_eq!((two, &published["version"]), (one + 1, &json!(two)));
     assert_eq!(flow.assistant_api("GET", "", None).await.1["instructions"], "Two");
     flow.clock.advance_millis(5_000);

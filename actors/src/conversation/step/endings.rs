@@ -100,11 +100,11 @@ impl Step {
             self.tell(EventKind::MediaSettled { message: message.clone() });
             self.put_message(message);
         }
-        self.decide(Input::MediaSettled { message: id });
         // What is said in it came too late for the turn that answers it: that one begins again.
         if reads {
             self.decide(Input::MessageEdited { message: id });
         }
+        self.decide(Input::MediaSettled { message: id });
         Ok(())
     }
 }
