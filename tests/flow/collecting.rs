@@ -164,7 +164,17 @@ fn voice(flow: &Flow, account: &str, words: &str) {
 
 async fn transcriptions(flow: &Flow, count: u64) {
     within("the recording", flow.simulator.until(|state| state.model.transcriptions >= count)).await;
-    flow.settled().await;
+}
+
+/// Waits until something is to happen after this time, and nothing before.
+async fn sleeps_for(flow: &Flow, ms: u64) {
+    let due = flow.clock.now().plus_millis(ms);
+    within("something to wait for", async {
+        while flow.clock.next_due() != Some(due) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[actix::test]
@@ -180,6 +190,7 @@ async fn a_voice_note_is_waited_for_until_it_is_understood() {
         deaf(&flow, None);
         voice(&flow, account, "Do you open on Sunday?");
         transcriptions(&flow, 1).await;
+        sleeps_for(&flow, 10_000).await;
         flow.clock.advance_millis(9_999);
         flow.settled().await;
         assert_eq!(flow.count(0, "turn.started").await, 0, "the window's own cap is long over");
@@ -208,7 +219,8 @@ async fn a_voice_note_that_is_understood_late_begins_the_answer_anew() {
     transcriptions(&flow, 1).await;
     begins_after(&flow, 8_000, 0).await;
     within("the model", flow.simulator.until(|state| state.model.streams_open == 1)).await;
-    flow.clock.advance_millis(2_000);
+    let sent = async || !flow.simulator.all_sends().is_empty();
+    flow.pass_until("the recording", 500, 60_000, sent).await;
     flow.sends(1).await;
     flow.still().await;
     let chats = flow.simulator.chats();
@@ -244,14 +256,13 @@ async fn messages_are_read_when_the_answer_begins_and_typing_is_shown_while_it_i
         assert_eq!(shown(), (3, 1));
         for times in 2..=3 {
             // It would vanish after 20 or 25 seconds.
-            flow.settled().await;
+            sleeps_for(&flow, 19_000).await;
             flow.clock.advance_millis(18_999);
             flow.settled().await;
             assert_eq!(shown(), (3, times - 1));
             flow.clock.advance_millis(1);
             typing(times).await;
         }
-        flow.settled().await;
         flow.clock.advance_millis(7_000);
         flow.sends(1).await;
         flow.still().await;
