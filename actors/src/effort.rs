@@ -120,10 +120,7 @@ impl Context {
             }
             covers.sort_by_key(|message| (message.sent_at, message.id));
         }
-        let summary = match settings.context.summary {
-            true => store.summary(conversation).await?,
-            false => None,
-        };
+        let summary = if settings.context.summary { store.summary(conversation).await? } else { None };
         // What the summary covers need not be read.
         let reaches = |summary: &Summary| history.iter().any(|message| message.id <= summary.until);
         let is_cut = is_cut && !summary.as_ref().is_some_and(reaches);

@@ -44,7 +44,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Remembers what it is given; a send can be held up.
 pub struct Desk {
-    sends: Mutex<Vec<(String, OutboxEntry)>>,
+    sends: Mutex<Vec<String>>,
     reads: AtomicU64,
     files: Mutex<BTreeMap<String, (String, Bytes)>>,
     /// A place for each send; none holds all of them up.
@@ -63,11 +63,7 @@ impl Desk {
 
     /// What was sent, in words.
     pub fn said(&self) -> Vec<String> {
-        lock(&self.sends).iter().map(|(words, _)| words.clone()).collect()
-    }
-
-    pub fn entries(&self) -> Vec<OutboxEntry> {
-        lock(&self.sends).iter().map(|(_, entry)| entry.clone()).collect()
+        lock(&self.sends).clone()
     }
 
     pub fn reads(&self) -> u64 {
@@ -89,7 +85,7 @@ impl Sender for Desk {
         self.gate.acquire().await.unwrap().forget();
         let mut sends = lock(&self.sends);
         let words = iassistance_assistant::words::words(&entry.content).unwrap_or_default();
-        sends.push((words, entry.clone()));
+        sends.push(words);
         let provider_id = Pii::new(format!("out.{}", sends.len()));
         Ok(Sent { provider_id }).into()
     }
@@ -399,6 +395,6 @@ impl World {
     /// Stops the engine; nothing may take longer than a moment of the clock that stands still.
     async fn stop(&self) {
         let stopped = tokio::time::timeout(WAIT_MAX, self.engine.stop(u64::MAX >> 2)).await;
-        stopped.expect("the engine stops").unwrap();
+        stopped.unwrap().unwrap();
     }
 }
