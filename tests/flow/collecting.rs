@@ -9,7 +9,7 @@ use iassistance_simulator::{Act, Faults, MediaKind, ModelEndpoint};
 use serde_json::{Value, json};
 
 use crate::harness::{Flow, NUMBERS, Options, within};
-use crate::products::{PAGE, flying};
+use crate::products::{DAY_MS, PAGE, flying};
 
 const QUIET_MS: u64 = 1_500;
 const CAP_MS: u64 = 20_000;
@@ -166,17 +166,6 @@ async fn transcriptions(flow: &Flow, count: u64) {
     within("the recording", flow.simulator.until(|state| state.model.transcriptions >= count)).await;
 }
 
-/// Waits until something is to happen after this time, and nothing before.
-async fn sleeps_for(flow: &Flow, ms: u64) {
-    let due = flow.clock.now().plus_millis(ms);
-    within("something to wait for", async {
-        while flow.clock.next_due() != Some(due) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
 #[actix::test]
 async fn a_voice_note_is_waited_for_until_it_is_understood() {
     for account in [NUMBERS[0], PAGE] {
@@ -190,7 +179,7 @@ async fn a_voice_note_is_waited_for_until_it_is_understood() {
         deaf(&flow, None);
         voice(&flow, account, "Do you open on Sunday?");
         transcriptions(&flow, 1).await;
-        sleeps_for(&flow, 10_000).await;
+        flow.sleeps_for(10_000).await;
         flow.clock.advance_millis(9_999);
         flow.settled().await;
         assert_eq!(flow.count(0, "turn.started").await, 0, "the window's own cap is long over");
@@ -220,7 +209,7 @@ async fn a_voice_note_that_is_understood_late_begins_the_answer_anew() {
     begins_after(&flow, 8_000, 0).await;
     within("the model", flow.simulator.until(|state| state.model.streams_open == 1)).await;
     let sent = async || !flow.simulator.all_sends().is_empty();
-    flow.pass_until("the recording", 500, 60_000, sent).await;
+    flow.pass_until("the recording", 500, DAY_MS, sent).await;
     flow.sends(1).await;
     flow.still().await;
     let chats = flow.simulator.chats();
@@ -256,7 +245,7 @@ async fn messages_are_read_when_the_answer_begins_and_typing_is_shown_while_it_i
         assert_eq!(shown(), (3, 1));
         for times in 2..=3 {
             // It would vanish after 20 or 25 seconds.
-            sleeps_for(&flow, 19_000).await;
+            flow.sleeps_for(19_000).await;
             flow.clock.advance_millis(18_999);
             flow.settled().await;
             assert_eq!(shown(), (3, times - 1));

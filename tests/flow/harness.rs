@@ -280,6 +280,17 @@ impl Flow {
         self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
     }
 
+    /// Waits until something is to happen after this time, and nothing before.
+    pub async fn sleeps_for(&self, ms: u64) {
+        let due = self.clock.now().plus_millis(ms);
+        within("something to wait for", async {
+            while self.clock.next_due() != Some(due) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Moves the clock on whenever the writer has had a turn, as long as the work takes.
     pub async fn while_time_flies<T>(&self, work: impl Future<Output = T>) -> T {
         let store = self.store(1).await;

@@ -5,8 +5,8 @@
 mod faulty;
 mod harness;
 mod products;
-mod turning;
 mod trials;
+mod turning;
 
 mod acknowledged;
 mod bad_input;

@@ -16,8 +16,11 @@ use crate::trials::{
 /// The longest answer in these tests, in tokens.
 const OUTPUT: u64 = 50;
 const ORDINARY: u64 = 2_000;
-const FLAT: [&str; 3] =
-    ["prices.simulated={ input = 2.0, output = 8.0 }", "prices.simulated-1={ input = 3.0, output = 12.0 }", ONE_A_TOKEN];
+const FLAT: [&str; 3] = [
+    "prices.simulated={ input = 2.0, output = 8.0 }",
+    "prices.simulated-1={ input = 3.0, output = 12.0 }",
+    ONE_A_TOKEN,
+];
 
 fn scripted(model: Vec<Behaviour>) -> Options {
     Options { model: Some(model), ..flying(&[ONE_A_TOKEN]) }
@@ -42,7 +45,8 @@ async fn spent_today(flow: &Flow) -> u64 {
 /// The conversation of a contact of the first tenant.
 async fn conversation_of(flow: &Flow, n: usize) -> ConversationId {
     let mine = async |event: &Value| {
-        let id = event["message"]["provider_id"].as_str().is_some_and(|id| id.starts_with(&format!("wamid.{n}.")));
+        let id =
+            event["message"]["provider_id"].as_str().is_some_and(|id| id.starts_with(&format!("wamid.{n}.")));
         (event["type"] == "message.received" && id).then(|| event["conversation"].clone())
     };
     for event in flow.events(0).await {
@@ -98,8 +102,14 @@ async fn a_turn_costs_what_its_models_tokens_cost_and_every_sum_says_so() {
     let dearer = 2 * usage["input_tokens"].as_u64().unwrap() + 8 * usage["output_tokens"].as_u64().unwrap();
     assert_eq!(turn["cost"], dearer);
     let sums = spending(&flow, &query).await;
-    assert_eq!((sums["days"][0]["spent"].as_u64(), sums["days"][1]["spent"].as_u64()), (Some(dearer), Some(cost)));
-    assert_eq!((sums["contact"].as_u64(), sums["conversation"].as_u64()), (Some(dearer), Some(cost + dearer)));
+    assert_eq!(
+        (sums["days"][0]["spent"].as_u64(), sums["days"][1]["spent"].as_u64()),
+        (Some(dearer), Some(cost))
+    );
+    assert_eq!(
+        (sums["contact"].as_u64(), sums["conversation"].as_u64()),
+        (Some(dearer), Some(cost + dearer))
+    );
     assert_eq!(spending(&flow, "days=1").await["contact"], Value::Null);
     flow.finish().await;
 }
@@ -112,7 +122,10 @@ async fn a_model_without_a_price_costs_nothing_and_no_budget_holds_it() {
     flow.simulator.say("ana", "are you open?").unwrap();
     flow.sends(1).await;
     let turn = record(&flow).await;
-    assert_eq!((&turn["attempts"][0]["cost"], &turn["cost"], &turn["end"]), (&Value::Null, &json!(0), &json!("answered")));
+    assert_eq!(
+        (&turn["attempts"][0]["cost"], &turn["cost"], &turn["end"]),
+        (&Value::Null, &json!(0), &json!("answered"))
+    );
     flow.finish().await;
 }
 
@@ -148,10 +161,18 @@ async fn a_budget_holds_for_its_contact_its_conversation_its_tenant_and_its_day(
         assert_eq!(other["end"], if which == "tenant_day" { "over_budget" } else { "answered" }, "{which}");
         flow.clock.advance_millis(DAY_MS);
         let tomorrow = ask(&flow, 1, 3).await;
-        assert_eq!(tomorrow["end"], if which == "conversation" { "over_budget" } else { "answered" }, "{which}");
+        assert_eq!(
+            tomorrow["end"],
+            if which == "conversation" { "over_budget" } else { "answered" },
+            "{which}"
+        );
         flow.quiet(0).await;
         let told = flow.events(0).await.into_iter().filter(|event| event["end"] == "over_budget").count();
-        assert_eq!(told, sent(&flow).iter().filter(|text| *text == FALLBACK).count(), "{which}: each says so, once");
+        assert_eq!(
+            told,
+            sent(&flow).iter().filter(|text| *text == FALLBACK).count(),
+            "{which}: each says so, once"
+        );
         assert_eq!(sent(&flow).len(), 5, "{which}");
         flow.forgive_duplicates();
         flow.finish().await;
@@ -228,10 +249,16 @@ async fn at_a_limit_a_text_is_said_a_person_is_asked_for_or_nothing_is_said() {
         assert_eq!(told["end"], turn["end"]);
         let texts = sent(&flow);
         match at_limit {
-            Instead::Text => assert_eq!((turn["end"].as_str(), &texts[..]), (Some("over_budget"), &[FALLBACK.to_owned()][..])),
+            Instead::Text => assert_eq!(
+                (turn["end"].as_str(), &texts[..]),
+                (Some("over_budget"), &[FALLBACK.to_owned()][..])
+            ),
             Instead::Human => {
                 assert_eq!((turn["end"].as_str(), texts.len()), (Some("handed_over"), 1), "{texts:?}");
-                assert_eq!((&turn["control"]["holder"], &turn["control"]["reason"]), (&json!("waiting"), &json!("over_budget")));
+                assert_eq!(
+                    (&turn["control"]["holder"], &turn["control"]["reason"]),
+                    (&json!("waiting"), &json!("over_budget"))
+                );
                 let changed = flow.event_named(0, "control.changed").await;
                 assert!(changed["control"].to_string().contains("over_budget"), "{changed}");
             }
@@ -254,7 +281,8 @@ async fn a_stream_that_does_not_end_is_stopped_where_its_money_ends() {
     let flow = Flow::with(flying(&[ONE_A_TOKEN])).await;
     fail(&flow, vec![always(ModelFault::Long { tokens: 50_000 })]);
     let budget = prompt + 40;
-    let budgets = Budgets { turn: Some(Cost(budget)), tenant_day: Some(Cost(10 * ORDINARY)), ..Budgets::default() };
+    let budgets =
+        Budgets { turn: Some(Cost(budget)), tenant_day: Some(Cost(10 * ORDINARY)), ..Budgets::default() };
     configure(&flow, 0, |settings| (settings.output_tokens_max, settings.budgets) = (500, budgets)).await;
     write(&flow, 0, 1, "wamid.1.1", "Are you open?").await;
     ended(&flow, 0, 1).await;
@@ -293,7 +321,8 @@ async fn a_thousand_turns_at_once_spend_no_more_than_their_tenants_budget() {
     let cost = price_of_a_turn(&flow).await;
     // Enough for about a hundred; the model says far more than it may.
     let budget = cost + 100 * (cost + OUTPUT) + cost / 2 + 40;
-    let budgets = Budgets { tenant_day: Some(Cost(budget)), at_limit: Instead::Silence, ..Budgets::default() };
+    let budgets =
+        Budgets { tenant_day: Some(Cost(budget)), at_limit: Instead::Silence, ..Budgets::default() };
     configure(&flow, 0, |settings| (settings.output_tokens_max, settings.budgets) = (50, budgets)).await;
     let posts = (0..TURNS).map(|n| {
         let id = format!("wamid.{n}");

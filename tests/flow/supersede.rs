@@ -127,7 +127,8 @@ async fn whenever_the_second_message_comes_each_is_answered_once_and_no_stale_dr
         flow.simulator.say(&contact, &format!("This is one of {number}.")).unwrap();
         flow.clock.sleep_millis(later).await;
         if number % 5 == 0 {
-            within("the first reply", flow.simulator.until(|_| !flow.simulator.sends(&contact).is_empty())).await;
+            within("the first reply", flow.simulator.until(|_| !flow.simulator.sends(&contact).is_empty()))
+                .await;
         }
         flow.simulator.say(&contact, &format!("This is two of {number}.")).unwrap();
     };

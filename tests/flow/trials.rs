@@ -93,7 +93,8 @@ pub async fn ended(flow: &Flow, tenant: usize, turns: usize) {
 
 /// Waits until the simulated model was asked so often and is at it.
 pub async fn at_work(flow: &Flow, requests: u64) {
-    let asked = flow.simulator.until(|state| state.model.requests >= requests && state.model.streams_open > 0);
+    let asked =
+        flow.simulator.until(|state| state.model.requests >= requests && state.model.streams_open > 0);
     let state = within("the model", asked).await;
     assert_eq!(state.model.requests, requests, "and not more often");
 }
@@ -125,7 +126,10 @@ pub fn problems(items: &Value, expected: &[&str]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (found, expected) in found.iter().zip(expected) {
         let found = found.as_str().unwrap_or_default();
-        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found}, not {expected}");
+        assert!(
+            found.contains(expected) && found.is_empty() == expected.is_empty(),
+            "{found}, not {expected}"
+        );
     }
 }
 
