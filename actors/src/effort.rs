@@ -204,8 +204,9 @@ impl Case<'_> {
             cancel,
             on_progress,
         };
-        let Answer { work, end } = Stage::Generate.observe(answer(asking, prompt)).await;
+        let Answer { mut work, end } = Stage::Generate.observe(answer(asking, prompt)).await;
         let mut acts = tools.acts();
+        work.handover_reason = work.handover_reason.or_else(|| acts.handover.clone());
         let attributes = std::mem::take(&mut acts.attributes);
         let outcome = self.outcome(end, acts);
         Effort { outcome, work, attributes, keep }

@@ -17,6 +17,7 @@ mod errors;
 mod explain;
 mod inbound;
 mod isolation;
+mod knowledge;
 mod limits;
 mod live;
 mod media;

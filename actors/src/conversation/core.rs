@@ -373,8 +373,10 @@ impl Core {
             return;
         }
         let (sleep, key, weak) = (shared.parts.clock.sleep_until(at), self.key, Arc::downgrade(shared));
+        let stopping = shared.dispatcher.stopping();
         let task = shared.tasks.spawn("conversation.timer", async move {
-            sleep.await;
+            // It may be set for days ahead: a stopping server does not wait for it.
+            let Some(()) = stopping.run_until_cancelled(sleep).await else { return };
             let Some(shared) = weak.upgrade() else { return };
             // Closed: its successor looks when it is loaded.
             if let Some(mailbox) = shared.live_conversation(key)

@@ -97,8 +97,7 @@ impl Step {
             self.tell(EventKind::MediaSettled { message: message.clone() });
             self.put_message(message);
         }
-        // What is said in it came too late for the turn that answers it: that one begins again. A turn
-        // that has waited for it begins below, and knows it.
+        // What is said in it came too late for the turn that answers it: that one begins again.
         if reads {
             self.decide(Input::MessageEdited { message: id });
         }
