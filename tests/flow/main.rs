@@ -15,6 +15,7 @@ mod control;
 mod duties;
 mod errors;
 mod explain;
+mod hostile;
 mod inbound;
 mod isolation;
 mod knowledge;

@@ -584,8 +584,6 @@ async fn coming_back(after_minutes: u64) -> Flow {
 #[actix::test]
 async fn the_assistant_comes_back_at_its_time_and_once() {
     let flow = coming_back(90).await;
-    let (turn, events) = (flow.last_turn().await, flow.events(0).await);
-    println!("{turn} {events:#?}");
     assert_eq!(flow.follow_ups().await, [Some(START.plus_millis(90 * 60_000))]);
     flow.clock.advance_millis(90 * 60_000 - 1);
     flow.quiet_now(0).await;

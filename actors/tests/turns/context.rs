@@ -56,18 +56,20 @@ fn what_is_said_too_late_begins_the_answer_anew() {
         world.model.fails_services([GenerateError::Server { status: 500, retry_after_ms: None }]);
         world.send_in(file(MediaKind::Voice, "voice")).await;
         world.until("it is listened to", || async { world.model.service_calls().len() == 1 }).await;
-        world.until("it is waited for", || async {
-            world.clock.next_due() == Some(crate::world::START.plus_millis(300))
-        })
-        .await;
+        world
+            .until("it is waited for", || async {
+                world.clock.next_due() == Some(crate::world::START.plus_millis(300))
+            })
+            .await;
         world.clock.advance_millis(300);
         world.until_asked(1).await;
         assert_eq!(world.turns().await[0].window_end, WindowEnd::Cap);
-        world.until("it is listened to again and begins anew", || async {
-            world.clock.advance_millis(100);
-            world.model.calls().len() == 2
-        })
-        .await;
+        world
+            .until("it is listened to again and begins anew", || async {
+                world.clock.advance_millis(100);
+                world.model.calls().len() == 2
+            })
+            .await;
         world.until_said(1).await;
         assert!(world.desk.said()[0].contains("when do you open"), "{:?}", world.desk.said());
         world.end().await;
