@@ -21,6 +21,9 @@ const BUDGET_PROBLEM: &str = "the answer was stopped where the money for it was 
 /// No call is made for an answer shorter than this, in tokens, unless no longer one is wanted: there
 /// would be a prompt to pay for and nothing to send.
 const OUTPUT_TOKENS_LEAST: u32 = 32;
+/// How much more is set aside than the answer may have, in tokens: a server that does not keep to the
+/// limit is found out by its next chunk, which is paid for, and many streams may be at that at once.
+const CHUNK_TOKENS: u32 = 16;
 
 /// When a turn must be done, and whether it is still wanted.
 pub(crate) struct Limits<'a> {
@@ -96,7 +99,8 @@ impl<'a> Money<'a> {
         let limited = self.left.is_some() || !self.purse.is_unlimited();
         let Some(of) = price.filter(|_| limited) else { return Some(free) };
         let cost = |output: u32| {
-            of.of(Usage { input_tokens: prompt.tokens as u64, output_tokens: u64::from(output) })
+            let output_tokens = u64::from(output) + u64::from(CHUNK_TOKENS);
+            of.of(Usage { input_tokens: prompt.tokens as u64, output_tokens })
         };
         let least = cost(wanted.min(OUTPUT_TOKENS_LEAST));
         let most = self.left.map_or(Cost::MAX, |left| left).min(cost(wanted));
@@ -105,7 +109,7 @@ impl<'a> Money<'a> {
         }
         let reserved = !self.purse.is_unlimited();
         let granted = if reserved { self.purse.reserve(least, most).await? } else { most };
-        let affordable = affordable(of, prompt.tokens as u64, granted);
+        let affordable = affordable(of, prompt.tokens as u64, granted).saturating_sub(CHUNK_TOKENS);
         let output_tokens_max = affordable.min(wanted);
         Some(Allowance {
             price,

@@ -14,7 +14,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::harness::{Flow, Options, assistant, within};
 
 /// A client of the live socket.
-struct Live {
+pub struct Live {
     socket: WebSocketStream<TcpStream>,
 }
 
@@ -40,11 +40,11 @@ impl Live {
         }
     }
 
-    async fn with_key(flow: &Flow) -> Self {
+    pub async fn with_key(flow: &Flow) -> Self {
         Self::open(flow, &[("authorization", format!("Bearer {}", flow.key))]).await.unwrap()
     }
 
-    async fn say(&mut self, message: impl Into<Message>) {
+    pub async fn say(&mut self, message: impl Into<Message>) {
         within("the frame to be sent", self.socket.send(message.into())).await.unwrap();
     }
 
@@ -60,7 +60,7 @@ impl Live {
         }
     }
 
-    async fn frame(&mut self) -> Value {
+    pub async fn frame(&mut self) -> Value {
         match self.next().await {
             Told::Frame(frame) => frame,
             closed => panic!("{closed:?}"),
@@ -79,13 +79,13 @@ impl Live {
         }
     }
 
-    async fn subscribe(&mut self, frame: Value) -> Value {
+    pub async fn subscribe(&mut self, frame: Value) -> Value {
         self.say(frame.to_string()).await;
         self.frame().await
     }
 
     /// Watches the first tenant.
-    async fn watch(&mut self, flow: &Flow, after: Option<u64>) {
+    pub async fn watch(&mut self, flow: &Flow, after: Option<u64>) {
         let mut frame = json!({ "type": "subscribe", "tenant": flow.tenants[0] });
         if let Some(after) = after {
             frame["after_seq"] = after.into();

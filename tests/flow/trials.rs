@@ -1,6 +1,7 @@
 //! What the tests of money, failures and records share: a model that fails, time that passes while
 //! something is waited for, and what was recorded.
 
+use iassistance_domain::Clock;
 use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::id::ConversationId;
 use iassistance_domain::tenant::TenantCtx;
@@ -40,7 +41,8 @@ pub fn contact(n: usize) -> String {
 
 /// A contact writes to a tenant's number.
 pub async fn write(flow: &Flow, tenant: usize, n: usize, id: &str, text: &str) {
-    let body = messages(NUMBERS[tenant], &contact(n), &[(id, 1_790_000_000, text)]);
+    let now = flow.clock.now().as_millis() / 1_000;
+    let body = messages(NUMBERS[tenant], &contact(n), &[(id, now, text)]);
     assert_eq!(flow.post(body).await.status(), 200);
 }
 
@@ -107,6 +109,23 @@ pub async fn records(flow: &Flow, conversation: ConversationId) -> Vec<Value> {
     let mut turns = std::mem::take(body["items"].as_array_mut().unwrap());
     turns.reverse();
     turns
+}
+
+/// The same, when what every one of them did is on its record: of a turn that was ended from outside
+/// that is known a little later.
+pub async fn whole_records(flow: &Flow, conversation: ConversationId) -> Vec<Value> {
+    within("the records", async {
+        loop {
+            let turns = records(flow, conversation).await;
+            if turns
+                .iter()
+                .all(|turn| turn["end"].is_string() && turn["attempts"] != Value::Array(Vec::new()))
+            {
+                return turns;
+            }
+        }
+    })
+    .await
 }
 
 /// The newest execution record of the one conversation of the first tenant.

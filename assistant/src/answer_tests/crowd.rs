@@ -46,8 +46,8 @@ impl Purse for Share {
 #[test]
 fn a_thousand_turns_at_once_spend_no_more_than_there_is() {
     const BUDGET: u64 = 20_000;
-    const CHUNK: u64 = 2 * 2;
-    let words = Behaviour::SaySlowly { ms: 10, text: "word ".repeat(60) };
+    // It says three times as much as it may, word by word.
+    let words = Behaviour::SaySlowly { ms: 10, text: "word ".repeat(300) };
     let scene = Scene::new([words]);
     let pot = Arc::new(Mutex::new(Pot { left: BUDGET, ..Pot::default() }));
     let (server, prices, entropy) = (server(), prices(), SeededEntropy::new(1));
@@ -87,14 +87,14 @@ fn a_thousand_turns_at_once_spend_no_more_than_there_is() {
         }
         scene.clock.advance_to(scene.clock.next_due().expect("they hang"));
         let pot = pot.lock().unwrap();
-        assert!(pot.spent + pot.reserved <= BUDGET + CHUNK);
+        assert!(pot.spent + pot.reserved <= BUDGET);
     };
     let (answered, refused): (Vec<_>, Vec<_>) =
         answers.iter().partition(|answer| matches!(answer.end, AnswerEnd::Said(_)));
-    assert!(answered.len() > 90, "{}", answered.len());
+    assert!(answered.len() > 80, "{}", answered.len());
     assert!(refused.iter().all(|answer| answer.end == AnswerEnd::OverBudget));
     let pot = pot.lock().unwrap();
     assert_eq!(pot.reserved, 0);
-    assert!(pot.spent <= BUDGET + CHUNK, "{}", pot.spent);
+    assert!(pot.spent <= BUDGET, "{}", pot.spent);
     assert_eq!(pot.spent, answers.iter().map(|answer| answer.work.cost().0).sum::<u64>());
 }
