@@ -173,6 +173,11 @@ impl Scripted {
         self.lock().calls.clone()
     }
 
+    /// Forgets the calls so far: a long test need not keep them.
+    pub fn forget(&self) {
+        self.lock().calls.clear();
+    }
+
     /// How many streams are under way.
     pub fn open(&self) -> usize {
         self.lock().open

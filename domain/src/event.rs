@@ -182,7 +182,8 @@ pub enum EventKind {
     /// The assistant means to come back to a contact, or does not any more.
     #[serde(rename = "follow_up.scheduled")]
     FollowUpScheduled {
-        /// When; nothing when it does not any more.
+        /// When; nothing when it does not any more. An event has an `at` of its own.
+        #[serde(rename = "planned_at")]
         at: Option<Timestamp>,
     },
     /// A contact did something that is no message: came through an ad, called, opted in.
@@ -419,4 +420,19 @@ pub enum DeadWork {
         /// The turn.
         turn: TurnId,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_event_tells_does_not_hide_what_every_event_has() {
+        let (now, later) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let kind = EventKind::FollowUpScheduled { at: Some(later) };
+        let event = Event { seq: EventSeq(3), at: now, conversation: None, contact: None, kind };
+        let json = serde_json::to_string(&event).unwrap();
+        let read: Event = serde_json::from_str(&json).unwrap();
+        assert!(read == event, "{json}");
+    }
 }

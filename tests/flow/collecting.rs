@@ -9,7 +9,7 @@ use iassistance_simulator::{Act, Faults, MediaKind, ModelEndpoint};
 use serde_json::{Value, json};
 
 use crate::harness::{Flow, NUMBERS, Options, within};
-use crate::products::{PAGE, flying};
+use crate::products::{DAY_MS, PAGE, flying};
 
 const QUIET_MS: u64 = 1_500;
 const CAP_MS: u64 = 20_000;
@@ -76,9 +76,9 @@ async fn ten_messages_in_three_seconds_get_one_reply_that_saw_all_ten() {
         let chats = flow.simulator.chats();
         assert_eq!(chats.len(), 1);
         let reply = flow.simulator.all_sends().remove(0).text;
-        for n in 0..10 {
-            let wish = format!("wish number {n} of mine");
-            assert!(chats[0].said.contains(&wish) && reply.contains(&wish), "{reply}");
+        for read in [&chats[0].said, &reply] {
+            let places: Vec<_> = (0..10).map(|n| read.find(&format!("wish number {n} of mine"))).collect();
+            assert!(places.iter().all(Option::is_some) && places.is_sorted(), "all, in order: {read}");
         }
         let turns = turns(&flow, flow.conversation(0).await).await;
         assert_eq!((turns.len(), &turns[0]["window_end"]), (1, &json!("quiet")));
@@ -164,7 +164,6 @@ fn voice(flow: &Flow, account: &str, words: &str) {
 
 async fn transcriptions(flow: &Flow, count: u64) {
     within("the recording", flow.simulator.until(|state| state.model.transcriptions >= count)).await;
-    flow.settled().await;
 }
 
 #[actix::test]
@@ -180,6 +179,7 @@ async fn a_voice_note_is_waited_for_until_it_is_understood() {
         deaf(&flow, None);
         voice(&flow, account, "Do you open on Sunday?");
         transcriptions(&flow, 1).await;
+        flow.sleeps_for(10_000).await;
         flow.clock.advance_millis(9_999);
         flow.settled().await;
         assert_eq!(flow.count(0, "turn.started").await, 0, "the window's own cap is long over");
@@ -208,7 +208,8 @@ async fn a_voice_note_that_is_understood_late_begins_the_answer_anew() {
     transcriptions(&flow, 1).await;
     begins_after(&flow, 8_000, 0).await;
     within("the model", flow.simulator.until(|state| state.model.streams_open == 1)).await;
-    flow.clock.advance_millis(2_000);
+    let sent = async || !flow.simulator.all_sends().is_empty();
+    flow.pass_until("the recording", 500, DAY_MS, sent).await;
     flow.sends(1).await;
     flow.still().await;
     let chats = flow.simulator.chats();
@@ -244,14 +245,13 @@ async fn messages_are_read_when_the_answer_begins_and_typing_is_shown_while_it_i
         assert_eq!(shown(), (3, 1));
         for times in 2..=3 {
             // It would vanish after 20 or 25 seconds.
-            flow.settled().await;
+            flow.sleeps_for(19_000).await;
             flow.clock.advance_millis(18_999);
             flow.settled().await;
             assert_eq!(shown(), (3, times - 1));
             flow.clock.advance_millis(1);
             typing(times).await;
         }
-        flow.settled().await;
         flow.clock.advance_millis(7_000);
         flow.sends(1).await;
         flow.still().await;

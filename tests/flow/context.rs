@@ -252,7 +252,7 @@ async fn a_voice_note_that_cannot_be_written_down_is_answered_all_the_same() {
     for (fault, tries) in [
         (ModelFault::Refuse { status: 400, retry_after_s: None }, 1),
         (ModelFault::Refuse { status: 503, retry_after_s: None }, 3),
-        (ModelFault::Garbage, 1),
+        (ModelFault::Garbage, 3),
     ] {
         let flow = seeing(|_| {}).await;
         let rule = Rule { fault: fault.at(ModelEndpoint::Transcriptions), next: 100, per_mille: 0 };
@@ -260,6 +260,7 @@ async fn a_voice_note_that_cannot_be_written_down_is_answered_all_the_same() {
         flow.act("ana", NUMBERS[0], voice("hello"));
         flow.pass_until("an answer", 100, DAY_MS, async || !flow.simulator.chats().is_empty()).await;
         flow.sends(1).await;
+        flow.pass_until("the last try", 100, DAY_MS, async || flow.quiet_now(0).await).await;
         assert!(last_parts(&flow).to_string().contains("[voice]"), "{}", last_parts(&flow));
         flow.still().await;
         assert!(flow.simulator.state().model.transcriptions <= tries);

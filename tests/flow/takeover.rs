@@ -1,7 +1,6 @@
 //! Nothing that the assistant says leaves once a takeover is acknowledged, whatever it came between.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use futures::stream::{self, StreamExt};
@@ -23,6 +22,9 @@ use crate::products::flying;
 const SCHEDULES: usize = 1_000;
 const AT_ONCE: usize = 40;
 const SEED: u64 = 0x0074_616b_656f;
+const QUIET_MS: u64 = 60;
+/// About what the slowest turns take, the window before them included.
+const SLOW_TURN_MS: u64 = 800;
 
 /// When in a turn a person takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +44,13 @@ enum Moment {
 const MOMENTS: [Moment; 5] =
     [Moment::Collecting, Moment::Tokens, Moment::Committed, Moment::Sending, Moment::Any];
 
-/// One schedule: who, when exactly, and what comes after it.
+/// One schedule: when exactly, and what comes after it.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     moment: Moment,
-    /// How long after the moment began, in turns of whoever else has something to do.
-    turns: u64,
+    /// How long after the moment began: in turns of whoever else has something to do, or, where it may
+    /// be at any time, in hundredths of what a slow turn takes.
+    later: u64,
     /// How slowly the model speaks, milliseconds for a word.
     word_ms: u64,
     writes_again: bool,
@@ -58,7 +61,7 @@ impl Plan {
         let entropy = SeededEntropy::new(SEED);
         let plan = |_| Self {
             moment: MOMENTS[entropy.up_to(4) as usize],
-            turns: entropy.up_to(60),
+            later: entropy.up_to(100),
             word_ms: [1, 5, 40][entropy.up_to(2) as usize],
             writes_again: entropy.up_to(2) == 0,
         };
@@ -72,6 +75,7 @@ struct Seen {
     conversation: Option<ConversationId>,
     speaks: bool,
     taken_up: bool,
+    settled: bool,
     /// The reply is kept from being taken up.
     held: bool,
 }
@@ -126,6 +130,11 @@ impl Watched {
         if held { Err(StorageError::Overloaded) } else { Ok(()) }
     }
 
+    fn is_settled(&self, conversation: ConversationId) {
+        let number = self.0.lock().unwrap().of.get(&conversation).copied();
+        number.into_iter().for_each(|number| self.note(number, |seen| seen.settled = true));
+    }
+
     /// Learns from the log which conversation is whose.
     async fn read_log(&self, flow: &Flow) {
         let store = flow.store(0).await;
@@ -169,19 +178,28 @@ async fn turns_of_others(turns: u64) {
     }
 }
 
-/// What was sent to the contact when the takeover was acknowledged.
-async fn play(flow: &Flow, watched: &Watched, number: usize, plan: Plan) -> usize {
+/// What a takeover met.
+struct Met {
+    /// What was sent to the contact when it was acknowledged.
+    sent: usize,
+    /// Whether the reply had been taken up and not settled when it was asked for.
+    in_hand: bool,
+}
+
+async fn play(flow: &Flow, watched: &Watched, number: usize, plan: Plan) -> Met {
     let contact = name(number);
     flow.simulator.say(&contact, &format!("This is schedule {number}.")).unwrap();
     let seen = watched.until(number, |seen| seen.conversation.is_some()).await;
     match plan.moment {
-        Moment::Collecting | Moment::Any => {}
+        Moment::Collecting => {}
+        Moment::Any => flow.clock.sleep_millis(plan.later * SLOW_TURN_MS / 100).await,
         Moment::Tokens => drop(watched.until(number, |seen| seen.speaks).await),
         Moment::Committed | Moment::Sending => drop(watched.until(number, |seen| seen.taken_up).await),
     }
-    if plan.moment != Moment::Collecting {
-        turns_of_others(plan.turns * if plan.moment == Moment::Any { 50 } else { 1 }).await;
+    if matches!(plan.moment, Moment::Tokens | Moment::Committed | Moment::Sending) {
+        turns_of_others(plan.later).await;
     }
+    let Seen { taken_up, settled, .. } = watched.seen(number);
     let conversation = seen.conversation.unwrap();
     flow.app.engine.take_over(flow.ctx(), conversation, "Bea".into()).await.unwrap();
     let sent = flow.simulator.sends(&contact).len();
@@ -189,23 +207,7 @@ async fn play(flow: &Flow, watched: &Watched, number: usize, plan: Plan) -> usiz
     if plan.writes_again {
         flow.simulator.say(&contact, "Is anybody there?").unwrap();
     }
-    sent
-}
-
-/// Moves the clock whenever the writer has had a turn, as long as the work goes on.
-async fn flying_while<T>(flow: &Flow, work: impl Future<Output = T>) -> T {
-    let store = flow.store(1).await;
-    let ticking = async {
-        loop {
-            store.append(None, Vec::new()).await.unwrap();
-            flow.clock.advance_millis(10);
-        }
-    };
-    tokio::select! {
-        biased;
-        done = work => done,
-        () = ticking => unreachable!("it ticks for ever"),
-    }
+    Met { sent, in_hand: taken_up && !settled }
 }
 
 #[actix::test]
@@ -218,6 +220,10 @@ async fn a_thousand_takeovers_at_every_moment_of_a_turn_and_not_one_word_after_t
     let (hook_watched, hook_plans) = (watched.clone(), Arc::clone(&plans));
     let hook = move |act: StoreAct| match (act.name, act.conversation) {
         ("begin_dispatch", Some(conversation)) => hook_watched.may_be_taken_up(conversation, &hook_plans),
+        ("settle", Some(conversation)) => {
+            hook_watched.is_settled(conversation);
+            Ok(())
+        }
         _ => Ok(()),
     };
     let (model_watched, model_plans) = (watched.clone(), Arc::clone(&plans));
@@ -231,8 +237,8 @@ async fn a_thousand_takeovers_at_every_moment_of_a_turn_and_not_one_word_after_t
     let options = Options { wrap_store: failing.wrap_store, model: Some(vec![speak]), ..flying(&[]) };
     let flow = Flow::with(options).await;
     flow.configure(|settings| {
-        settings.quiet_ms = 20;
-        settings.cap_ms = 20;
+        settings.quiet_ms = QUIET_MS;
+        settings.cap_ms = QUIET_MS;
     })
     .await;
 
@@ -241,46 +247,40 @@ async fn a_thousand_takeovers_at_every_moment_of_a_turn_and_not_one_word_after_t
         .buffered(AT_ONCE);
     let all = async {
         tokio::select! {
-            sent = played.collect::<Vec<usize>>() => sent,
+            met = played.collect::<Vec<Met>>() => met,
             () = watched.read_log(&flow) => unreachable!("the log has no end"),
         }
     };
-    let acknowledged = flying_while(&flow, all).await;
+    let met = flow.while_time_flies(all).await;
     // Whatever still wants to leave has all the time that it takes.
     for _ in 0..20 {
         flow.clock.advance_millis(1_000);
         flow.settled().await;
     }
     flow.still().await;
-    for (number, (plan, sent)) in plans.iter().zip(&acknowledged).enumerate() {
+    for (number, (plan, met)) in plans.iter().zip(&met).enumerate() {
         let after = flow.simulator.sends(&name(number)).len();
-        assert_eq!(after, *sent, "schedule {number}, {plan:?}: words left after the takeover");
+        assert_eq!(after, met.sent, "schedule {number}, {plan:?}: words left after the takeover");
     }
-    assert_every_moment_was_met(&flow, &plans, &acknowledged).await;
+    assert_every_moment_was_met(&flow, &met).await;
     flow.finish().await;
 }
 
 /// The schedules ended in every way that there is.
-async fn assert_every_moment_was_met(flow: &Flow, plans: &[Plan], acknowledged: &[usize]) {
-    let mut ends = BTreeMap::<&str, usize>::new();
+async fn assert_every_moment_was_met(flow: &Flow, met: &[Met]) {
+    let (mut cut_short, mut withdrawn) = (0, 0);
     for event in flow.events(0).await {
-        let how = match event["type"].as_str().unwrap() {
-            "turn.ended" if event["end"] == "taken_over" => "cut short",
-            "message.withdrawn" if event["reason"] == "control_changed" => "withdrawn",
-            _ => continue,
-        };
-        *ends.entry(how).or_default() += 1;
+        cut_short += usize::from(event["end"] == "taken_over");
+        withdrawn += usize::from(event["reason"] == "control_changed");
     }
-    let before = acknowledged.iter().filter(|sent| **sent > 0).count();
-    let sending =
-        plans.iter().zip(acknowledged).filter(|(plan, sent)| plan.moment == Moment::Sending && **sent > 0);
-    let (cut, withdrawn, sending) = (ends["cut short"], ends["withdrawn"], sending.count());
-    let never_begun = SCHEDULES - cut - withdrawn - before;
-    let met = format!(
-        "never begun {never_begun}, cut short {cut}, withdrawn {withdrawn}, sent before {before}, \
-         of those in the middle of it {sending}"
+    let sent = met.iter().filter(|met| met.sent > 0).count();
+    let sending = met.iter().filter(|met| met.sent > 0 && met.in_hand).count();
+    let never_begun = SCHEDULES - cut_short - withdrawn - sent;
+    let counts = format!(
+        "no turn yet {never_begun}, turn cut short {cut_short}, reply withdrawn {withdrawn}, \
+         sent {sent}, in the middle of it {sending}"
     );
-    assert!([never_begun, cut, withdrawn, before, sending].iter().all(|count| *count >= 50), "{met}");
+    assert!([never_begun, cut_short, withdrawn, sent, sending].iter().all(|count| *count >= 50), "{counts}");
 }
 
 #[actix::test]

@@ -73,6 +73,7 @@ async fn a_running_turn_keeps_its_version_while_another_is_drafted_published_and
         flow.event(0, |event| event["type"] == "settings.changed" && event["version"] == two).await;
     assert_eq!((two, &published["version"]), (one + 1, &json!(two)));
     assert_eq!(flow.assistant_api("GET", "", None).await.1["instructions"], "Two");
+    flow.sleeps_for(5_000).await;
     flow.clock.advance_millis(5_000);
     flow.sends(1).await;
     flow.still().await;
@@ -81,10 +82,12 @@ async fn a_running_turn_keeps_its_version_while_another_is_drafted_published_and
     asked(&flow, "And tomorrow?", 2).await;
     let three = flow.made("POST", "/rollback", Some(json!({ "version": one }))).await;
     assert_eq!(three, two + 1);
+    flow.sleeps_for(5_000).await;
     flow.clock.advance_millis(5_000);
     flow.sends(2).await;
     flow.still().await;
     asked(&flow, "And on Sunday?", 3).await;
+    flow.sleeps_for(5_000).await;
     flow.clock.advance_millis(5_000);
     flow.sends(3).await;
     flow.still().await;
@@ -110,6 +113,7 @@ async fn a_turn_that_fails_after_a_publication_says_its_own_version_s_words() {
     flow.made("PUT", "", Some(saying("One", "First."))).await;
     asked(&flow, "Are you open?", 1).await;
     flow.made("PUT", "", Some(saying("Two", "Second."))).await;
+    flow.sleeps_for(3_000).await;
     flow.clock.advance_millis(3_000);
     flow.sends(1).await;
     assert_eq!(flow.simulator.all_sends()[0].text, "One discloses.\n\nFirst.");
