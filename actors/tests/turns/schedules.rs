@@ -6,7 +6,7 @@ use iassistance_domain::{Entropy, SeededEntropy};
 
 use crate::world::{World, assistant, run};
 
-const SCHEDULES: u64 = 60;
+const SCHEDULES: u64 = 1_000;
 
 #[test]
 fn after_a_takeover_is_acknowledged_the_assistant_is_silent() {
