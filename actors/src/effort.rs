@@ -278,6 +278,12 @@ impl Case<'_> {
         })
     }
 
+    /// What names the calls of tools: the same for every turn that answers the same first message, so
+    /// that a tool's server can tell a call that is made again.
+    fn key(&self) -> TurnId {
+        self.context.covers.first().map_or(self.turn, |first| TurnId::from_bytes(first.id.to_bytes()))
+    }
+
     fn toolbox(&self, means: &Means<'_>, cancel: &CancellationToken) -> Toolbox {
         let kind = self.kind;
         Toolbox::new(ToolboxParts {
@@ -287,7 +293,7 @@ impl Case<'_> {
             http: Arc::clone(&means.http),
             clock: Arc::clone(&means.parts.clock),
             window_until: self.window_until,
-            turn: self.turn,
+            turn: self.key(),
             cancel: cancel.clone(),
             check: Arc::new(move |content| check(kind, content).map_err(|problem| problem.title)),
             limits: ToolLimits {

@@ -28,6 +28,7 @@ mod once;
 mod outbound;
 mod people;
 mod privacy;
+mod replaying;
 mod supersede;
 mod supervision;
 mod takeover;

@@ -31,6 +31,7 @@ use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tool::{HttpTool, ToolMethod};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::content::ContentStore;
@@ -175,6 +176,24 @@ pub fn assistant() -> AssistantSettings {
         disclosure: Disclosure { enabled: false, ..Disclosure::default() },
         languages: vec!["en".into()],
         ..default_assistant(&settings.assistant)
+    }
+}
+
+/// A tool that changes something.
+pub fn order_tool() -> HttpTool {
+    HttpTool {
+        name: "place_order".into(),
+        description: "Orders something.".into(),
+        method: ToolMethod::Post,
+        url: "https://tools.example/order".into(),
+        parameters: serde_json::json!({ "type": "object", "properties": {} }),
+        answer: None,
+        secret: None,
+        timeout_ms: 1_000,
+        repeatable: false,
+        side_effects: true,
+        after_untrusted: false,
+        trusted: true,
     }
 }
 
