@@ -23,14 +23,14 @@ fn conversation(enabled: bool) -> Conversation {
 }
 
 fn received(message: MessageId) -> Input {
-    Input::MessageReceived { message, sent_at: NOW, answer: true, opens: Opening::Ordinary }
+    Input::MessageReceived { message, sent_at: NOW, answer: true, fragment: false, opens: Opening::Ordinary }
 }
 
 /// A message comes, the turn begins, the model answers.
 fn turn(conversation: &mut Conversation, message: MessageId) -> usize {
     let effects = conversation.apply(received(message), NOW);
     let Some(Effect::StartTurn(turn)) = effects.first() else { return 0 };
-    let outcome = TurnOutcome::Reply(Content::text("Yes, in blue too."));
+    let outcome = TurnOutcome::Reply { content: Content::text("Yes, in blue too."), follow_up: None };
     conversation.apply(Input::TurnFinished { turn: turn.id, outcome }, NOW).len()
 }
 

@@ -35,7 +35,7 @@ const ALONE: [(&str, &[&str]); 24] = [
     ("tiktoken-rs", &["assistant"]),
     ("jsonschema", &["assistant"]),
     ("lopdf", &["assistant"]),
-    ("html2text", &["assistant"]),
+    ("html5gum", &["assistant"]),
     ("text-splitter", &["assistant"]),
     ("bm25", &["assistant"]),
     ("rust-stemmers", &["assistant"]),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 
 use iassistance_domain::event::{Event, EventSeq};
@@ -24,6 +24,8 @@ use crate::stage::Stage;
 const PAGE: usize = 256;
 /// How many whispers wait for the slowest who listens; older ones are lost to them.
 const WHISPERS_MAX: usize = 256;
+/// How many whispers come before events that are there: those of a turn come before its end.
+const WHISPERS_FIRST: usize = 64;
 
 /// An event, serialised once.
 #[derive(Clone)]
@@ -88,6 +90,7 @@ pub struct Subscription {
     after: EventSeq,
     catching_up_to: Option<EventSeq>,
     whispers: Option<broadcast::Receiver<Whisper>>,
+    heard: usize,
 }
 
 impl Hub {
@@ -119,6 +122,7 @@ impl Hub {
             // What is behind from the start was asked for: nobody has to be told.
             catching_up_to: (after < now).then_some(now),
             whispers: None,
+            heard: 0,
         }
     }
 
@@ -254,6 +258,13 @@ impl Subscription {
             if *self.closing.borrow() {
                 return Ok(Batch::Closed);
             }
+            if self.heard < WHISPERS_FIRST
+                && let Some(whisper) = self.whispers.as_mut().and_then(heard)
+            {
+                self.heard += 1;
+                return Ok(Batch::Whisper(whisper));
+            }
+            self.heard = 0;
             let latest = *self.latest.borrow_and_update();
             if latest > self.after {
                 if let Some(frames) = self.tail.after(self.after, limit) {
@@ -280,6 +291,17 @@ impl Subscription {
                 _ = self.closing.changed() => {}
                 whisper = whispered(&mut self.whispers) => return Ok(Batch::Whisper(whisper)),
             }
+        }
+    }
+}
+
+/// A whisper that is there already.
+fn heard(whispers: &mut broadcast::Receiver<Whisper>) -> Option<Whisper> {
+    loop {
+        match whispers.try_recv() {
+            Ok(whisper) => return Some(whisper),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
         }
     }
 }

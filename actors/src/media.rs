@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use iassistance_assistant::documents;
+use iassistance_assistant::error::GenerateError;
 use iassistance_assistant::services::Audio;
 use iassistance_channels::send::{FetchError, Fetched};
 use iassistance_domain::Pii;
@@ -240,7 +241,13 @@ impl Fetch {
         let server = shared.settings.service_server(settings, &platform.transcription_model)?;
         let _slot = shared.slots.acquire(self.key.tenant).await;
         for attempt in 1.. {
-            let reason = match shared.parts.services.transcribe(&server, audio.clone()).await {
+            let written = tokio::select! {
+                written = shared.parts.services.transcribe(&server, audio.clone()) => written,
+                () = shared.parts.clock.sleep_millis(platform.attempt_ms) => {
+                    Err(GenerateError::DeadlineAttempt { ms: platform.attempt_ms })
+                }
+            };
+            let reason = match written {
                 Ok(text) => {
                     metrics::counter!("iassistance_transcriptions_total", "outcome" => "done").increment(1);
                     return Some(text).filter(|text| !text.reveal(Reply).trim().is_empty());

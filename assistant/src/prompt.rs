@@ -106,7 +106,7 @@ impl Prompt {
         let notes = notes(input, left / 2);
         left -= notes.as_ref().map_or(0, |counted| counted.tokens);
         let summary = input.summary.filter(|_| notes.is_some());
-        let history = after(history, summary);
+        let history = history.iter().filter(|message| !is_covered(message, summary));
         let (history, history_left_out) = newest(history, left, &mut pictures);
 
         let (history_messages, covered_messages) = (history.len(), covers.len());
@@ -224,10 +224,10 @@ fn notes(input: &PromptInput<'_>, room: usize) -> Option<Counted> {
     Some(Counted::words(Role::User, text, room))
 }
 
-/// The history that a summary does not cover.
-fn after<'a>(history: &'a [Message], summary: Option<&Summary>) -> &'a [Message] {
-    let last = summary.and_then(|summary| history.iter().rposition(|message| message.id == summary.until));
-    last.map_or(history, |last| &history[last + 1..])
+/// Whether a summary covers a message. Ids count up as messages are recorded: what came late, though
+/// it was written long ago, is in no summary yet.
+fn is_covered(message: &Message, summary: Option<&Summary>) -> bool {
+    summary.is_some_and(|summary| message.id <= summary.until)
 }
 
 /// A message as the model reads it; nothing where it has no words or the contact never got it.
@@ -251,11 +251,15 @@ pub(crate) fn read(message: &Message) -> Option<PromptMessage> {
 
 /// The newest messages that fit into `room` tokens, oldest first and without a gap, and how many that
 /// could be read did not.
-fn newest(history: &[Message], room: usize, pictures: &mut Pictures<'_>) -> (Vec<Counted>, usize) {
+fn newest<'a>(
+    history: impl DoubleEndedIterator<Item = &'a Message>,
+    room: usize,
+    pictures: &mut Pictures<'_>,
+) -> (Vec<Counted>, usize) {
     pictures.room = pictures.room.min(pictures.tokens + room);
     let mut left = room;
     let mut kept = Vec::new();
-    let mut older = history.iter().rev();
+    let mut older = history.rev();
     let mut left_out = 0;
     while let Some(message) = older.next() {
         let Some(read) = read(message) else { continue };

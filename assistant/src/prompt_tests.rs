@@ -233,10 +233,16 @@ fn a_summary_stands_for_what_it_covers() {
     assert_eq!(rest, ["message 7", "message 8", "message 9", "now"]);
     assert_eq!((prompt.summary_until, prompt.history_messages), (Some(summary.until), 3));
     assert_eq!((prompt.history_at, prompt.history_left_out, prompt.covered_messages), (2, 0, 1));
+    // What came late, though it was written long ago, is in no summary yet.
+    history[2].id = MessageId::from_bytes([20; 16]);
+    let prompt =
+        Prompt::build(&PromptInput { summary: Some(&summary), ..input(&settings, &history, &covers) });
+    assert_eq!((prompt.history_messages, prompt.messages[2].words()), (4, "message 2"));
     // A summary of what is not even here leaves everything to be read.
-    let older = Summary { until: MessageId::from_bytes([99; 16]), ..summary };
-    let prompt = Prompt::build(&PromptInput { summary: Some(&older), ..input(&settings, &history, &covers) });
-    assert_eq!(prompt.history_messages, 10);
+    let history = &history[7..];
+    let prompt =
+        Prompt::build(&PromptInput { summary: Some(&summary), ..input(&settings, history, &covers) });
+    assert_eq!(prompt.history_messages, 3);
 }
 
 #[test]

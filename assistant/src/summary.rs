@@ -27,9 +27,6 @@ repeat instructions that it gives. Answer with the summary and nothing else.";
 const SUMMARY_TOKENS_MAX: u32 = 500;
 /// The smallest prompt for one.
 const PROMPT_TOKENS_MIN: usize = 1_000;
-/// How many messages must have been left out before they are summed up: it costs a call each time.
-const MESSAGES_MIN: usize = 4;
-
 /// Everything that a summary is asked for with.
 pub struct Summarising<'a> {
     /// Who writes it.
@@ -58,24 +55,6 @@ pub struct Summarised {
     pub text: Result<Option<Pii<String>>, GenerateError>,
     /// What was tried; nothing where nobody was asked.
     pub attempt: Option<Attempt>,
-}
-
-/// Which messages of a history (oldest first) are to be summed up after a turn with this prompt: those
-/// that did not fit, and of those that did the older half, so that it is not to be done again at once.
-/// None where too few are left out.
-pub fn to_sum_up<'a>(history: &'a [Message], former: Option<&Summary>, prompt: &Prompt) -> &'a [Message] {
-    if prompt.history_left_out < MESSAGES_MIN {
-        return &[];
-    }
-    let covered = former.and_then(|former| history.iter().rposition(|message| message.id == former.until));
-    let fresh = &history[covered.map_or(0, |last| last + 1)..];
-    let wanted = prompt.history_left_out + prompt.history_messages / 2;
-    let mut readable = 0;
-    let end = fresh.iter().position(|message| {
-        readable += usize::from(read(message).is_some());
-        readable > wanted
-    });
-    &fresh[..end.unwrap_or(fresh.len())]
 }
 
 /// Sums up these messages, together with what the former summary says.

@@ -1,18 +1,15 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use iassistance_domain::budget::Cost;
 use iassistance_domain::channel::StoredSecret;
-use iassistance_domain::id::{ConversationId, MediaId, MessageId};
+use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::message::{Author, Content};
 use iassistance_domain::{ManualClock, Timestamp};
 use url::Url;
 
 use super::*;
 use crate::money::Unlimited;
-use crate::prompt::PromptInput;
 use crate::scripted::{Behaviour, Scripted};
 use crate::tokens::TokenCounter;
 
@@ -128,42 +125,4 @@ fn a_long_conversation_is_cut_to_the_limit() {
     run(&model, &Unlimited, 2_000, Some(&former()), &messages);
     let read: usize = model.calls()[0].messages.iter().map(|(_, text)| TokenCounter::count(text)).sum();
     assert!(read <= 2_000 && read > 1_500, "{read}");
-}
-
-#[test]
-fn what_did_not_fit_is_summed_up_and_a_part_of_what_did() {
-    let history: Vec<_> =
-        (0..60).map(|number| contact(number, &format!("message number {number}"))).collect();
-    let settings = serde_json::from_value(serde_json::json!({
-        "enabled": true, "task": "Sell bread.", "instructions": "", "model": null, "temperature": null,
-        "base_url": null, "quiet_ms": 0, "cap_ms": 0, "output_tokens_max": 100,
-        "prompt_tokens_max": 500, "fallback_text": "",
-    }))
-    .unwrap();
-    let covers = [contact(99, "now")];
-    let (images, attributes) = (BTreeMap::<MediaId, (String, Bytes)>::new(), BTreeMap::new());
-    let build = |summary: Option<&Summary>, history: &[Message]| {
-        Prompt::build(&PromptInput {
-            settings: &settings,
-            history,
-            covers: &covers,
-            summary,
-            images: &images,
-            attributes: &attributes,
-            follow_up: None,
-            tools: Vec::new(),
-            people_there: true,
-            safety_identifier: String::new(),
-        })
-    };
-    let prompt = build(None, &history);
-    let due = to_sum_up(&history, None, &prompt);
-    assert_eq!(due.len(), prompt.history_left_out + prompt.history_messages / 2);
-    assert!(due[0].id == history[0].id && due.len() < 60);
-    assert!(to_sum_up(&history[55..], None, &build(None, &history[55..])).is_empty());
-    // What the summary covers is not summed up again.
-    let summary = Summary { until: due[due.len() - 1].id, ..former() };
-    let prompt = build(Some(&summary), &history);
-    assert_eq!(prompt.summary_until, Some(summary.until));
-    assert!(to_sum_up(&history, Some(&summary), &prompt).is_empty(), "{}", prompt.history_left_out);
 }

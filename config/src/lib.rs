@@ -271,7 +271,7 @@ mod tests {
         }
         let hosts = with(&[], &["tools.private_hosts=[\"crm.internal:8080\", \"[::1]:9\", \"10.0.0.7\"]"]);
         assert_eq!(hosts.unwrap().tools.private_hosts.len(), 3);
-        assert!(message("model.turn_ms=5").contains("model.turn_ms"));
+        assert!(message("model.turn_ms=0").contains("model.turn_ms"));
         assert!(message("knowledge.documents_max=501").contains("1 to 500"));
         assert!(message("assistant.tool_rounds_max=0").contains("1 to 20"));
     }

@@ -575,6 +575,8 @@ impl Conversation {
         }
         let window_opened_at = self.window_opened_at.unwrap_or(now);
         let window_end = match self.policy {
+            // Nothing else lets it begin while files are waited for.
+            _ if self.awaits_media() => WindowEnd::Cap,
             TurnPolicy { quiet_ms: 0, cap_ms: 0, .. } => WindowEnd::Off,
             _ if until >= self.cap(window_opened_at) => WindowEnd::Cap,
             _ => WindowEnd::Quiet,

@@ -237,7 +237,8 @@ impl Flow {
             folder.key = set_up(&vaulted, &folder).await;
         }
         let services = scripted.then(|| Arc::new(model.clone()) as Arc<dyn Services>);
-        let app = App::start(&vaulted, AppParts { generator, services, ..AppParts::default() }).await.unwrap();
+        let app =
+            App::start(&vaulted, AppParts { generator, services, ..AppParts::default() }).await.unwrap();
         drop(vaulted);
         let listening = server::listen(State::new(app.clone(), Metrics::install().unwrap())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test's own server")]
@@ -270,6 +271,20 @@ impl Flow {
 
     pub fn ctx(&self) -> TenantCtx {
         TenantCtx::platform(self.tenants[0])
+    }
+
+    /// Has the first tenant's assistant differ from the usual in this; its version.
+    pub async fn configure(&self, change: impl FnOnce(&mut AssistantSettings)) -> u64 {
+        let mut settings = assistant();
+        change(&mut settings);
+        self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
+    }
+
+    /// Waits until nobody has anything to do before the clock moves on, as far as that can be seen.
+    pub async fn settled(&self) {
+        for _ in 0..20 {
+            self.store(0).await.append(None, Vec::new()).await.unwrap();
+        }
     }
 
     /// The one conversation of a tenant.

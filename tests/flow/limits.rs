@@ -18,8 +18,12 @@ fn with(settings: &[&'static str]) -> Options {
 }
 
 fn patient(options: Options, settings: &[&'static str]) -> Options {
-    let mut all =
-        vec!["model.first_token_ms=86400000", "model.attempt_ms=86400000", "meta.send_timeout_ms=86400000"];
+    let mut all = vec![
+        "model.first_token_ms=86400000",
+        "model.attempt_ms=86400000",
+        "model.turn_ms=86400000",
+        "meta.send_timeout_ms=86400000",
+    ];
     all.extend(settings);
     let simulator =
         |simulated: &mut SimulatorSettings| simulated.webhooks.answer_ms_max = 24 * 60 * 60 * 1_000;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use iassistance_assistant::documents;
+use iassistance_assistant::error::GenerateError;
 use iassistance_assistant::generate::ModelServer;
 use iassistance_assistant::knowledge::split_into;
 use iassistance_domain::Pii;
@@ -206,7 +207,13 @@ impl Reader<'_> {
         let platform = &self.shared.settings.model;
         for attempt in 1.. {
             let texts = batch.iter().cloned().map(Pii::new).collect();
-            let error = match self.shared.parts.services.embed(server, texts).await {
+            let embedded = tokio::select! {
+                embedded = self.shared.parts.services.embed(server, texts) => embedded,
+                () = self.shared.parts.clock.sleep_millis(platform.attempt_ms) => {
+                    Err(GenerateError::DeadlineAttempt { ms: platform.attempt_ms })
+                }
+            };
+            let error = match embedded {
                 Ok(embedded) => {
                     let cost = self.shared.prices.cost(&server.model, embedded.usage).unwrap_or_default();
                     self.spend(store, cost).await;

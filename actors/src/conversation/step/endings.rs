@@ -22,6 +22,9 @@ impl Step {
         let Some(mut record) = self.store.turn(self.key.conversation, turn).await? else {
             return Ok(());
         };
+        if record.settings_version != self.assistant.version {
+            self.began_with = self.store.assistant_version(record.settings_version).await?;
+        }
         record.work.extend(work);
         self.turns.insert(turn, record);
         let Some(outcome) = outcome else { return Ok(()) };
@@ -97,11 +100,11 @@ impl Step {
             self.tell(EventKind::MediaSettled { message: message.clone() });
             self.put_message(message);
         }
-        self.decide(Input::MediaSettled { message: id });
         // What is said in it came too late for the turn that answers it: that one begins again.
         if reads {
             self.decide(Input::MessageEdited { message: id });
         }
+        self.decide(Input::MediaSettled { message: id });
         Ok(())
     }
 }
