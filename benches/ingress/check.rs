@@ -10,8 +10,8 @@ use iassistance_domain::id::TenantId;
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::TenantCtx;
 
-use crate::server::SetUp;
 use crate::support::number_of;
+use crate::support::server::SetUp;
 
 /// Opens the store and looks for every acknowledged message in the tenant's log; how many are there,
 /// each exactly once. Fails if one is missing or is there twice.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use iassistance_channels::signature;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::{SECRET, message, messages_webhook};
+use crate::support::wire::{answered, signed};
+use crate::support::{message, messages_webhook};
 
 /// Signed requests, each with a message of its own.
 pub struct Pool {
@@ -38,14 +38,7 @@ impl Pool {
             let contact = number % contacts;
             let body =
                 messages_webhook(contact, &[message(number, contact, "Do you have it in blue, please?")]);
-            let signature = signature::sign(SECRET.as_bytes(), &body);
-            let head = format!(
-                "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: facebookexternalua\r\naccept: */*\r\n\
-                 content-type: application/json\r\nx-hub-signature-256: {signature}\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            pool.bytes.extend_from_slice(head.as_bytes());
-            pool.bytes.extend_from_slice(&body);
+            signed(path, &body, &mut pool.bytes);
             pool.ends.push(pool.bytes.len());
         }
         pool
@@ -122,26 +115,5 @@ async fn connection(
             tally.refused += 1;
         }
         tally.micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
-    }
-}
-
-/// Reads one whole answer; its status.
-async fn answered(stream: &mut TcpStream, answer: &mut Vec<u8>) -> u16 {
-    answer.clear();
-    loop {
-        let read = stream.read_buf(answer).await.expect("the server answers");
-        assert!(read > 0, "the server closed a connection that is kept alive");
-        let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
-        let text = str::from_utf8(&answer[..head]).expect("a head in ASCII");
-        let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
-        let length = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        };
-        let length = text.lines().find_map(length).expect("a length");
-        while answer.len() < head + 4 + length {
-            assert!(stream.read_buf(answer).await.expect("the server answers") > 0, "an answer broke off");
-        }
-        return status;
     }
 }

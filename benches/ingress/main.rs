@@ -20,7 +20,6 @@ mod support;
 
 mod check;
 mod load;
-mod server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +27,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use load::{Pool, Tally};
-use server::{Cost, Server};
+use support::rounded;
+use support::server::{self, Cost, Server};
 
 /// Contacts that write, so that conversations spread.
 const CONTACTS: u64 = 2_000;
@@ -58,7 +58,7 @@ struct Side {
 fn main() {
     let options = options();
     let folder = support::folder();
-    let set_up = server::set_up(folder.path());
+    let set_up = server::set_up(folder.path(), "", "");
     let mut bare = Server::bare();
     let mut durable = Server::durable(folder.path());
     let mut source = Source { next: 0, path: format!("/webhooks/meta/{}", set_up.meta_app), pool: POOL.0 };
@@ -180,9 +180,4 @@ impl Side {
             "settled_after_s": rounded(self.settled.as_secs_f64()),
         })
     }
-}
-
-/// With two digits after the point: more would be noise.
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }

@@ -1,6 +1,9 @@
-//! What the benches share: folders on a real disk, webhooks as Meta writes them, a store.
+//! What the benches share: folders on a real disk, webhooks as Meta writes them, a store, a server.
 #![allow(dead_code, reason = "each bench uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has no result")]
+
+pub mod server;
+pub mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -124,4 +127,9 @@ pub async fn tenant(store: &dyn Store) -> (TenantCtx, ChannelId, MetaAppId) {
     };
     store.put_channel(connected).await.unwrap();
     (TenantCtx::platform(tenant), channel, meta_app)
+}
+
+/// With two digits after the point: more would be noise.
+pub fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }

@@ -21,6 +21,7 @@ use crate::contacts::Contact;
 use crate::faults::{self, Faults, ModelFault, SendFault};
 use crate::media::Files;
 use crate::model_record::{Model, ModelEndpoint};
+use crate::moments::Moments;
 use crate::scene;
 use crate::settings::{SimulatorError, SimulatorSettings};
 use crate::templates::Template;
@@ -66,6 +67,7 @@ pub(crate) struct Core {
     pub webhooks: Outgoing,
     pub model: Model,
     pub tools: ToolServer,
+    pub moments: Moments,
     pub tasks: Tasks,
     accounts: Mutex<Accounts>,
     files: Mutex<Files>,
@@ -99,6 +101,7 @@ impl Core {
             webhooks: Outgoing::new(settings.webhooks, own.chain(others))?,
             model: Model::new(&settings.model),
             tools: ToolServer::default(),
+            moments: Moments::default(),
             tasks: Tasks::default(),
             accounts: Mutex::new(accounts),
             files: Mutex::default(),

@@ -12,6 +12,7 @@ use crate::core::{Core, FeedEvent};
 use crate::graph::{refuse, send};
 use crate::graph_error::GraphError;
 use crate::media::{File, Origin};
+use crate::moments::Happened;
 use crate::server::{Reply, json_reply};
 use crate::settings::OutsideWindow;
 use crate::shown::{ShownKind, ShownMedia};
@@ -134,6 +135,8 @@ fn accept(
     };
     world.keep(&contact.wa_id, item.clone());
     drop(world);
+    let accepted = || Happened::SendAccepted { to: contact.wa_id.clone(), text: item.text.clone() };
+    core.moments.tell(accepted);
     core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: Box::new(item.clone()) });
     let mut value = json!({"recipient_id": scoped, "message_id": item.wamid});
     if let Some(id) = attachment {

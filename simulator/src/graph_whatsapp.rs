@@ -12,6 +12,7 @@ use crate::core::{Core, FeedEvent};
 use crate::graph::{refuse, send};
 use crate::graph_error::GraphError;
 use crate::graph_request::{GraphRequest, Outbound, Recipient, SendMessage, parse};
+use crate::moments::Happened;
 use crate::server::{Reply, json_reply};
 use crate::settings::OutsideWindow;
 use crate::shown::{Shown, ShownKind, ShownMedia};
@@ -105,6 +106,8 @@ fn accept(
     };
     world.keep(&contact.wa_id, item.clone());
     drop(world);
+    let accepted = || Happened::SendAccepted { to: contact.wa_id.clone(), text: item.text.clone() };
+    core.moments.tell(accepted);
     core.publish(FeedEvent::Message { contact: contact.wa_id.clone(), message: Box::new(item.clone()) });
     let answered = match send.recipient {
         Recipient::Phone { input, .. } => json!({"input": input, "wa_id": contact.wa_id}),

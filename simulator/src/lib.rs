@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use iassistance_domain::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 
 mod accounts;
 pub mod act;
@@ -69,6 +70,7 @@ mod model_script;
 mod model_services;
 mod model_stream;
 mod model_tools;
+mod moments;
 mod multipart;
 mod phone;
 mod report;
@@ -97,6 +99,7 @@ pub use model_answer::LABEL;
 pub use model_record::{ChatSeen, ModelCounters, ModelEndpoint, StreamCut};
 pub use model_request::{MODEL_ID, MODEL_PREFIX};
 pub use model_script::{ModelSettings, Objection, Round, ScriptedAnswer, ScriptedCall, ScriptedTranscript};
+pub use moments::{Happened, Moment};
 pub use report::State;
 pub use script::{Script, ScriptError, ScriptOutcome};
 pub use settings::{
@@ -325,6 +328,12 @@ impl Simulator {
     /// The newest streams that the client let go, oldest first: at most 10,000.
     pub fn stream_cuts(&self) -> Vec<StreamCut> {
         self.core.model.cuts()
+    }
+
+    /// What happens from now on, with the moment of each by a clock that nobody moves. Who falls 65,536
+    /// of them behind loses some.
+    pub fn moments(&self) -> broadcast::Receiver<Moment> {
+        self.core.moments.listen()
     }
 
     /// Where a tool of the tenant's tool server is.

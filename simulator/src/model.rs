@@ -13,6 +13,7 @@ use crate::model_record::{ChatSeen, ModelEndpoint, OpenStream};
 use crate::model_refusal::{Refusal, authorise};
 use crate::model_request::{ChatRequest, MODEL_ID, parse};
 use crate::model_stream::{stream_steps, whole_steps};
+use crate::moments::Happened;
 use crate::server::{Call, Reply, json_reply, play, respond};
 
 const STREAM: &str = "text/event-stream; charset=utf-8";
@@ -40,6 +41,7 @@ pub(crate) fn completions(core: &Arc<Core>, call: &Call) -> Reply {
         Err(refusal) => return refusal.reply(core),
     };
     let chat = remember(core, &request, body, call.body.len());
+    core.moments.tell(|| Happened::ChatAsked { chat, said: request.exchange.said.clone() });
     let fault = core.model_fault(ModelEndpoint::Chat, &request.model);
     if let Some(refusal) = fault.as_ref().and_then(Refusal::of_fault) {
         return refusal.reply(core);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::core::{Core, lock};
 use crate::model_script::{ModelScript, ModelSettings};
+use crate::moments::Happened;
 
 /// How many chats are remembered, and how many bytes of them.
 const CHATS_KEPT_MAX: usize = 1_000;
@@ -212,6 +213,7 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         lock(&self.core.model.record).counters.streams_open -= 1;
+        self.core.moments.tell(|| Happened::ChatEnded { chat: self.chat });
         self.core.changed();
     }
 }

@@ -1,4 +1,6 @@
 //! The servers under load: the release binary, set up by its own command line, and what it costs.
+#![allow(dead_code, reason = "each bench uses its part of this")]
+#![allow(clippy::expect_used, reason = "a bench that fails has no result")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::rounded;
-use crate::support::{PHONE_NUMBER_ID, SECRET};
+use crate::support::{PHONE_NUMBER_ID, SECRET, rounded};
 
+/// What sends from the number.
+pub const ACCESS_TOKEN: &str = "bench-access-token";
 const BINARY: &str = env!("CARGO_BIN_EXE_iassistance");
 /// Ticks of the processor's accounting per second, on every Linux.
 const TICKS: f64 = 100.0;
@@ -41,13 +44,14 @@ pub struct Cost {
     metrics: BTreeMap<String, f64>,
 }
 
-/// Sets up a tenant with a number, as a person would, but for limits that would throttle the load.
-pub fn set_up(folder: &Path) -> SetUp {
+/// Sets up a tenant with a number, as a person would, but for limits that would throttle the load. More
+/// sections of settings may be given; `limits` go into their section.
+pub fn set_up(folder: &Path, limits: &str, more: &str) -> SetUp {
     let at = |name: &str| folder.join(name).display().to_string();
     let settings = format!(
         "[server]\nport = 0\n\n[storage]\npath = {:?}\ninbox_entries_max = 100000000\n\n\
          [vault]\nkeyring_file = {:?}\nroot_key_file = {:?}\n\n[media]\nfolder = {:?}\n\n\
-         [limits]\ntenant_steps_per_s = 1000000\ntenant_burst = 1000000\n",
+         [limits]\ntenant_steps_per_s = 1000000\ntenant_burst = 1000000\n{limits}\n{more}",
         at("store"),
         at("keyring.json"),
         at("root.key"),
@@ -77,7 +81,7 @@ fn command(folder: &Path) -> Command {
         .env_clear()
         .env("IASSISTANCE_APP_SECRET", SECRET)
         .env("IASSISTANCE_VERIFY_TOKEN", "bench-verify-token")
-        .env("IASSISTANCE_ACCESS_TOKEN", "bench-access-token")
+        .env("IASSISTANCE_ACCESS_TOKEN", ACCESS_TOKEN)
         .arg("--json");
     command
 }
@@ -172,6 +176,11 @@ impl Cost {
                 *mine.entry(name.clone()).or_default() += more;
             }
         }
+    }
+
+    /// Seconds of processor in all.
+    pub fn cpu(&self) -> f64 {
+        self.threads.values().sum()
     }
 
     /// For so many requests in so many seconds: where the time went.
