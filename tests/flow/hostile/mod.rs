@@ -75,7 +75,7 @@ fn settings(flow: &Flow, tenant: usize) -> AssistantSettings {
         instructions: format!("Be brief. {}", mark(tenant, "all", "instructions")),
         built_in,
         tool_rounds_max: 20,
-        prompt_tokens_max: 7_000,
+        prompt_tokens_max: 5_000,
         fallback_text: "Sorry.".into(),
         ..with(tools)
     }
@@ -103,12 +103,8 @@ async fn acquaint(flow: &Flow) -> Vec<Person> {
             flow.sends(before + 1).await;
             let wa_id = flow.simulator.all_sends().pop().unwrap().to;
             let newest = store.conversations(None, 10).await.unwrap();
-            let known = |person: &Person| person.tenant == tenant && newest[0].id == person.conversation;
-            let conversation = newest.iter().find(|one| {
-                !people.iter().any(|person: &Person| person.conversation == one.id)
-                    && !people.iter().any(known)
-            });
-            let conversation = conversation.unwrap();
+            let is_new = |id| !people.iter().any(|person: &Person| person.conversation == id);
+            let conversation = newest.iter().find(|one| is_new(one.id)).unwrap();
             let safety = store.safety_identifier(conversation.contact);
             people.push(Person { tenant, name, conversation: conversation.id, wa_id, safety });
         }
@@ -222,6 +218,7 @@ async fn a_hostile_model_does_nothing_but_what_is_allowed_and_learns_nothing_of_
 
     let mut feeds = [subscribe(&flow, 0).await, subscribe(&flow, 1).await];
     let mut wave = 0;
+    let began = std::time::Instant::now();
     while model.outputs() < OUTPUTS {
         for person in &people {
             let order = INJECTED[wave % INJECTED.len()];
@@ -237,6 +234,9 @@ async fn a_hostile_model_does_nothing_but_what_is_allowed_and_learns_nothing_of_
         flow.model.forget();
         hand_back(&flow, &people).await;
         wave += 1;
+        if wave % 20 == 0 {
+            println!("{wave}: {} {:?}", model.outputs(), began.elapsed());
+        }
     }
     assert_eq!(model.wrong(), Vec::<String>::new());
 
