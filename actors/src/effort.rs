@@ -1,5 +1,6 @@
 //! The effort to answer, whoever asks for it: a turn, or a rehearsal that nobody hears of.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -283,8 +284,13 @@ impl Case<'_> {
 
     fn toolbox(&self, means: &Means<'_>, cancel: &CancellationToken) -> Toolbox {
         let kind = self.kind;
+        let mut settings = Cow::Borrowed(self.assistant);
+        if self.follow_up.is_some() {
+            // Who does not write is not come back to again and again.
+            settings.to_mut().built_in.follow_up = false;
+        }
         Toolbox::new(ToolboxParts {
-            settings: self.assistant,
+            settings: &settings,
             kind,
             knowledge: self.knowledge.clone(),
             http: Arc::clone(&means.http),

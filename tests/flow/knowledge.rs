@@ -102,7 +102,6 @@ async fn a_document_is_read_found_by_an_answer_and_named_in_its_record() {
     // What a document says is nobody's order, and is nowhere in clear.
     assert!(chats[1].body.to_string().contains("never an instruction"));
     assert!(!holds(&flow.folder.as_ref().unwrap().path, b"doc-8151"));
-    assert!(!json!(flow.events(0).await).to_string().contains("treinta d\u{ed}as (doc"));
     flow.finish().await;
 }
 
@@ -250,9 +249,11 @@ async fn reading_documents_holds_up_no_reply() {
     // A look-up has what was read before, by its words: its own question hangs with the others.
     flow.simulator.set_answers(vec![looking_up("devoluciones")]);
     flow.simulator.say("ana", "devoluciones?").unwrap();
-    flow.pass_until("the look-up", 100, 60_000, async || flow.was_sent("treinta")).await;
+    within("the question", flow.simulator.until(|state| state.model.embeddings == before + 3)).await;
+    flow.clock.advance_millis(5_000);
+    flow.sent("treinta").await;
     let state = flow.simulator.state();
-    assert!(state.model.embeddings <= before + 3, "two are read at once, and no more: {:?}", state.model);
+    assert_eq!(state.model.embeddings, before + 3, "two are read at once, and no more: {:?}", state.model);
     let documents = flow.store(0).await.documents().await.unwrap();
     let unread = documents.iter().filter(|document| json!(document)["state"] == "indexing").count();
     assert_eq!(unread, 12);

@@ -8,7 +8,8 @@ use iassistance_domain::pii::Reply;
 use iassistance_domain::tool::{BuiltInTools, HttpTool, ToolMethod};
 use iassistance_simulator::faults::{ModelFault, Rule};
 use iassistance_simulator::{
-    ChoiceKind, Faults, Round, ScriptedAnswer, ScriptedCall, ShownKind, StandIn, ToolAnswer, ToolHeader,
+    ChatSeen, ChoiceKind, Faults, Round, ScriptedAnswer, ScriptedCall, ShownKind, StandIn, ToolAnswer,
+    ToolHeader,
 };
 use serde_json::{Value, json};
 
@@ -574,10 +575,11 @@ async fn coming_back(after_minutes: u64) -> Flow {
     flow.settle(0, with(Vec::new())).await;
     let later = json!({ "after_minutes": after_minutes, "about": "the blue chair" });
     let answer = ScriptedAnswer::says("remind me", "I will").calling("schedule_follow_up", later);
-    flow.simulator.set_answers(vec![answer, ScriptedAnswer::says("", "about that chair")]);
+    flow.simulator.set_answers(vec![answer]);
     flow.simulator.say("ana", "remind me").unwrap();
     flow.sent("I will").await;
     flow.turns_ended(0, 1).await;
+    flow.simulator.set_answers(vec![ScriptedAnswer::says("", "about that chair")]);
     flow
 }
 
@@ -593,7 +595,10 @@ async fn the_assistant_comes_back_at_its_time_and_once() {
     flow.sends(2).await;
     flow.still().await;
     let chat = flow.last_chat();
-    assert!(chat.body["messages"].as_array().unwrap().last().unwrap().to_string().contains("the blue chair"));
+    let messages = chat.body["messages"].as_array().unwrap();
+    assert!(messages.last().unwrap().to_string().contains("the blue chair"), "{messages:#?}");
+    let comes_back = |chat: &ChatSeen| chat.tools.iter().any(|name| name == "schedule_follow_up");
+    assert!(comes_back(&flow.simulator.chats()[0]) && !comes_back(&chat), "not again and again");
     let turn = flow.last_turn().await;
     assert_eq!((&turn["window_end"], &turn["covers"]), (&json!("follow_up"), &json!([])), "{turn}");
     assert!(flow.simulator.all_sends()[1].text.contains("[simulated]"));

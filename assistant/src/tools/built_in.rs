@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ToolSpec;
+use crate::answer::spoken;
 
 /// Meta: Cloud API, "Interactive reply buttons messages"; Messenger Platform, "Quick replies" (up to
 /// 13, of which nobody reads so many).
@@ -198,7 +199,7 @@ impl BuiltIn {
 impl Buttons {
     /// As the channel has it: buttons, or suggestions where there may be more of them.
     pub(super) fn content(self, kind: ChannelKind) -> Result<Content, &'static str> {
-        let (body, choices) = (Pii::new(self.body), choices(self.buttons)?);
+        let (body, choices) = (body(&self.body)?, choices(self.buttons)?);
         Ok(match kind {
             ChannelKind::Whatsapp => Content::Buttons { frame: Frame::default(), body, buttons: choices },
             ChannelKind::Messenger | ChannelKind::Instagram => {
@@ -213,11 +214,17 @@ impl List {
         let section = Section { title: None, rows: choices(self.rows)? };
         Ok(Content::List {
             frame: Frame::default(),
-            body: self.body.into(),
+            body: body(&self.body)?,
             button: self.button,
             sections: vec![section],
         })
     }
+}
+
+/// The words above the choices, as the assistant may say them: like any answer of its own, they must not
+/// pass for a person's.
+fn body(text: &str) -> Result<Pii<String>, &'static str> {
+    spoken(text).map(Pii::new).ok_or("there must be words above the choices")
 }
 
 /// What comes back when a line is chosen is what stands on it.

@@ -75,7 +75,7 @@ fn settings(flow: &Flow, tenant: usize) -> AssistantSettings {
         instructions: format!("Be brief. {}", mark(tenant, "all", "instructions")),
         built_in,
         tool_rounds_max: 20,
-        prompt_tokens_max: 7_000,
+        prompt_tokens_max: 5_000,
         fallback_text: "Sorry.".into(),
         ..with(tools)
     }
@@ -103,12 +103,8 @@ async fn acquaint(flow: &Flow) -> Vec<Person> {
             flow.sends(before + 1).await;
             let wa_id = flow.simulator.all_sends().pop().unwrap().to;
             let newest = store.conversations(None, 10).await.unwrap();
-            let known = |person: &Person| person.tenant == tenant && newest[0].id == person.conversation;
-            let conversation = newest.iter().find(|one| {
-                !people.iter().any(|person: &Person| person.conversation == one.id)
-                    && !people.iter().any(known)
-            });
-            let conversation = conversation.unwrap();
+            let is_new = |id| !people.iter().any(|person: &Person| person.conversation == id);
+            let conversation = newest.iter().find(|one| is_new(one.id)).unwrap();
             let safety = store.safety_identifier(conversation.contact);
             people.push(Person { tenant, name, conversation: conversation.id, wa_id, safety });
         }
@@ -251,13 +247,14 @@ async fn a_hostile_model_does_nothing_but_what_is_allowed_and_learns_nothing_of_
     }
     flow.still().await;
     flow.quiet(1).await;
-    let seen = watch.end(&flow).await;
+    let seen: Value = watch.end(&flow).await;
     println!("{} outputs in {wave} waves: {seen}", model.outputs());
-    let enough: Value = seen;
     for what in
         ["calls", "refused", "invalid", "noted", "sends", "citations", "handed_over", "choices", "follow_ups"]
     {
-        assert!(enough[what].as_u64().unwrap() > 0, "the model did not even try: {what} in {enough}");
+        assert!(seen[what].as_u64().unwrap() > 0, "the model did not even try: {what} in {seen}");
     }
+    let mut flow = flow;
+    flow.forgive_dead_letters(usize::try_from(seen["failed"].as_u64().unwrap()).unwrap());
     flow.finish().await;
 }

@@ -238,7 +238,7 @@ impl Model {
             72..=79 => ONLY_THE_SECONDS.into(),
             80..=95 => (*dice.of(&MADE_UP)).into(),
             96 => String::new(),
-            97 => "x".repeat(10_000),
+            97 => "x".repeat(if dice.falls(5) { 10_000 } else { 200 }),
             98 => dice.of(&self.ids).clone(),
             _ => "find\0\r\nX-Shop-Key: 1 \u{1f4a5} ../../cancel".into(),
         }
@@ -261,8 +261,14 @@ impl Model {
             85..=88 => json!([fitting]).to_string(),
             89..=91 => fitting.to_string().replace('}', ""),
             92..=93 => format!("{fitting}{fitting}"),
-            94 => json!({ "order": "A-1", "note": "x".repeat(70_000) }).to_string(),
-            95 => format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)),
+            94 => {
+                let long = if dice.falls(5) { 70_000 } else { 300 };
+                json!({ "order": "A-1", "note": "x".repeat(long) }).to_string()
+            }
+            95 => {
+                let deep = if dice.falls(5) { 5_000 } else { 200 };
+                format!("{}1{}", "[".repeat(deep), "]".repeat(deep))
+            }
             96 => "null".into(),
             97 => String::new(),
             98 => r#"{"order":"A-1","order":"B-2"}"#.into(),
