@@ -1,7 +1,7 @@
 //! What a conversation costs in memory: while its actor lives, and after it was put away.
 //!
-//! The store is filled and everything is applied; then it is opened again in the same process and read
-//! through once, so that its own caches are as they stay. A set of conversations is activated: what
+//! Another process fills the store and applies everything; then it is opened here and read through
+//! once, so that its own caches are as they stay. A set of conversations is activated: what
 //! the process grew by is theirs. It is put away and another set is activated, and so on: an allocator
 //! does not give memory back, so what the put-away ones still cost shows as growth from set to set.
 #![allow(
@@ -14,6 +14,8 @@
 
 mod support;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,12 +48,25 @@ const RUNG: usize = 4_000;
 const WAIT_MAX: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The flag of the process that fills the store, with the folder after it.
+const FILL: &str = "--fill";
+
 fn main() {
+    let mut arguments = std::env::args().skip_while(|argument| argument != FILL).skip(1);
+    if let Some(folder) = arguments.next() {
+        return actix::System::new().block_on(fill(Path::new(&folder)));
+    }
     let folder = folder();
+    let mut filling = Command::new(std::env::current_exe().unwrap());
+    assert!(
+        filling.arg(FILL).arg(folder.path()).status().unwrap().success(),
+        "the store could not be filled"
+    );
     let (mut live, mut rested) = (Vec::new(), Vec::new());
     let (ctx, before) = actix::System::new().block_on(async {
-        let ctx = fill(folder.path()).await;
         let store = store(folder.path(), limits());
+        let tenants = store.tenants().await.unwrap();
+        let ctx = TenantCtx::platform(tenants[0].id);
         let engine = engine(&store);
         let conversations = read_through(&*store, ctx).await;
         let before = resident();
@@ -126,7 +141,7 @@ fn engine(store: &Arc<impl Store>) -> Engine {
 }
 
 /// Every contact writes once; all of it is accepted, applied and closed.
-async fn fill(folder: &std::path::Path) -> TenantCtx {
+async fn fill(folder: &Path) {
     eprintln!("filling the store with {} conversations", SETS * SET);
     let store = store(folder, limits());
     let (ctx, _, meta_app) = tenant(&*store).await;
@@ -144,7 +159,6 @@ async fn fill(folder: &std::path::Path) -> TenantCtx {
     }
     engine.stop(1_000).await.unwrap();
     store.close().await;
-    ctx
 }
 
 async fn accept(engine: &Engine, meta_app: MetaAppId, contact: u64) {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use iassistance_actors::Engine;
 use iassistance_actors::rehearsal::{Rehearsal, Rehearsed};
+use iassistance_assistant::phrases::Phrase;
 use iassistance_assistant::words::words;
 use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::budget::Cost;
@@ -234,13 +235,29 @@ pub fn compare<'a>(
         for id in &turn.sent {
             sent.extend(store.message(turn.conversation, *id).await?);
         }
-        let (asked, then) = (in_words(&rehearsal.covers), said_then(&turn, &sent));
+        let mut then = said_then(&turn, &sent);
+        if turn.disclosed {
+            then.text = without_disclosure(store, &turn, then.text).await?;
+        }
+        let asked = in_words(&rehearsal.covers);
         let now = engine.rehearse(ctx, settings, rehearsal).await?.into();
         let (differences, likeness) = (differences(&then, &now), likeness(&then.text, &now.text));
         let (conversation, turn) = (turn.conversation, turn.id);
         Ok(Some(Compared { conversation, turn, asked, then, now, differences, likeness }))
     };
     stream::iter(turns).map(compared).buffered(AT_ONCE)
+}
+
+/// What was said without that a machine says it: a rehearsal says no such thing.
+async fn without_disclosure(
+    store: &dyn TenantStore,
+    turn: &TurnRecord,
+    text: String,
+) -> Result<String, StorageError> {
+    let Some(stored) = store.assistant_version(turn.settings_version).await? else { return Ok(text) };
+    let (own, languages) = (stored.settings.disclosure.text.trim(), &stored.settings.languages);
+    let words = if own.is_empty() { Phrase::Disclosure.said_in(languages) } else { own };
+    Ok(text.strip_prefix(words).map(|rest| rest.trim_start().to_owned()).unwrap_or(text))
 }
 
 async fn kind_of(store: &dyn TenantStore, id: ConversationId) -> Result<ChannelKind, StorageError> {

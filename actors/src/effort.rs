@@ -121,10 +121,7 @@ impl Context {
             }
             covers.sort_by_key(|message| (message.sent_at, message.id));
         }
-        let summary = match settings.context.summary {
-            true => store.summary(conversation).await?,
-            false => None,
-        };
+        let summary = if settings.context.summary { store.summary(conversation).await? } else { None };
         // What the summary covers need not be read.
         let reaches = |summary: &Summary| history.iter().any(|message| message.id <= summary.until);
         let is_cut = is_cut && !summary.as_ref().is_some_and(reaches);
@@ -282,6 +279,12 @@ impl Case<'_> {
         })
     }
 
+    /// What names the calls of tools: the same for every turn that answers the same first message, so
+    /// that a tool's server can tell a call that is made again.
+    fn key(&self) -> TurnId {
+        self.context.covers.first().map_or(self.turn, |first| TurnId::from_bytes(first.id.to_bytes()))
+    }
+
     fn toolbox(&self, means: &Means<'_>, cancel: &CancellationToken) -> Toolbox {
         let kind = self.kind;
         let mut settings = Cow::Borrowed(self.assistant);
@@ -296,7 +299,7 @@ impl Case<'_> {
             http: Arc::clone(&means.http),
             clock: Arc::clone(&means.parts.clock),
             window_until: self.window_until,
-            turn: self.turn,
+            turn: self.key(),
             cancel: cancel.clone(),
             check: Arc::new(move |content| check(kind, content).map_err(|problem| problem.title)),
             limits: ToolLimits {

@@ -7,6 +7,7 @@
 
 mod assistants;
 pub mod conversation;
+mod deeds;
 pub mod dispatcher;
 pub mod doorbell;
 mod effort;

@@ -22,8 +22,18 @@ pub(crate) struct TurnPurse {
     turn: TurnId,
     conversation: ConversationId,
     contact: ContactId,
-    /// What is set aside for the call under way; nothing of it is known while it is being set aside.
-    open: Mutex<Option<Option<Cost>>>,
+    open: Mutex<Open>,
+}
+
+/// What is set aside for the call under way.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Open {
+    #[default]
+    Nothing,
+    /// It is being set aside: how much, nobody knows yet.
+    Something,
+    /// So much.
+    Amount(Cost),
 }
 
 impl TurnPurse {
@@ -40,8 +50,10 @@ impl TurnPurse {
     /// it cost, because its turn failed, cost what was set aside for it.
     pub(crate) async fn close(&self, spent: Cost) {
         let open = *self.lock();
-        if let Some(open) = open {
-            self.settle(open.unwrap_or_default()).await;
+        match open {
+            Open::Nothing => {}
+            Open::Something => self.settle(Cost::default()).await,
+            Open::Amount(amount) => self.settle(amount).await,
         }
         if self.is_unlimited() && spent > Cost::default() {
             let day = Day::of(self.clock.now());
@@ -68,7 +80,7 @@ impl TurnPurse {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Option<Cost>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,17 +98,17 @@ impl Purse for TurnPurse {
             day: Day::of(self.clock.now()),
             amount: most,
         };
-        *self.lock() = Some(None);
+        *self.lock() = Open::Something;
         for attempt in 1..=TRIES_MAX {
             match self.store.reserve(reservation, least, self.budgets).await {
                 Ok(granted) => {
-                    *self.lock() = granted.map(Some);
+                    *self.lock() = granted.map_or(Open::Nothing, Open::Amount);
                     return granted;
                 }
                 // Without knowing what is left, nothing is spent.
                 Err(error) if attempt == TRIES_MAX || !error.is_transient() => {
                     tracing::error!(turn = %self.turn, %error, "money could not be set aside");
-                    *self.lock() = None;
+                    *self.lock() = Open::Nothing;
                     return None;
                 }
                 Err(_) => self.clock.sleep_millis(RETRY_MS).await,
@@ -106,9 +118,10 @@ impl Purse for TurnPurse {
     }
 
     async fn settle(&self, spent: Cost) {
-        if self.lock().is_some() {
+        let open = *self.lock();
+        if open != Open::Nothing {
             self.insist("the cost of a call", || self.store.settle_reservation(self.turn, spent)).await;
-            *self.lock() = None;
+            *self.lock() = Open::Nothing;
         }
     }
 

@@ -36,7 +36,9 @@ impl Reading {
         shared.tasks.spawn("turn.reading", async move {
             for _ in 0..TIMES_MAX {
                 let Some(shared) = weak.upgrade() else { return };
-                if stopping.run_until_cancelled(self.show_once(&shared)).await != Some(true) {
+                // An answer that was made at once is not followed by the sign that it is being written.
+                let typing = !ended.is_cancelled();
+                if stopping.run_until_cancelled(self.show_once(&shared, typing)).await != Some(true) {
                     return;
                 }
                 drop(shared);
@@ -50,13 +52,13 @@ impl Reading {
     }
 
     /// Says whether there is any sense in saying it again.
-    async fn show_once(&self, shared: &Shared) -> bool {
+    async fn show_once(&self, shared: &Shared, typing: bool) -> bool {
         let Ok(Some(channel)) = self.store.channel(self.channel).await else { return false };
         let Ok(Some(contact)) = self.store.contact(self.contact).await else { return false };
         if !channel.health.state.sends() {
             return false;
         }
-        let shown = shared.parts.sender.mark_read(&channel, &contact.identity, &self.message, true).await;
+        let shown = shared.parts.sender.mark_read(&channel, &contact.identity, &self.message, typing).await;
         if let Err(error) = &shown {
             tracing::debug!(%error, "a message could not be marked as read");
         }

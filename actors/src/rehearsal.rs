@@ -207,10 +207,8 @@ async fn rehearse(
     let Rehearsal { kind, history, summary, covers, attributes, people_there } = rehearsal;
     let mut context = Context { history, covers, summary, attributes, ..Context::default() };
     context.read_images(parts, tenant, settings).await;
-    let knowledge = match settings.built_in.knowledge {
-        true => library.open(tenant, &store, settings).await?,
-        false => None,
-    };
+    let looks_up = settings.built_in.knowledge;
+    let knowledge = if looks_up { library.open(tenant, &store, settings).await? } else { None };
     let is_open = || settings.hours.as_ref().is_none_or(|hours| hours.closed_since(started_at).is_none());
     let case = Case {
         tenant,
@@ -231,7 +229,7 @@ async fn rehearse(
     let effort = case.make(means, &purse, cancel, &mut |_| {}).await;
     purse.close(effort.work.cost()).await;
     let ms = parts.clock.now().millis_since(started_at);
-    Ok(rehearsed(effort.outcome, effort.work, ms))
+    Ok(rehearsed(effort.outcome.as_ref(), effort.work, ms))
 }
 
 /// Tools that change something are not called.
@@ -239,13 +237,13 @@ fn unplugged(parts: &EngineParts) -> Arc<dyn HttpCaller> {
     Arc::new(Rehearsing(Arc::clone(&parts.http)))
 }
 
-fn rehearsed(outcome: Option<TurnOutcome>, work: TurnWork, ms: u64) -> Rehearsed {
+fn rehearsed(outcome: Option<&TurnOutcome>, work: TurnWork, ms: u64) -> Rehearsed {
     let said = |content: &Content| words(content).map(Pii::new);
     let last_problem = || {
         let attempt = work.attempts.last().and_then(|attempt| attempt.problem.clone());
         work.problem.clone().or(attempt)
     };
-    let (text, handed_over, problem) = match &outcome {
+    let (text, handed_over, problem) = match outcome {
         Some(TurnOutcome::Reply { content, .. }) => (said(content), false, None),
         Some(TurnOutcome::HandOver { notice, .. }) => (notice.as_ref().and_then(said), true, None),
         Some(TurnOutcome::Failed { fallback }) => (fallback.as_ref().and_then(said), false, last_problem()),

@@ -14,7 +14,7 @@ use iassistance_domain::turn::TurnWork;
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
-use crate::effort::{Case, Context, Effort, broken};
+use crate::effort::{Case, Context, Effort, Means, broken};
 use crate::engine::Shared;
 use crate::kernel::panics;
 use crate::money::TurnPurse;
@@ -94,7 +94,8 @@ impl Turn {
         };
         let effort = Case { knowledge, ..self.case(settings, &context, closed_since.is_none()) };
         let mut whispers = Whispers::new(&shared.hub, self.key, self.running.id);
-        let means = shared.means();
+        let http = self.loaded.deeds.of(self.running.id, Arc::clone(&shared.parts.http));
+        let means = Means { http, ..shared.means() };
         let made = effort.make(&means, purse, cancel, &mut |progress| whispers.tell(&progress)).await;
         let Effort { outcome, work, attributes, keep } = made;
         // What was decided while the answer came in stands above it.

@@ -12,7 +12,7 @@ use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::{Pii, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::json::{Cursor, ELEMENTS_MAX, List, Scalar};
+use crate::json::{Cursor, ELEMENTS_MAX, List, Scalar, make_room};
 use crate::signature::Verified;
 use crate::{page, whatsapp};
 
@@ -126,14 +126,13 @@ impl Reading {
         at: Timestamp,
         kind: InboundKind,
     ) {
-        if self.events.len() == EVENTS_MAX {
+        let address = address.cloned();
+        if self.events.len() == EVENTS_MAX || !make_room(&mut self.events) {
             self.overflowed = true;
             return;
         }
-        self.events.push(Parsed {
-            address: address.cloned(),
-            event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind },
-        });
+        self.events
+            .push(Parsed { address, event: InboundEvent { dedup: Pii::new(dedup), occurred_at: at, kind } });
     }
 
     /// Keeps an element as it came; it is the same again when its bytes are.

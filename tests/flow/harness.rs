@@ -26,7 +26,7 @@ use iassistance_domain::event::{DeadLetter, EventSeq};
 use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
-use iassistance_domain::{SeededEntropy, Timestamp};
+use iassistance_domain::{Clock, SeededEntropy, Timestamp};
 use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
@@ -271,6 +271,47 @@ impl Flow {
 
     pub fn ctx(&self) -> TenantCtx {
         TenantCtx::platform(self.tenants[0])
+    }
+
+    /// Has the first tenant's assistant differ from the usual in this; its version.
+    pub async fn configure(&self, change: impl FnOnce(&mut AssistantSettings)) -> u64 {
+        let mut settings = assistant();
+        change(&mut settings);
+        self.app.engine.put_assistant(self.ctx(), settings, None).await.unwrap().version
+    }
+
+    /// Waits until something is to happen after this time, and nothing before.
+    pub async fn sleeps_for(&self, ms: u64) {
+        let due = self.clock.now().plus_millis(ms);
+        within("something to wait for", async {
+            while self.clock.next_due() != Some(due) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Moves the clock on whenever the writer has had a turn, as long as the work takes.
+    pub async fn while_time_flies<T>(&self, work: impl Future<Output = T>) -> T {
+        let store = self.store(1).await;
+        let ticking = async {
+            loop {
+                store.append(None, Vec::new()).await.unwrap();
+                self.clock.advance_millis(10);
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = ticking => unreachable!("it ticks for ever"),
+        }
+    }
+
+    /// Waits until nobody has anything to do before the clock moves on, as far as that can be seen.
+    pub async fn settled(&self) {
+        for _ in 0..20 {
+            self.store(0).await.append(None, Vec::new()).await.unwrap();
+        }
     }
 
     /// The one conversation of a tenant.

@@ -1,6 +1,7 @@
 //! The live socket: everything seen as it happens, by those who may, at the reader's own pace.
 
 use futures::{SinkExt, StreamExt};
+use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::event::EventKind;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -511,5 +512,66 @@ async fn a_server_that_stops_says_goodbye() {
     assert_eq!(bye["type"], "bye", "{bye}");
     assert!(bye["reason"].as_str().unwrap().contains("stopping"), "{bye}");
     assert_eq!(live.next().await, Told::Closed(Some(CloseCode::Restart)));
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn words_are_heard_while_they_are_written_by_who_asked_and_by_nobody_else() {
+    let says = Behaviour::Say("It leaves today.".to_owned());
+    let flow = Flow::with(Options { model: Some(vec![says]), ..Options::default() }).await;
+    let (mut listens, mut watches) = (Live::with_key(&flow).await, Live::with_key(&flow).await);
+    watches.watch(&flow, None).await;
+    let subscribe = json!({ "type": "subscribe", "tenant": flow.tenants[0], "tokens": true });
+    assert_eq!(listens.subscribe(subscribe).await["type"], "subscribed");
+    flow.simulator.say("ana", "Where is my parcel?").unwrap();
+    let (mut heard, mut turn) = (String::new(), Value::Null);
+    loop {
+        let frame = listens.frame().await;
+        match frame["type"].as_str().unwrap() {
+            "turn.token" => {
+                assert_eq!(frame["at"].as_u64().unwrap(), heard.chars().count() as u64, "{frame}");
+                assert!(frame.get("seq").is_none() && frame["conversation"].is_string(), "{frame}");
+                heard.push_str(frame["text"].as_str().unwrap());
+                turn = frame["turn"].clone();
+            }
+            "event" if frame["event"]["type"] == "turn.ended" => {
+                assert_eq!(frame["event"]["turn"], turn);
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(heard, "It leaves today.");
+    // The other one hears of the same in events alone.
+    while watches.event().await["type"] != "turn.ended" {}
+    flow.sends(1).await;
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn who_watches_one_conversation_hears_no_other_being_written() {
+    let flow = Flow::with(Options { model: Some(vec![Behaviour::Echo]), ..Options::default() }).await;
+    flow.simulator.say("ana", "first").unwrap();
+    flow.sends(1).await;
+    flow.quiet(0).await;
+    let conversation = flow.conversation(0).await;
+    let mut live = Live::with_key(&flow).await;
+    let tenant = flow.tenants[0];
+    let subscribe =
+        json!({ "type": "subscribe", "tenant": tenant, "conversation": conversation, "tokens": true });
+    assert_eq!(live.subscribe(subscribe).await["type"], "subscribed");
+    flow.simulator.say("bruno", "secret words of another").unwrap();
+    flow.sends(2).await;
+    flow.simulator.say("ana", "second").unwrap();
+    loop {
+        let frame = live.frame().await;
+        assert!(!frame.to_string().contains("another"), "{frame}");
+        let of = frame["conversation"].as_str().or(frame["event"]["conversation"].as_str());
+        assert_eq!(of, Some(conversation.to_string().as_str()), "{frame}");
+        if frame["event"]["type"] == "turn.ended" {
+            break;
+        }
+    }
+    flow.sends(3).await;
     flow.finish().await;
 }

@@ -131,6 +131,11 @@ impl Core {
             Command::HandBack => step.decide(Input::HandedBack),
             Command::Reply { operator, content, reply_to } => {
                 let draft = permitted(loaded, shared.parts.clock.now(), content, reply_to).await?;
+                let waits = matches!(loaded.conversation.control(), Control::Waiting { .. });
+                if waits && !matches!(draft.content, Content::Reaction { .. }) {
+                    // Who answers somebody that waits for a person is that person.
+                    step.decide(Input::TakenOver { operator: operator.clone() });
+                }
                 step.speak_as(operator);
                 step.decide(match &draft.content {
                     Content::Reaction { .. } => Input::OperatorSigned { draft },

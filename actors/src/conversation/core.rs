@@ -15,6 +15,7 @@ use super::step::Step;
 use super::{
     ConversationKey, FinishDestruction, FinishMedia, FinishSummary, FinishTurn, LoadedTurn, Snapshot,
 };
+use crate::deeds::Deeds;
 use crate::engine::Shared;
 use crate::kernel::{Refused, TaskHandle};
 use crate::media::MediaWork;
@@ -31,6 +32,7 @@ pub(super) struct Core {
     shared: Weak<Shared>,
     loaded: Option<Loaded>,
     turn: Option<LiveTurn>,
+    deeds: Deeds,
     media: MediaWork,
     /// Whether a summary is being written.
     summarising: bool,
@@ -74,6 +76,7 @@ impl Core {
             shared,
             loaded: None,
             turn: None,
+            deeds: Deeds::default(),
             media: MediaWork::default(),
             summarising: false,
             timer: None,
@@ -178,6 +181,7 @@ impl Core {
                 window_until,
                 assistant: Arc::clone(&loaded.assistant),
                 again: committed.again,
+                deeds: self.deeds.clone(),
             };
             turn::start(shared, self.key, with, running, cancel);
         }
@@ -270,9 +274,14 @@ impl Core {
         self.load(shared).await?;
         let Some(loaded) = &self.loaded else { return Ok(()) };
         let (turn, keep) = (finished.turn, finished.keep);
+        let running = loaded.conversation.running_turn();
+        let ends = finished.outcome.is_some() && running.is_some_and(|running| running.id == turn);
         let mut step = Step::new(shared, self.key, loaded);
         step.finish_turn(finished).await?;
         self.finish(shared, step).await?;
+        if ends {
+            self.deeds.forget();
+        }
         if let (Some(keep), Some(loaded), false) = (keep, &self.loaded, self.summarising) {
             self.summarising = true;
             let work = summary::Work {

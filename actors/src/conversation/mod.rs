@@ -26,6 +26,7 @@ use iassistance_storage::TenantStore;
 pub use command::{Command, CommandError, Done};
 
 use self::core::Core;
+use crate::deeds::Deeds;
 use crate::engine::Shared;
 use crate::kernel::{LifeGuard, Permitted};
 
@@ -118,6 +119,8 @@ pub(crate) struct LoadedTurn {
     pub(crate) assistant: Arc<AssistantSettingsVersion>,
     /// Whether it had begun before and begins again.
     pub(crate) again: bool,
+    /// What turns before it had done that did not come to their end.
+    pub(crate) deeds: Deeds,
 }
 
 /// Put yourself away if you have nothing to do.

@@ -40,6 +40,8 @@ pub(super) struct Step {
     assistant: Arc<AssistantSettingsVersion>,
     commit: ConversationCommit,
     operator: Option<String>,
+    /// The settings that the turn began with whose words these are, where others count by now.
+    began_with: Option<AssistantSettingsVersion>,
     messages: BTreeMap<MessageId, Message>,
     again: Vec<(MessageId, Timestamp)>,
     warnings: Vec<DeliveryProblem>,
@@ -88,6 +90,7 @@ impl Step {
             assistant: Arc::clone(&loaded.assistant),
             commit: ConversationCommit::new(loaded.conversation.clone(), loaded.revision),
             operator: None,
+            began_with: None,
             messages: BTreeMap::new(),
             again: Vec::new(),
             warnings: Vec::new(),
@@ -350,7 +353,10 @@ impl Step {
         let mut reply_to = draft.reply_to;
         let disclosed = turn.filter(|_| disclose).map(|(turn, _)| turn);
         let contents = match disclosed {
-            Some(_) => saying_first(disclosure(&self.assistant.settings), draft.content),
+            Some(_) => {
+                let assistant = self.began_with.as_ref().unwrap_or(&self.assistant);
+                saying_first(disclosure(&assistant.settings), draft.content)
+            }
             None => vec![draft.content],
         };
         let first = self.says.len();

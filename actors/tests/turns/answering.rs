@@ -9,7 +9,7 @@ use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::conversation::{Control, HandoverReason};
 use iassistance_domain::turn::{TurnEnd, WindowEnd};
 
-use crate::world::{START, World, assistant, run};
+use crate::world::{START, World, assistant, order_tool, run};
 
 fn say(text: &str) -> Behaviour {
     Behaviour::Say(text.to_owned())
@@ -190,6 +190,28 @@ fn nothing_that_tools_decided_counts_where_the_turn_was_superseded() {
         let contact = world.conversation().await.contact;
         let contact = world.tenant().await.contact(contact).await.unwrap().unwrap();
         assert!(contact.attributes.is_empty());
+        world.end().await;
+    });
+}
+
+#[test]
+fn what_was_done_in_the_world_is_not_done_again_by_the_turn_that_answers_instead() {
+    run(|| async {
+        let settings = AssistantSettings { tools: vec![order_tool()], ..assistant() };
+        let order = || Behaviour::call("place_order", "{}");
+        let script = [order(), Behaviour::Hang, order(), say("Ordered."), order(), say("And again.")];
+        let world = World::with(settings, script).await;
+        world.write("Order one.").await;
+        world.until_asked(2).await;
+        assert_eq!(world.tools.called().len(), 1);
+        world.write("Thank you!").await;
+        world.until_said(1).await;
+        assert_eq!(world.tools.called().len(), 1, "the order was placed already");
+        let calls = &world.turns().await[1].work.tool_calls;
+        assert_eq!((calls.len(), calls[0].tries), (1, 0));
+        world.write("Another one, please.").await;
+        world.until_said(2).await;
+        assert_eq!(world.tools.called().len(), 2, "this is another one");
         world.end().await;
     });
 }

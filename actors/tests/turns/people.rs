@@ -10,20 +10,20 @@ use iassistance_domain::turn::TurnEnd;
 
 use crate::world::{World, assistant, run};
 
-fn never_there(assistant_when_closed: bool) -> Option<BusinessHours> {
-    Some(BusinessHours {
+fn never_there(assistant_when_closed: bool) -> BusinessHours {
+    BusinessHours {
         time_zone: "America/Montevideo".into(),
         week: Vec::new(),
         holidays: Vec::new(),
         closed_text: "Back on Monday.".into(),
         assistant_when_closed,
-    })
+    }
 }
 
 #[test]
 fn outside_business_hours_that_is_said_once() {
     run(|| async {
-        let settings = AssistantSettings { hours: never_there(false), ..assistant() };
+        let settings = AssistantSettings { hours: Some(never_there(false)), ..assistant() };
         let world = World::with(settings, [Behaviour::Echo]).await;
         world.write("Hello?").await;
         world.until_said(1).await;
@@ -40,7 +40,7 @@ fn outside_business_hours_that_is_said_once() {
 #[test]
 fn who_asks_for_a_person_outside_business_hours_is_told_when_they_are_back() {
     run(|| async {
-        let settings = AssistantSettings { hours: never_there(true), ..assistant() };
+        let settings = AssistantSettings { hours: Some(never_there(true)), ..assistant() };
         let asks = Behaviour::call("handover_to_human", r#"{"reason":"asks for a person"}"#);
         let world = World::with(settings, [asks]).await;
         world.write("A person, please.").await;

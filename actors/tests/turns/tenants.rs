@@ -11,11 +11,10 @@ use iassistance_domain::assistant::AssistantSettings;
 use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::knowledge::DocumentState;
 use iassistance_domain::pii::TenantView;
-use iassistance_domain::tool::{HttpTool, ToolMethod};
 use iassistance_domain::turn::TurnEnd;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, assistant, run};
+use crate::world::{World, assistant, order_tool, run};
 
 #[test]
 fn a_draft_counts_when_it_is_published_and_a_turn_keeps_what_it_began_with() {
@@ -111,23 +110,6 @@ fn what_cannot_be_read_says_why() {
             .await;
         world.end().await;
     });
-}
-
-fn order_tool() -> HttpTool {
-    HttpTool {
-        name: "place_order".into(),
-        description: "Orders something.".into(),
-        method: ToolMethod::Post,
-        url: "https://tools.example/order".into(),
-        parameters: serde_json::json!({ "type": "object", "properties": {} }),
-        answer: None,
-        secret: None,
-        timeout_ms: 1_000,
-        repeatable: false,
-        side_effects: true,
-        after_untrusted: false,
-        trusted: true,
-    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tool::{HttpTool, ToolMethod};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::content::ContentStore;
@@ -44,7 +45,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Remembers what it is given; a send can be held up.
 pub struct Desk {
-    sends: Mutex<Vec<(String, OutboxEntry)>>,
+    sends: Mutex<Vec<String>>,
     reads: AtomicU64,
     files: Mutex<BTreeMap<String, (String, Bytes)>>,
     /// A place for each send; none holds all of them up.
@@ -63,11 +64,7 @@ impl Desk {
 
     /// What was sent, in words.
     pub fn said(&self) -> Vec<String> {
-        lock(&self.sends).iter().map(|(words, _)| words.clone()).collect()
-    }
-
-    pub fn entries(&self) -> Vec<OutboxEntry> {
-        lock(&self.sends).iter().map(|(_, entry)| entry.clone()).collect()
+        lock(&self.sends).clone()
     }
 
     pub fn reads(&self) -> u64 {
@@ -89,7 +86,7 @@ impl Sender for Desk {
         self.gate.acquire().await.unwrap().forget();
         let mut sends = lock(&self.sends);
         let words = iassistance_assistant::words::words(&entry.content).unwrap_or_default();
-        sends.push((words, entry.clone()));
+        sends.push(words);
         let provider_id = Pii::new(format!("out.{}", sends.len()));
         Ok(Sent { provider_id }).into()
     }
@@ -179,6 +176,24 @@ pub fn assistant() -> AssistantSettings {
         disclosure: Disclosure { enabled: false, ..Disclosure::default() },
         languages: vec!["en".into()],
         ..default_assistant(&settings.assistant)
+    }
+}
+
+/// A tool that changes something.
+pub fn order_tool() -> HttpTool {
+    HttpTool {
+        name: "place_order".into(),
+        description: "Orders something.".into(),
+        method: ToolMethod::Post,
+        url: "https://tools.example/order".into(),
+        parameters: serde_json::json!({ "type": "object", "properties": {} }),
+        answer: None,
+        secret: None,
+        timeout_ms: 1_000,
+        repeatable: false,
+        side_effects: true,
+        after_untrusted: false,
+        trusted: true,
     }
 }
 
@@ -399,6 +414,6 @@ impl World {
     /// Stops the engine; nothing may take longer than a moment of the clock that stands still.
     async fn stop(&self) {
         let stopped = tokio::time::timeout(WAIT_MAX, self.engine.stop(u64::MAX >> 2)).await;
-        stopped.expect("the engine stops").unwrap();
+        stopped.unwrap().unwrap();
     }
 }

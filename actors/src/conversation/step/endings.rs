@@ -22,6 +22,9 @@ impl Step {
         let Some(mut record) = self.store.turn(self.key.conversation, turn).await? else {
             return Ok(());
         };
+        if record.settings_version != self.assistant.version {
+            self.began_with = self.store.assistant_version(record.settings_version).await?;
+        }
         record.work.extend(work);
         self.turns.insert(turn, record);
         let Some(outcome) = outcome else { return Ok(()) };

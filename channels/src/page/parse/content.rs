@@ -73,6 +73,11 @@ pub(super) fn read(message: &Message<'_>) -> Content {
         let of = SelectionKind::QuickReply;
         return Content::Selection { of, title, id: Some(id), description: None };
     }
+    if message.attachments.len() == 0
+        && let Some(written) = written
+    {
+        return Content::text(written);
+    }
     let attachments = || message.attachments.iter().filter_map(|attachment| attachment.0.as_ref());
     let items = files(attachments());
     if !items.is_empty() {

@@ -46,7 +46,8 @@ struct Fields<'a> {
     recipient: Object<Party<'a>>,
     timestamp: Scalar<'a>,
     message: Element<'a, Message<'a>>,
-    said: [Scalar<'a>; KINDS.len()],
+    /// The other kinds, by their place in [`KINDS`], in its order.
+    others: Vec<(usize, Scalar<'a>)>,
     /// The name of a kind that is not known.
     unknown: Option<String>,
 }
@@ -58,8 +59,8 @@ impl<'a> Shape<'a> for Fields<'a> {
             "recipient" => self.recipient.read(cursor),
             "timestamp" => self.timestamp.read(cursor),
             "message" => self.message.read(cursor),
-            _ => match KINDS.iter().zip(&mut self.said).find(|(kind, _)| **kind == name) {
-                Some((_, said)) => said.read(cursor),
+            _ => match KINDS.iter().position(|kind| *kind == name) {
+                Some(kind) => self.say(kind, cursor.value()),
                 None => self.unknown = self.unknown.take().or_else(|| Some(name.to_owned())),
             },
         }
@@ -67,8 +68,15 @@ impl<'a> Shape<'a> for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn say(&mut self, kind: usize, said: Scalar<'a>) {
+        match self.others.binary_search_by_key(&kind, |(kind, _)| *kind) {
+            Ok(place) => self.others[place].1 = said,
+            Err(place) => self.others.insert(place, (kind, said)),
+        }
+    }
+
     fn kinds(&self) -> impl Iterator<Item = (&'static str, Scalar<'a>)> {
-        let others = KINDS.into_iter().zip(self.said);
+        let others = self.others.iter().map(|(kind, said)| (KINDS[*kind], *said));
         std::iter::once(("message", self.message.raw)).chain(others).filter(|(_, said)| said.is_some())
     }
 }
@@ -136,7 +144,8 @@ pub(super) fn is_one(value: Scalar<'_>) -> bool {
 
 /// Reads one event: each kind that it holds.
 pub(super) fn read<'a>(reading: &mut Reading, entry: &Entry<'a>, arrival: Arrival, cursor: &mut Cursor<'a>) {
-    let element = Element::<Fields<'a>>::of(cursor);
+    let mut element = Element::<Fields<'a>>::default();
+    element.read(cursor);
     let raw = element.raw;
     let Some(fields) = element.object() else {
         return reading.keep(entry.address.as_ref(), &entry.kind("unreadable"), None, raw.get());

@@ -17,8 +17,8 @@ const INBOX: &str = "26390203743090";
 
 /// Reads a message, of whichever side.
 pub(super) fn read(reading: &mut Reading, event: &Event<'_, '_>, message: &Message<'_>) -> Option<()> {
-    let provider_id = pii(message.mid)?;
     let mid = message.mid.id()?;
+    let provider_id = Pii::new(mid.clone().into_owned());
     let is_echo = message.is_echo.is("true");
     let is_own = is_echo || message.is_self.is("true") || event.is_own();
     let contact = if is_own { event.to() } else { event.contact() };

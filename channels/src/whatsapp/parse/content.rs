@@ -20,7 +20,9 @@ pub(super) enum Unread {
 /// Reads a message of type `word` that says `payload` and is written `raw`.
 pub(super) fn read(word: &str, payload: Scalar<'_>, raw: Scalar<'_>) -> Result<Content, Unread> {
     let content = match word {
-        "text" => payload.object().and_then(|text: Text<'_>| text.content()),
+        "text" => {
+            return payload.object().ok_or(Unread::Unreadable).and_then(|text: Text<'_>| text.content());
+        }
         "image" => media(MediaKind::Image, payload),
         "video" => media(MediaKind::Video, payload),
         "audio" => media(MediaKind::Audio, payload),
@@ -54,9 +56,9 @@ shape! {
 }
 
 impl Text<'_> {
-    pub(super) fn content(&self) -> Option<Content> {
-        let body = self.body.text()?;
-        Some(if body.trim_start().is_empty() { Content::Empty } else { Content::text(body) })
+    pub(super) fn content(&self) -> Result<Content, Unread> {
+        let body = self.body.text().ok_or(Unread::Unreadable)?;
+        Ok(if body.trim_start().is_empty() { Content::Empty } else { Content::text(body) })
     }
 }
 

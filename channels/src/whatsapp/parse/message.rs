@@ -76,7 +76,7 @@ impl<'a> Message<'a> {
     /// Texts were read with the message: nearly all are texts.
     fn content(&self, word: &str, payload: Scalar<'a>, raw: Scalar<'a>) -> Result<Content, Unread> {
         match (word, self.text.object()) {
-            ("text", Some(text)) => text.content().ok_or(Unread::Unreadable),
+            ("text", Some(text)) => text.content(),
             _ => content::read(word, payload, raw),
         }
     }
