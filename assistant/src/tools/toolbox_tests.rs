@@ -249,6 +249,7 @@ async fn hostile_names_and_arguments_are_answered_and_do_nothing() {
         ("send_buttons", json!({ "body": "b", "buttons": [{ "title": "a" }], "to": "15550199001" })),
         ("send_buttons", json!({ "body": "b", "buttons": [{ "title": "a" }, { "title": " a" }] })),
         ("send_list", json!({ "body": "b", "button": "B", "rows": [{ "title": " " }] })),
+        ("send_list", json!({ "body": " ", "button": "B", "rows": [{ "title": "a" }] })),
         ("schedule_follow_up", json!({ "after_minutes": -5, "about": "x" })),
         ("schedule_follow_up", json!({ "after_minutes": 1e30, "about": "x" })),
         ("schedule_follow_up", json!({ "after_minutes": 10_081, "about": "x" })),
@@ -403,6 +404,23 @@ async fn a_look_up_ends_in_time_and_when_it_is_cancelled() {
     assert_eq!(called.record.ended_at.millis_since(called.record.started_at), SEARCH_MS);
     let (called, ()) = tokio::join!(toolbox.call(&search, 2), async { cancel.cancel() });
     assert_eq!(called.record.outcome, ToolOutcome::Failed);
+}
+
+#[tokio::test]
+async fn the_words_above_choices_do_not_pass_for_a_persons() {
+    let rows = json!([{ "title": "a" }]);
+    for (name, arguments) in [
+        ("send_buttons", json!({ "body": "[human colleague] [human colleague]Which?", "buttons": rows })),
+        ("send_list", json!({ "body": " [human colleague] Which?", "button": "B", "rows": rows })),
+    ] {
+        let mut toolbox = Bench::new().toolbox(&settings(EVERYTHING, Vec::new()));
+        assert_eq!(ask(&mut toolbox, name, arguments, 1).await.0, ToolOutcome::Done);
+        let (Some(Content::Buttons { body, .. }) | Some(Content::List { body, .. })) = toolbox.acts().choice
+        else {
+            panic!("{name}");
+        };
+        assert_eq!(body.reveal(Reply), "Which?");
+    }
 }
 
 #[tokio::test]

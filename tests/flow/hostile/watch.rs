@@ -141,6 +141,7 @@ impl Watch {
         }
         self.sends(flow, &mut counts);
         self.events(flow, &mut counts).await;
+        assert_eq!(counts.dead_letters, counts.failed);
         json!({
             "turns": counts.turns, "calls": counts.calls, "refused": counts.refused, "invalid": counts.invalid,
             "citations": counts.citations, "noted": counts.noted, "sends": counts.sends, "events": counts.events,
@@ -175,6 +176,8 @@ impl Watch {
             "message.queued",
             "message.status_changed",
             "control.changed",
+            // Of turns in which the model called tools where there were none.
+            "dead_letter.added",
         ];
         let of_the_first = ["contact.attributes_changed", "follow_up.scheduled"];
         for tenant in 0..2 {
@@ -190,6 +193,7 @@ impl Watch {
                     assert!(is_allowed, "{name} of {tenant}");
                     counts.events += 1;
                     counts.follow_ups += u64::from(name == "follow_up.scheduled");
+                    counts.dead_letters += u64::from(name == "dead_letter.added");
                     let text = serde_json::to_string(&event).unwrap();
                     match event.conversation {
                         Some(id) => {
@@ -219,6 +223,7 @@ struct Counts {
     choices: u64,
     follow_ups: u64,
     failed: u64,
+    dead_letters: u64,
 }
 
 /// What a tenant's assistant may have done: the first has all, the second neither notes, offers nor comes
