@@ -1,7 +1,6 @@
 //! The driver: people who write over connections that are kept alive, all on this thread.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use iassistance_simulator::Moment;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::support::wire::{answered, signed};
@@ -49,6 +48,19 @@ pub struct Round {
     pub late: usize,
 }
 
+/// A message that waits for its answer.
+struct Asked {
+    number: u64,
+    told: oneshot::Receiver<()>,
+}
+
+impl Asked {
+    async fn answer(self) {
+        let told = timeout(ANSWERED_WITHIN, self.told).await;
+        assert!(told.is_ok_and(|told| told.is_ok()), "message {} is answered within a minute", self.number);
+    }
+}
+
 impl Driver {
     pub fn new(
         address: SocketAddr,
@@ -81,7 +93,7 @@ impl Driver {
                 let mut stream = stream.unwrap();
                 stream.set_nodelay(true).unwrap();
                 while goes_on(driver) {
-                    driver.ask(&mut stream).await.await;
+                    driver.ask(&mut stream).await.answer().await;
                 }
             });
             join_all(people).await;
@@ -105,23 +117,23 @@ impl Driver {
                     _ = tick.tick() => {
                         while free.borrow().is_empty() {
                             late.set(late.get() + 1);
-                            answers.extend(posting.next().await);
+                            answers.extend(posting.next().await.map(Asked::answer));
                         }
                         let stream = free.borrow_mut().pop();
                         let free = &free;
                         posting.push(async move {
                             let mut stream = stream.expect("a connection is free");
-                            let answer = driver.ask(&mut stream).await;
+                            let asked = driver.ask(&mut stream).await;
                             free.borrow_mut().push(stream);
-                            answer
+                            asked
                         });
                     }
-                    Some(answer) = posting.next() => answers.push(answer),
+                    Some(asked) = posting.next() => answers.push(asked.answer()),
                     Some(()) = answers.next() => {}
                 }
             }
-            while let Some(answer) = posting.next().await {
-                answers.push(answer);
+            while let Some(asked) = posting.next().await {
+                answers.push(asked.answer());
             }
             while answers.next().await.is_some() {}
         });
@@ -139,8 +151,8 @@ impl Driver {
         Round { turns, finished, took: until - started, whole: started.elapsed(), late }
     }
 
-    /// Posts a message; what comes back resolves when it has been answered.
-    async fn ask(&self, stream: &mut TcpStream) -> impl Future<Output = ()> + use<> {
+    /// Posts a message, which is acknowledged.
+    async fn ask(&self, stream: &mut TcpStream) -> Asked {
         let number = self.next.get();
         self.next.set(number + 1);
         let contact = number % self.contacts;
@@ -152,10 +164,7 @@ impl Driver {
         let mut answer = Vec::with_capacity(1_024);
         assert_eq!(answered(stream, &mut answer).await, 200, "message {number} is acknowledged");
         self.watch.borrow_mut().acknowledged(number);
-        async move {
-            let told = timeout(ANSWERED_WITHIN, told).await;
-            assert!(told.is_ok_and(|told| told.is_ok()), "message {number} is answered within a minute");
-        }
+        Asked { number, told }
     }
 
     /// Does something while every moment is taken note of.

@@ -137,7 +137,7 @@ fn saturated(driver: &mut Driver, server: &Server, in_flight: usize, time: Durat
         "server_cpu_us_per_turn": rounded(cost.cpu() * 1e6 / turns),
         "driver_and_simulator_cpu_us_per_turn": rounded(own * 1e6 / turns),
         "server_cores_busy": rounded(cost.cpu() / round.whole.as_secs_f64()),
-        "answered_p50_ms": rounded(median(round.turns.iter().map(|turn| turn.whole_ms()))),
+        "answered_p50_ms": rounded(median(round.turns.iter().map(watch::Turn::whole_ms))),
     });
     (rate, level)
 }

@@ -34,7 +34,7 @@ pub struct Watch {
 
 /// The text of the message with this number.
 pub fn text_of(number: u64) -> String {
-    format!("{WORDS} {number:0width$}.", width = DIGITS)
+    format!("{WORDS} {number:0DIGITS$}.")
 }
 
 /// The numbers of the messages that a text repeats.

@@ -18,7 +18,7 @@ const THIRTY_SECONDS: u64 = 30_000;
 async fn other_models_are_asked_in_their_order_where_one_gives_no_answer() {
     let flow = Flow::with(Options { settings: vec!["model.attempts_max=2"], ..Options::default() }).await;
     configure(&flow, 0, |settings| {
-        settings.fallback_models = vec!["simulated-2".into(), "simulated-3".into()]
+        settings.fallback_models = vec!["simulated-2".into(), "simulated-3".into()];
     })
     .await;
     fail(
@@ -136,9 +136,12 @@ async fn where_one_model_is_spared_another_one_of_the_same_server_answers() {
 
 #[actix::test]
 async fn no_tenant_takes_all_slots_of_the_model() {
-    let slowly = Behaviour::doing(|call| match call.last_words().contains("slowly") {
-        true => Behaviour::SayAfter { ms: 60_000, text: "At last.".into() },
-        false => Behaviour::Say("At once.".into()),
+    let slowly = Behaviour::doing(|call| {
+        if call.last_words().contains("slowly") {
+            Behaviour::SayAfter { ms: 60_000, text: "At last.".into() }
+        } else {
+            Behaviour::Say("At once.".into())
+        }
     });
     let settings = ["model.turns_max=3", "model.turns_per_tenant_max=2"];
     let flow = Flow::with(Options { model: Some(vec![slowly]), ..flying(&settings) }).await;

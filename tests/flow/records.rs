@@ -264,7 +264,7 @@ async fn an_attempt_that_broke_off_is_taken_back_in_what_is_seen() {
     };
     let settings = vec!["model.retry_ms=0"];
     let model = Some(vec![broken, Behaviour::Say("Yes.".into())]);
-    let flow = Flow::with(Options { model, settings, ..Options::default() }).await;
+    let flow = Flow::with(Options { settings, model, ..Options::default() }).await;
     let mut live = Live::with_key(&flow).await;
     let asking = json!({ "type": "subscribe", "tenant": flow.tenants[0], "tokens": true });
     live.subscribe(asking).await;
