@@ -1,6 +1,8 @@
 //! That a machine speaks is said: at the start, after a long silence and after a person, once, in the
 //! tenant's words and language, and on the record.
 
+use std::slice;
+
 use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::assistant::AssistantSettings;
 use serde_json::{Value, json};
@@ -44,12 +46,12 @@ async fn disclosed(flow: &Flow) -> Vec<bool> {
 async fn it_is_said_at_the_start_after_a_long_silence_and_after_a_person() {
     let flow = start(vec![Behaviour::Say("Yes.".into())]).await;
     let first = format!("{WORDS}\n\nYes.");
-    assert_eq!(answer(&flow, "Are you open?").await, [first.clone()]);
+    assert_eq!(answer(&flow, "Are you open?").await, slice::from_ref(&first));
     assert_eq!(answer(&flow, "And tomorrow?").await, ["Yes."]);
     flow.clock.advance_millis(48 * HOUR_MS - 1_001);
     assert_eq!(answer(&flow, "And on Sunday?").await, ["Yes."], "it has spoken within the time");
     flow.clock.advance_millis(48 * HOUR_MS);
-    assert_eq!(answer(&flow, "And today?").await, [first.clone()]);
+    assert_eq!(answer(&flow, "And today?").await, slice::from_ref(&first));
     let conversation = flow.conversation(0).await;
     flow.app.engine.take_over(flow.ctx(), conversation, "Bea".into()).await.unwrap();
     flow.replied(conversation, json!({ "text": "It is Bea here." })).await;

@@ -10,6 +10,7 @@ use iassistance_simulator::NewContact;
 use serde_json::json;
 
 use crate::harness::{self, Flow, NUMBERS, Options, SECRET, messages, within};
+use crate::products::flying;
 
 const WORDS: &str = "canary-words-Xq7vLw2mPz9kTb4n";
 const NAME: &str = "Canary Name Hj5rYc8sDf3g";
@@ -139,7 +140,7 @@ async fn nothing_personal_and_no_secret_is_in_files_log_metrics_or_errors() {
 #[actix::test]
 #[ignore = "run by the test below"]
 async fn panics_while_personal_data_is_in_hand() {
-    let flow = Flow::with(Options::failing(|act| {
+    let failing = Options::failing(|act| {
         // In the web server's handler the first time, in a conversation's actor the second.
         static ACTS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let nth = ACTS.fetch_add(
@@ -149,8 +150,8 @@ async fn panics_while_personal_data_is_in_hand() {
         let due = (act.name == "accept" && nth == 0) || (act.name == "inbox" && nth == 2);
         assert!(!due, "could not handle {WORDS} of {NAME}");
         Ok(())
-    }))
-    .await;
+    });
+    let flow = Flow::with(Options { wrap_store: failing.wrap_store, ..flying(&[]) }).await;
     panics::install_hook();
     let body = messages(NUMBERS[0], PHONE, &[(WAMID, 1_790_000_000, WORDS)]);
     let url = format!("http://{}/webhooks/meta/{}", flow.address, flow.meta_app);

@@ -60,17 +60,22 @@ impl Plan {
     fn all() -> Vec<Self> {
         let entropy = SeededEntropy::new(SEED);
         let plan = |_| Self {
-            moment: MOMENTS[entropy.up_to(4) as usize],
+            moment: one_of(&MOMENTS, &entropy),
             later: entropy.up_to(100),
-            word_ms: [1, 5, 40][entropy.up_to(2) as usize],
+            word_ms: one_of(&[1, 5, 40], &entropy),
             writes_again: entropy.up_to(2) == 0,
         };
         (0..SCHEDULES).map(plan).collect()
     }
 }
 
+fn one_of<T: Copy>(all: &[T], entropy: &SeededEntropy) -> T {
+    all[usize::try_from(entropy.up_to(all.len() as u64 - 1)).unwrap()]
+}
+
 /// How far a schedule is.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each comes by itself")]
 struct Seen {
     conversation: Option<ConversationId>,
     speaks: bool,
@@ -132,7 +137,9 @@ impl Watched {
 
     fn is_settled(&self, conversation: ConversationId) {
         let number = self.0.lock().unwrap().of.get(&conversation).copied();
-        number.into_iter().for_each(|number| self.note(number, |seen| seen.settled = true));
+        if let Some(number) = number {
+            self.note(number, |seen| seen.settled = true);
+        }
     }
 
     /// Learns from the log which conversation is whose.
