@@ -121,7 +121,10 @@ async fn each_kind_of_document_is_read_and_what_cannot_be_says_why() {
         let document = flow.indexed(&id).await;
         assert_eq!(document["state"], "ready", "{document}");
         let found = flow.found(query).await;
-        assert!(found.len() == 1 && found[0].contains(words) && !found[0].contains("steal"), "{mime}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains(words) && !found[0].contains("steal"),
+            "{mime}: {found:?}"
+        );
     }
     for (mime, body) in
         [("application/pdf", "%PDF-1.7 and nothing"), ("text/plain", " \n "), ("text/html", "<p></p>")]
