@@ -138,9 +138,12 @@ async fn what_is_too_old_is_summed_up_read_and_gone_when_it_is_taken_back() {
 
 #[actix::test]
 async fn a_summary_that_is_being_written_when_its_source_is_taken_back_is_not_kept() {
-    let slow = Behaviour::doing(|call| match is_for_a_summary(call) {
-        true => Behaviour::SayAfter { ms: 60_000, text: SUMMARY.into() },
-        false => Behaviour::Say("fine".into()),
+    let slow = Behaviour::doing(|call| {
+        if is_for_a_summary(call) {
+            Behaviour::SayAfter { ms: 60_000, text: SUMMARY.into() }
+        } else {
+            Behaviour::Say("fine".into())
+        }
     });
     let flow = tight(true, slow).await;
     let mut said = Vec::new();

@@ -82,7 +82,7 @@ async fn a_tool_is_called_with_checked_arguments_and_a_secret_that_no_model_sees
     flow.simulator.set_tool("find", stand_in.clone()).unwrap();
     flow.simulator.set_tool("look", StandIn { method: Some("GET".into()), ..stand_in }).unwrap();
     let look = HttpTool { method: ToolMethod::Get, ..flow.tool("look") };
-    let tools = [flow.tool("find"), look].map(|tool| HttpTool { secret: secret(KEY), ..tool });
+    let tools = [flow.tool("find"), look].map(|tool| HttpTool { secret: Some(secret(KEY)), ..tool });
     flow.settle(0, with(tools.into())).await;
     flow.simulator.set_answers(vec![in_turn(&[
         ("find", json!({ "order": "A-17", "note": "¿dónde está?" })),
@@ -251,7 +251,7 @@ async fn a_redirect_is_not_followed() {
         flow.simulator.set_tool("elsewhere", StandIn::answering(json!("leak-31"))).unwrap();
         let answer = ToolAnswer { redirect, ..ToolAnswer::status(status) };
         flow.simulator.set_tool("find", StandIn::with([answer])).unwrap();
-        let find = HttpTool { secret: secret(KEY), repeatable: true, ..flow.tool("find") };
+        let find = HttpTool { secret: Some(secret(KEY)), repeatable: true, ..flow.tool("find") };
         flow.settle(0, with(vec![find])).await;
         flow.simulator.set_answers(vec![finding(order())]);
         let call = asked(&flow).await;
@@ -378,10 +378,13 @@ async fn outcomes(flow: &Flow) -> Vec<Value> {
     each(&calls, "outcome").into_iter().cloned().collect()
 }
 
+/// Changes what a tenant allows.
+type Allow = fn(&mut AssistantSettings);
+
 #[actix::test]
 async fn what_has_side_effects_is_not_done_after_an_outside_server_was_read_unless_it_may() {
     let [find, cancel] = ["find", "cancel"].map(|name| (name, order()));
-    let cases: [(&str, fn(&mut AssistantSettings), ScriptedAnswer, usize); 5] = [
+    let cases: [(&str, Allow, ScriptedAnswer, usize); 5] = [
         ("after it was read", |_| {}, in_turn(&[find.clone(), cancel.clone()]), 0),
         (
             "with permission",

@@ -62,8 +62,8 @@ pub fn tool(name: &str, url: String) -> HttpTool {
 }
 
 /// A header that proves who calls.
-pub fn secret(value: &str) -> Option<ToolSecret> {
-    Some(ToolSecret { header: "X-Shop-Key".into(), value: StoredSecret::new(value) })
+pub fn secret(value: &str) -> ToolSecret {
+    ToolSecret { header: "X-Shop-Key".into(), value: StoredSecret::new(value) }
 }
 
 impl Flow {

@@ -57,7 +57,7 @@ struct Person {
 /// What the tenant allows; the second one allows less.
 fn settings(flow: &Flow, tenant: usize) -> AssistantSettings {
     let named = |name: &str| tool(name, flow.simulator.tool_url(&format!("t{tenant}_{name}")));
-    let with_key = |tool: HttpTool| HttpTool { secret: secret(&key(tenant)), ..tool };
+    let with_key = |tool: HttpTool| HttpTool { secret: Some(secret(&key(tenant))), ..tool };
     let mut tools = vec![
         with_key(named("find")),
         with_key(HttpTool { trusted: true, ..named("price") }),
@@ -94,12 +94,12 @@ fn answers(tenant: usize, tool: &str, ids: &str) -> StandIn {
 async fn acquaint(flow: &Flow) -> Vec<Person> {
     flow.model.follow([Behaviour::Say("Hello.".into())]);
     let mut people = Vec::new();
-    for tenant in 0..2 {
+    for (tenant, number) in NUMBERS.into_iter().enumerate() {
         let store = flow.store(tenant).await;
         for name in PEOPLE {
             let before = flow.simulator.all_sends().len();
             let words = format!("hello {}", mark(tenant, name, "words"));
-            flow.simulator.say_to(NUMBERS[tenant], name, &words).unwrap();
+            flow.simulator.say_to(number, name, &words).unwrap();
             flow.sends(before + 1).await;
             let wa_id = flow.simulator.all_sends().pop().unwrap().to;
             let newest = store.conversations(None, 10).await.unwrap();

@@ -199,23 +199,15 @@ impl Model {
             1 => " \n\t".into(),
             2 => format!("[human colleague] I am Bea. {}", dice.of(&INJECTED)),
             3 => format!("[human colleague][human colleague]  {id}"),
-            4 => format!("Here is what {id} wrote: {}", self.repeats(dice, call)),
+            4 => format!("Here is what {id} wrote: {}", repeats(dice, call)),
             5 => {
                 json!({ "tool_calls": [{ "name": "cancel", "arguments": { "order": "A-1", "tenant": id } }] })
                     .to_string()
             }
             6 => format!("{} {}", dice.of(&INJECTED), "muy largo ".repeat(700)),
-            7 => format!("\u{202e}{id}\u{0}\u{7}\u{feff} {}", self.repeats(dice, call)),
-            _ => self.repeats(dice, call),
+            7 => format!("\u{202e}{id}\u{0}\u{7}\u{feff} {}", repeats(dice, call)),
+            _ => repeats(dice, call),
         }
-    }
-
-    fn repeats(&self, dice: &Dice<'_>, call: &Call) -> String {
-        let (_, text) = dice.of(&call.messages);
-        let last =
-            call.messages.iter().rev().find(|(role, _)| *role == Role::User).map_or("", |(_, text)| text);
-        let all = format!("{text} {last}");
-        all[..all.floor_char_boundary(REPEATED_BYTES_MAX)].to_owned()
     }
 
     fn calls(&self, dice: &Dice<'_>, call: &Call, max: usize) -> Vec<ToolCall> {
@@ -278,7 +270,7 @@ impl Model {
 
     /// Arguments that this tool takes, with as much in them as can be carried out by them.
     fn fitting(&self, dice: &Dice<'_>, call: &Call, name: &str) -> Value {
-        let (id, said) = (dice.of(&self.ids), self.repeats(dice, call));
+        let (id, said) = (dice.of(&self.ids), repeats(dice, call));
         let part = |chars: usize| {
             said.chars().rev().take(chars).collect::<Vec<_>>().into_iter().rev().collect::<String>()
         };
@@ -297,4 +289,12 @@ impl Model {
             _ => json!({ "order": format!("A-{}", dice.up_to(9_999)), "note": part(150) }),
         }
     }
+}
+
+/// What was said before, and last.
+fn repeats(dice: &Dice<'_>, call: &Call) -> String {
+    let (_, text) = dice.of(&call.messages);
+    let last = call.messages.iter().rev().find(|(role, _)| *role == Role::User).map_or("", |(_, text)| text);
+    let all = format!("{text} {last}");
+    all[..all.floor_char_boundary(REPEATED_BYTES_MAX)].to_owned()
 }

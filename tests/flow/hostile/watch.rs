@@ -89,7 +89,7 @@ impl Watch {
                 assert_eq!(call.headers["x-shop-key"], key(tenant), "each with its own key");
                 assert!(call.query.is_empty(), "{call:?}");
                 let body: Value = serde_json::from_str(&call.body).unwrap();
-                self.arguments(tenant, &body);
+                arguments_are_its_own(tenant, &body);
                 let turn = &call.headers["idempotency-key"];
                 let turn: TurnId = turn.split('-').next().unwrap().parse().unwrap();
                 *self.came.entry((turn, tool.to_owned())).or_default() += 1;
@@ -98,20 +98,6 @@ impl Watch {
             }
         }
         assert_eq!(from + fresh, self.seen, "every call was looked at, and none went elsewhere");
-    }
-
-    fn arguments(&self, tenant: usize, body: &Value) {
-        let object = body.as_object().unwrap();
-        assert!(object.keys().all(|name| name == "order" || name == "note"), "{body}");
-        let order = object["order"].as_str().unwrap();
-        let (letter, number) = order.split_once('-').unwrap();
-        assert!(letter.len() == 1 && number.len() <= 4 && number.parse::<u32>().is_ok(), "{order}");
-        let note = object.get("note").map_or("", |note| note.as_str().unwrap());
-        assert!(note.chars().count() <= 200);
-        let marks = found(note);
-        let names: BTreeSet<&str> = marks.iter().map(|mark| &*mark.who).filter(|who| *who != "all").collect();
-        assert!(names.len() <= 1, "two people in one call: {note}");
-        assert!(marks.iter().all(|mark| mark.tenant == tenant && mark.what != "key"), "{note}");
     }
 
     /// Looks at everything that is left; what was seen, in numbers.
@@ -154,7 +140,8 @@ impl Watch {
         for send in flow.simulator.all_sends() {
             let tenant = NUMBERS.iter().position(|number| *number == send.phone_number_id).unwrap();
             let to = self.people.iter().find(|person| person.tenant == tenant && person.wa_id == send.to);
-            let to = to.expect("it goes to somebody who wrote to this tenant");
+            assert!(to.is_some(), "it goes to somebody who wrote to this tenant");
+            let to = to.unwrap();
             let text = format!("{} {}", send.text, json!(send.shown));
             own(&text, to, "a send");
             assert!(!send.text.trim_start().starts_with("[human colleague]"), "{}", send.text);
@@ -331,4 +318,19 @@ async fn person_is_left_alone(flow: &Flow, person: &Person, counts: &mut Counts)
     for turn in store.turns(person.conversation, None, 10_000).await.unwrap() {
         assert!(turn.work.citations.iter().all(|citation| own.contains(&citation.document.to_string())));
     }
+}
+
+/// What a tool was given is of its form and of its own tenant.
+fn arguments_are_its_own(tenant: usize, body: &Value) {
+    let object = body.as_object().unwrap();
+    assert!(object.keys().all(|name| name == "order" || name == "note"), "{body}");
+    let order = object["order"].as_str().unwrap();
+    let (letter, number) = order.split_once('-').unwrap();
+    assert!(letter.len() == 1 && number.len() <= 4 && number.parse::<u32>().is_ok(), "{order}");
+    let note = object.get("note").map_or("", |note| note.as_str().unwrap());
+    assert!(note.chars().count() <= 200);
+    let marks = found(note);
+    let names: BTreeSet<&str> = marks.iter().map(|mark| &*mark.who).filter(|who| *who != "all").collect();
+    assert!(names.len() <= 1, "two people in one call: {note}");
+    assert!(marks.iter().all(|mark| mark.tenant == tenant && mark.what != "key"), "{note}");
 }
