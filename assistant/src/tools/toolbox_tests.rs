@@ -415,8 +415,7 @@ async fn the_words_above_choices_do_not_pass_for_a_persons() {
     ] {
         let mut toolbox = Bench::new().toolbox(&settings(EVERYTHING, Vec::new()));
         assert_eq!(ask(&mut toolbox, name, arguments, 1).await.0, ToolOutcome::Done);
-        let (Some(Content::Buttons { body, .. }) | Some(Content::List { body, .. })) = toolbox.acts().choice
-        else {
+        let Some(Content::Buttons { body, .. } | Content::List { body, .. }) = toolbox.acts().choice else {
             panic!("{name}");
         };
         assert_eq!(body.reveal(Reply), "Which?");
