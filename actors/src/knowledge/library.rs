@@ -30,6 +30,9 @@ pub(crate) struct Library {
     services: Arc<dyn Services>,
     clock: Arc<dyn Clock>,
     shelves: DashMap<TenantId, Arc<Shelf>>,
+    /// How many changes of a tenant's documents are being written: what is looked into meanwhile is not
+    /// kept.
+    changing: Arc<DashMap<TenantId, usize>>,
     uses: AtomicU64,
     /// How many documents are read at once.
     pub(super) readers: Semaphore,
@@ -51,15 +54,17 @@ impl Library {
             services: Arc::clone(&parts.services),
             clock: Arc::clone(&parts.clock),
             shelves: DashMap::new(),
+            changing: Arc::default(),
             uses: AtomicU64::new(0),
             readers: Semaphore::new(settings.knowledge.concurrency.max(1)),
             settings: settings.clone(),
         }
     }
 
-    /// A tenant's documents changed.
-    pub(crate) fn forget(&self, tenant: TenantId) {
-        self.shelves.remove(&tenant);
+    /// Begins a change of a tenant's documents: whoever searches after it is written finds what it says.
+    pub(super) fn change(self: &Arc<Self>, tenant: TenantId) -> Change {
+        *self.changing.entry(tenant).or_default() += 1;
+        Change { library: Arc::clone(self), tenant }
     }
 
     /// Where an assistant looks things up; nothing where there is nothing to be found, or where it is
@@ -100,6 +105,9 @@ impl Library {
     }
 
     fn shelf(&self, tenant: TenantId) -> Arc<Shelf> {
+        if self.changing.contains_key(&tenant) {
+            return Arc::default();
+        }
         let shelf = Arc::clone(&self.shelves.entry(tenant).or_default());
         shelf.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.make_room();
@@ -118,6 +126,24 @@ impl Library {
             let Some(oldest) = oldest.map(|shelf| *shelf.key()) else { return };
             self.shelves.remove(&oldest);
         }
+    }
+}
+
+/// A change of a tenant's documents, until this is dropped.
+pub(super) struct Change {
+    library: Arc<Library>,
+    tenant: TenantId,
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        // What was kept before is gone before anything is kept again.
+        self.library.shelves.remove(&self.tenant);
+        let ended = |_: &TenantId, changes: &mut usize| {
+            *changes -= 1;
+            *changes == 0
+        };
+        self.library.changing.remove_if_mut(&self.tenant, ended);
     }
 }
 

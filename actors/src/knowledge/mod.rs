@@ -129,6 +129,7 @@ impl Engine {
         let store = self.shared.parts.store.tenant(ctx).await?;
         let document = store.document(id).await?.ok_or(KnowledgeError::NotFound)?;
         let document = Document { state: DocumentState::Indexing, ..document };
+        let _change = self.shared.library.change(ctx.tenant());
         store.put_document(document.clone()).await?;
         reader::start(&self.shared, ctx.tenant(), id);
         Ok(document)
@@ -141,10 +142,9 @@ impl Engine {
         if store.document(id).await?.is_none() {
             return Ok(false);
         }
+        let _change = self.shared.library.change(ctx.tenant());
         self.shared.parts.content.delete(ctx.tenant(), file_of(id)).await?;
-        let removed = store.remove_document(id).await?;
-        self.shared.library.forget(ctx.tenant());
-        Ok(removed)
+        Ok(store.remove_document(id).await?)
     }
 
     /// What an assistant would find.

@@ -103,12 +103,12 @@ impl Reader<'_> {
             self.finish(state).await;
             break;
         }
-        self.shared.library.forget(self.tenant);
     }
 
     async fn finish(&self, state: DocumentState) {
         let outcome = if matches!(state, DocumentState::Ready { .. }) { "ready" } else { "failed" };
         metrics::counter!("iassistance_documents_total", "outcome" => outcome).increment(1);
+        let _change = self.shared.library.change(self.tenant);
         let finish = async {
             let store = self.store().await?;
             match store.document(self.document).await? {
@@ -156,6 +156,7 @@ impl Reader<'_> {
             })
             .collect();
         let count = passages.len();
+        let _change = self.shared.library.change(self.tenant);
         store.put_passages(self.document, passages).await?;
         Ok(DocumentState::Ready { passages: count, by_meaning })
     }
