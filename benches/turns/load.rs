@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::{Either, join_all, select};
 use futures::stream::FuturesUnordered;
+use iassistance_actors::kernel::SystemClock;
+use iassistance_domain::Clock;
 use iassistance_simulator::Moment;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -156,7 +158,10 @@ impl Driver {
         let number = self.next.get();
         self.next.set(number + 1);
         let contact = number % self.contacts;
-        let body = messages_webhook(contact, &[message(number, contact, &text_of(number))]);
+        let mut written = message(number, contact, &text_of(number));
+        // What was written long ago is not answered.
+        written["timestamp"] = (SystemClock.now().as_millis() / 1_000).to_string().into();
+        let body = messages_webhook(contact, &[written]);
         let mut request = Vec::with_capacity(body.len() + 512);
         signed(&self.path, &body, &mut request);
         let told = self.watch.borrow_mut().posted(number);
