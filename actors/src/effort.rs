@@ -99,6 +99,12 @@ pub(crate) struct Effort {
     pub(crate) keep: Option<usize>,
 }
 
+/// Where a message stands among the others: by when it was written and, of one moment, what came in before
+/// what answered it.
+pub(crate) fn place(message: &Message) -> (Timestamp, bool, MessageId) {
+    (message.sent_at, !message.is_inbound(), message.id)
+}
+
 impl Context {
     /// Reads what was said before these messages, and the messages.
     pub(crate) async fn read(
@@ -110,7 +116,7 @@ impl Context {
         let limit = HISTORY_MAX + covered.len();
         let mut recent = store.messages(conversation, None, limit).await?;
         let is_cut = recent.len() == limit;
-        recent.sort_by_key(|message| (message.sent_at, message.id));
+        recent.sort_by_key(place);
         let (mut covers, history): (Vec<_>, Vec<_>) =
             recent.into_iter().partition(|message| covered.contains(&message.id));
         if covers.len() < covered.len() {
@@ -119,7 +125,7 @@ impl Context {
                     covers.extend(store.message(conversation, *id).await?);
                 }
             }
-            covers.sort_by_key(|message| (message.sent_at, message.id));
+            covers.sort_by_key(place);
         }
         let summary = if settings.context.summary { store.summary(conversation).await? } else { None };
         // What the summary covers need not be read.

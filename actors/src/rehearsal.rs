@@ -26,7 +26,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::turn::{TurnRecord, TurnWork, Usage};
 use iassistance_storage::{StorageError, TenantStore};
 
-use crate::effort::{Case, Context, HISTORY_MAX, Means};
+use crate::effort::{Case, Context, HISTORY_MAX, Means, place};
 use crate::engine::Engine;
 use crate::knowledge::Library;
 use crate::money::TurnPurse;
@@ -106,7 +106,7 @@ impl Rehearsal {
         }
         let Some(first) = covers.iter().map(|message| message.id).min() else { return Ok(None) };
         let mut history = store.messages(record.conversation, Some(first), HISTORY_MAX).await?;
-        history.sort_by_key(|message| (message.sent_at, message.id));
+        history.sort_by_key(place);
         // A summary of what came later would give the answer away.
         let summary = store.summary(record.conversation).await?.filter(|summary| summary.until < first);
         Ok(Some(Self { kind, history, summary, covers, attributes: BTreeMap::new(), people_there: None }))
