@@ -1,6 +1,7 @@
 //! The driver: people who write over connections that are kept alive, all on this thread.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -109,7 +110,8 @@ impl Driver {
         let late = Cell::new(0);
         self.watching(async |driver| {
             let streams = join_all((0..CONNECTIONS).map(|_| TcpStream::connect(driver.address))).await;
-            let free = RefCell::new(streams.into_iter().map(Result::unwrap).collect::<Vec<_>>());
+            // In turn: the server closes a connection that says nothing for long.
+            let free = RefCell::new(streams.into_iter().map(Result::unwrap).collect::<VecDeque<_>>());
             let mut tick = interval(Duration::from_secs_f64(1.0 / per_second));
             tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
             let mut posting = FuturesUnordered::new();
@@ -121,12 +123,12 @@ impl Driver {
                             late.set(late.get() + 1);
                             answers.extend(posting.next().await.map(Asked::answer));
                         }
-                        let stream = free.borrow_mut().pop();
+                        let stream = free.borrow_mut().pop_front();
                         let free = &free;
                         posting.push(async move {
                             let mut stream = stream.expect("a connection is free");
                             let asked = driver.ask(&mut stream).await;
-                            free.borrow_mut().push(stream);
+                            free.borrow_mut().push_back(stream);
                             asked
                         });
                     }
