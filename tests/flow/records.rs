@@ -21,7 +21,7 @@ fn stock(flow: &Flow) -> HttpTool {
         }),
         answer: None,
         secret: None,
-        timeout_ms: 5_000,
+        timeout_ms: 30_000,
         repeatable: true,
         side_effects: false,
         after_untrusted: false,
