@@ -7,8 +7,6 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use iassistance_assistant::breaker::Breakers;
-use iassistance_assistant::money::Prices;
 use iassistance_assistant::tools::http::{HttpCaller, Rehearsing};
 use iassistance_assistant::words::words;
 use iassistance_domain::Pii;
@@ -30,7 +28,7 @@ use crate::effort::{Case, Context, HISTORY_MAX, Means, place};
 use crate::engine::Engine;
 use crate::knowledge::Library;
 use crate::money::TurnPurse;
-use crate::settings::{EngineParts, EngineSettings};
+use crate::settings::EngineParts;
 
 /// How long the channel lets an answer leave, as a rehearsal supposes, milliseconds.
 const WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -121,47 +119,6 @@ impl Rehearsed {
             tools: &self.tools,
             handed_over: self.handed_over,
         }
-    }
-}
-
-/// What rehearses without a running engine, for a command.
-pub struct Rehearser {
-    settings: EngineSettings,
-    parts: EngineParts,
-    breakers: Breakers,
-    prices: Prices,
-    library: Arc<Library>,
-}
-
-impl Rehearser {
-    /// Rehearses with these parts.
-    pub fn new(settings: EngineSettings, parts: EngineParts) -> Self {
-        Self {
-            breakers: Breakers::new(settings.breaker_policy(), Arc::clone(&parts.clock)),
-            prices: settings.price_table(),
-            library: Arc::new(Library::new(&settings, &parts)),
-            settings,
-            parts,
-        }
-    }
-
-    /// Rehearses with these settings, which need not be those that count. Stops at once when `cancel`
-    /// is.
-    pub async fn rehearse(
-        &self,
-        ctx: TenantCtx,
-        settings: &AssistantSettings,
-        rehearsal: Rehearsal,
-        cancel: &CancellationToken,
-    ) -> Result<Rehearsed, StorageError> {
-        let means = Means {
-            settings: &self.settings,
-            parts: &self.parts,
-            breakers: &self.breakers,
-            prices: &self.prices,
-            http: unplugged(&self.parts),
-        };
-        rehearse(&means, &self.library, ctx, settings, rehearsal, cancel).await
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use iassistance_actors::hub::Batch;
 use iassistance_actors::knowledge::KnowledgeError;
-use iassistance_actors::rehearsal::{Rehearsal, Rehearser};
+use iassistance_actors::rehearsal::Rehearsal;
 use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::Pii;
 use iassistance_domain::assistant::AssistantSettings;
@@ -12,7 +12,6 @@ use iassistance_domain::channel::ChannelKind;
 use iassistance_domain::knowledge::DocumentState;
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::turn::TurnEnd;
-use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, assistant, order_tool, run};
 
@@ -120,18 +119,12 @@ fn a_rehearsal_answers_like_a_turn_and_changes_nothing() {
         let world = World::with(settings.clone(), script.clone()).await;
         let question = || Pii::new("Order one.".to_owned());
         let rehearsal = Rehearsal::of_question(ChannelKind::Whatsapp, question(), &world.parts());
-        let done = world.engine.rehearse(world.ctx, &settings, rehearsal.clone()).await.unwrap();
+        let done = world.engine.rehearse(world.ctx, &settings, rehearsal).await.unwrap();
         assert_eq!(done.text.unwrap().reveal(TenantView), "Ordered.");
         assert_eq!((done.tools, done.handed_over, done.problem), (vec!["place_order".into()], false, None));
         assert!(done.cost.0 > 0);
         assert!(world.tools.called().is_empty(), "it would change something");
         assert!(world.tenant().await.conversations(None, 1).await.unwrap().is_empty());
-        // The same without an engine, for a command.
-        world.model.follow(script.clone());
-        let rehearser = Rehearser::new(world.engine_settings(), world.parts());
-        let cancel = CancellationToken::new();
-        let done = rehearser.rehearse(world.ctx, &settings, rehearsal, &cancel).await.unwrap();
-        assert!(done.text.is_some() && world.tools.called().is_empty());
         // A turn does call it.
         world.model.follow(script);
         world.write("Order one.").await;

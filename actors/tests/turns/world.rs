@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    pub fn engine_settings(&self) -> EngineSettings {
+    fn engine_settings(&self) -> EngineSettings {
         EngineSettings::from(&self.settings)
     }
 
