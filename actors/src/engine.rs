@@ -1,8 +1,10 @@
 //! The engine: the parts that the actors work with, and what the doors may ask of them.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
+use futures::future::select;
 use tokio::sync::Semaphore;
 
 use iassistance_assistant::breaker::Breakers;
@@ -217,7 +219,12 @@ impl Engine {
                 drop(mailbox.try_send(Rest { at_once: true }));
             }
         }
-        self.shared.tasks.close(&*self.shared.parts.clock, limit_ms).await
+        let clock = &*self.shared.parts.clock;
+        let limit = clock.sleep_millis(limit_ms);
+        let closed = self.shared.tasks.close(clock, limit_ms).await;
+        // What the tasks told their conversations at their end is in mailboxes still.
+        select(pin!(self.shared.conversations_drained()), limit).await;
+        closed
     }
 }
 
@@ -303,6 +310,14 @@ impl Shared {
     pub(crate) fn is_crowded(&self) -> bool {
         let max = self.settings.actors.conversations_max;
         self.conversations.len() >= max - max / 10
+    }
+
+    async fn conversations_drained(&self) {
+        for key in self.conversations.keys() {
+            if let Some(mailbox) = self.conversations.get(&key) {
+                mailbox.drained().await;
+            }
+        }
     }
 
     pub(crate) fn passivate_idle(&self) {

@@ -99,6 +99,12 @@ impl<A: Actor> Mailbox<A> {
         answer.await.map_err(|_| AskError::Unanswered)
     }
 
+    /// Waits until every message that is in it has been handled, or the actor has ended.
+    pub async fn drained(&self) {
+        // Closed means that it has ended.
+        drop(self.room.places.acquire_many(self.room.capacity).await);
+    }
+
     /// Whether the actor has ended, or is about to and accepts nothing more.
     pub fn is_closed(&self) -> bool {
         self.room.is_closed() || !self.sender.connected()
