@@ -45,10 +45,19 @@ pub struct Tenant {
     key: String,
 }
 
+impl Tenant {
+    /// What its key is shown as.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+}
+
 pub struct System {
     pub http: Client,
     pub tenants: Vec<Tenant>,
     pub webhook_url: String,
+    /// Of the platform.
+    key: String,
     base: String,
     simulator: String,
     flags: Vec<String>,
@@ -102,6 +111,7 @@ impl System {
             http,
             tenants: Vec::new(),
             webhook_url: String::new(),
+            key: String::new(),
             base: format!("http://127.0.0.1:{port}"),
             flags: flags(path, &simulator_url, port),
             simulator: simulator_url,
@@ -114,6 +124,8 @@ impl System {
             let tenant = system.tenant(number, app["id"].as_str().unwrap()).await;
             system.tenants.push(tenant);
         }
+        let key = system.cli(&["key", "create", "crash", "--scope", "platform"]).await;
+        key["key"].as_str().unwrap().clone_into(&mut system.key);
         system.simulator("/sim/callback", Some(&json!({ "url": system.webhook_url }))).await;
         system
     }
@@ -148,6 +160,32 @@ impl System {
         let output = command.arg("--json").args(&self.flags).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, tail(&log));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// How the binary describes its interface.
+    pub async fn description(&self) -> Value {
+        let log = log_file(&self.folder.0.path().join("commands.log"));
+        let output = command(self.folder.0.path(), &["openapi"], &log).output().await.unwrap();
+        serde_json::from_slice(&output.stdout).expect("an OpenAPI document")
+    }
+
+    /// Asks the server for work of the platform; whether it has begun.
+    pub async fn begins(&self, route: &str) -> bool {
+        let asked = self.http.post(format!("{}{route}", self.base)).bearer_auth(&self.key).json(&json!({}));
+        match asked.send().await {
+            Ok(answer) if answer.status().is_success() => true,
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                assert!(matches!(status, 409 | 429 | 503), "{route} was answered by {status}");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Where dashboards connect.
+    pub fn live_url(&self) -> String {
+        format!("{}/v1/live", self.base.replacen("http", "ws", 1))
     }
 
     /// Every record of the store opens.
