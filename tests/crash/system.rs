@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::chores;
+
 /// What `iassistance simulator` is set up with.
 pub const APP_SECRET: &str = "simulated-app-secret";
 const VERIFY_TOKEN: &str = "simulated-verify-token";
@@ -118,6 +120,8 @@ impl System {
             _simulator: simulator,
             folder,
         };
+        let manual = system.says(&["config"]).await;
+        system.flags.extend(chores::settings(&manual, system.folder.0.path()));
         let app = system.cli(&["meta-app", "create", "crash"]).await;
         system.webhook_url = format!("{}{}", system.base, app["webhook"].as_str().unwrap());
         for number in NUMBERS {
@@ -164,9 +168,15 @@ impl System {
 
     /// How the binary describes its interface.
     pub async fn description(&self) -> Value {
-        let log = log_file(&self.folder.0.path().join("commands.log"));
-        let output = command(self.folder.0.path(), &["openapi"], &log).output().await.unwrap();
-        serde_json::from_slice(&output.stdout).expect("an OpenAPI document")
+        serde_json::from_str(&self.says(&["openapi"]).await).expect("an OpenAPI document")
+    }
+
+    /// What a command says that needs no store.
+    async fn says(&self, arguments: &[&str]) -> String {
+        let folder = self.folder.0.path();
+        let log = log_file(&folder.join("commands.log"));
+        let output = command(folder, arguments, &log).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Asks the server for work of the platform; whether it has begun.
