@@ -197,11 +197,8 @@ fn result(place: &Place, options: &Options, book: &Book, outcome: &Outcome, watc
     let Outcome { verdict, measures, done, weathers, settled } = outcome;
     let (state, gauges) = (place.simulator.state(), place.server.gauges());
     let done = |of: fn(&Done) -> u64| done.iter().map(of).sum::<u64>();
-    let panics: f64 = gauges
-        .iter()
-        .filter(|(name, _)| name.starts_with("iassistance_panics_total"))
-        .map(|(_, count)| count)
-        .sum();
+    let panics = gauges.iter().filter(|(name, _)| name.starts_with("iassistance_panics_total"));
+    let panics = panics.fold(0.0, |sum, (_, count)| sum + count);
     let latency = |micros: &[u32]| {
         let of = |percent| rounded(percentile_ms(percent, micros));
         json!({ "count": micros.len(), "p50_ms": of(50), "p99_ms": of(99), "max_ms": of(100) })

@@ -70,8 +70,13 @@ fn tenant(folder: &Path, meta_app: &str, index: usize) -> Tenant {
     let id = made(folder, "-", &["tenant", "create", &format!("Soak {index}")], "id");
     let accounts = accounts(index);
     for (account, flag) in ["--phone-number-id", "--page-id", "--instagram-id"].into_iter().enumerate() {
-        let to = ["--tenant", &id, "--meta-app", meta_app, "--name", flag, flag, &accounts[account]];
-        made(folder, &token(index, account), &[&["channel", "connect"][..], &to].concat(), "id");
+        let (name, to) = (&accounts[account], ["--tenant", &id, "--meta-app", meta_app]);
+        made(
+            folder,
+            &token(index, account),
+            &[&["channel", "connect", "--name", name, flag, name][..], &to].concat(),
+            "id",
+        );
     }
     let scopes = ["--tenant", &id, "--scope", "read", "--scope", "operate"];
     let key = made(folder, "-", &[&["key", "create", "soak"][..], &scopes].concat(), "key");
