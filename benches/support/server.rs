@@ -58,20 +58,27 @@ pub fn set_up(folder: &Path, limits: &str, more: &str) -> SetUp {
         at("media"),
     );
     fs::write(folder.join("iassistance.toml"), settings).unwrap();
-    let made = |arguments: &[&str]| -> String {
-        let output = command(folder).args(arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().last().unwrap_or_default();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?} failed: {text}{error}");
-        let answer: Value = serde_json::from_str(line).unwrap();
-        answer["id"].as_str().expect("an id").to_owned()
-    };
+    let made = |arguments: &[&str]| made(folder, ACCESS_TOKEN, arguments, "id");
     let tenant = made(&["tenant", "create", "Bench"]);
     let meta_app = made(&["meta-app", "create", "bench"]);
     let to = ["--tenant", &tenant, "--meta-app", &meta_app, "--phone-number-id", PHONE_NUMBER_ID];
     made(&[&["channel", "connect", "--name", "bench"][..], &to].concat());
     SetUp { tenant, meta_app }
+}
+
+/// What a command of the administration made: this of its answer.
+pub fn made(folder: &Path, access_token: &str, arguments: &[&str], wanted: &str) -> String {
+    told(folder, access_token, arguments)[wanted].as_str().expect("what was made").to_owned()
+}
+
+/// What a command of the administration answers, on a folder whose server does not run.
+pub fn told(folder: &Path, access_token: &str, arguments: &[&str]) -> Value {
+    let mut command = command(folder);
+    let output = command.env("IASSISTANCE_ACCESS_TOKEN", access_token).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?} failed: {text}{error}");
+    serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap()
 }
 
 fn command(folder: &Path) -> Command {
@@ -139,18 +146,27 @@ impl Server {
     }
 
     fn metrics(&self) -> BTreeMap<String, f64> {
+        let wanted = |name: &str| {
+            name.starts_with("iassistance_storage_") && (name.ends_with("_sum") || name.ends_with("_count"))
+        };
+        self.gauges().into_iter().filter(|(name, _)| wanted(name)).collect()
+    }
+
+    /// Everything that it measures of itself, by the names that its metrics have.
+    pub fn gauges(&self) -> BTreeMap<String, f64> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
-        let wanted = |name: &str| {
-            name.starts_with("iassistance_storage_") && (name.ends_with("_sum") || name.ends_with("_count"))
-        };
-        text.lines()
-            .filter_map(|line| line.split_once(' '))
-            .filter(|(name, _)| wanted(name))
-            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
-            .collect()
+        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+    }
+
+    /// Bytes of it that are in memory; nothing once it has ended.
+    pub fn resident(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1_024)
     }
 }
 

@@ -85,6 +85,7 @@ impl Watch {
                     }
                 }
             }
+            Happened::WebhookTaken { .. } => {}
         }
     }
 

@@ -117,6 +117,8 @@ enum Refused {
     TooManyAnswers,
     #[error("limit_ms is a number of milliseconds")]
     BadLimit,
+    #[error("newest is how many messages are wanted, the newest of them")]
+    BadNewest,
     #[error(transparent)]
     Simulator(#[from] SimulatorError),
     #[error(transparent)]
@@ -238,7 +240,8 @@ fn named(core: &Core, call: &Call) -> Result<String, Refused> {
 
 fn transcript(core: &Core, call: &Call) -> Result<Value, Refused> {
     let wa_id = named(core, call)?;
-    Ok(json!(core.world().transcript(&wa_id)))
+    let count = call.query("newest").map(|count| count.parse().map_err(|_| Refused::BadNewest));
+    Ok(json!(core.world().newest(&wa_id, count.transpose()?.unwrap_or(usize::MAX))))
 }
 
 /// The accepted sends in their order, and how often each text was accepted; of one contact, or of all.

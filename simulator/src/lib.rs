@@ -13,7 +13,7 @@
 //! | `GET\|POST /tools/{name}` | a tenant's own tool server |
 //! | `GET /sim/phone` | the phone page |
 //! | `GET /sim/events` | what happens, as server-sent events |
-//! | `GET /sim/state`, `/sim/accounts`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=`, `/sim/sends[?contact=]` | what happened |
+//! | `GET /sim/state`, `/sim/accounts`, `/sim/numbers`, `/sim/contacts`, `/sim/transcript?contact=[&newest=]`, `/sim/sends[?contact=]` | what happened |
 //! | `POST /sim/contacts {name, wa_id?, hides_number?}` | a new contact |
 //! | `POST /sim/accounts {kind, name, access_token, app_id?, shape?, …ids}` | a new account: `whatsapp` (`phone_number_id`, `waba_id`, `display_phone_number`), `messenger` (`page_id`), `instagram_page` (`ig_id`, `page_id`) or `instagram_login` (`ig_id`, `user_id`) |
 //! | `POST /sim/say {contact, text, number?, quoting?}` | a contact writes; `number` is any account's id, product or name |

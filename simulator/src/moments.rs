@@ -39,6 +39,11 @@ pub enum Happened {
         /// The text.
         text: String,
     },
+    /// A webhook got its 200.
+    WebhookTaken {
+        /// How long the try took that got it, microseconds.
+        micros: u64,
+    },
 }
 
 /// Whoever listens. Until somebody does, it costs nothing.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use iassistance_domain::Entropy as _;
@@ -15,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::accounts::Account;
 use crate::callback::{Callback, Connections};
 use crate::core::{Core, FeedEvent, lock};
+use crate::moments::Happened;
 use crate::settings::{SimulatorError, WebhookSettings};
 use crate::world::Tick;
 
@@ -215,10 +217,16 @@ async fn attempt(core: &Core, webhook: &Webhook) -> bool {
     let Some(callback) = outgoing.callback(webhook.app.as_deref()) else { return false };
     outgoing.attempts.fetch_add(1, Ordering::AcqRel);
     let posted = outgoing.connections.post(core, &callback, &webhook.body, &webhook.signature);
-    tokio::select! {
+    let began = Instant::now();
+    let taken = tokio::select! {
         status = posted => status == Some(200),
         () = core.clock.sleep_millis(outgoing.settings.answer_ms_max) => false,
+    };
+    if taken {
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        core.moments.tell(|| Happened::WebhookTaken { micros });
     }
+    taken
 }
 
 /// JSON text as it leaves Meta: ASCII alone, with `/` and `@` escaped too. Outside its strings JSON has none of

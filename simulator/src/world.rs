@@ -383,8 +383,15 @@ impl World {
 
     /// A contact's messages, oldest first.
     pub fn transcript(&self, wa_id: &str) -> Vec<TranscriptItem> {
+        self.newest(wa_id, usize::MAX)
+    }
+
+    /// So many of a contact's newest messages, oldest first.
+    pub fn newest(&self, wa_id: &str, count: usize) -> Vec<TranscriptItem> {
         let Some(entry) = self.contacts.get(wa_id) else { return Vec::new() };
-        entry.messages.iter().filter_map(|seq| self.at(*seq)).map(|message| message.item.clone()).collect()
+        let older = entry.messages.len().saturating_sub(count);
+        let newest = entry.messages.iter().skip(older).filter_map(|seq| self.at(*seq));
+        newest.map(|message| message.item.clone()).collect()
     }
 
     /// The accepted sends that are still kept, oldest first: those to one contact, or all.

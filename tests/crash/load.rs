@@ -17,6 +17,8 @@ const AT_A_TIME_MAX: u64 = 3;
 const PAUSES_MS_MAX: [u64; 2] = [200, 2_000];
 /// How soon it is looked whether a message was acknowledged, or tried again to deliver it.
 const LOOK: Duration = Duration::from_millis(50);
+/// How many of somebody's newest messages, and answers to them, are looked at for that.
+const NEWEST: usize = 50;
 
 /// Messages that were written at a time. The next ones are written when all of these have been
 /// acknowledged.
@@ -90,7 +92,8 @@ impl Person {
         }
         while !waiting.is_empty() {
             tokio::time::sleep(LOOK).await;
-            let transcript = system.simulator(&format!("/sim/transcript?contact={}", self.wa_id), None).await;
+            let newest = format!("/sim/transcript?contact={}&newest={NEWEST}", self.wa_id);
+            let transcript = system.simulator(&newest, None).await;
             let acknowledged = |wamid: &Value| {
                 let mut items = transcript.as_array().unwrap().iter().rev();
                 items.any(|item| item["wamid"] == *wamid && item["tick"] != "sent")

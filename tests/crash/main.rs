@@ -11,6 +11,9 @@
     reason = "a test that fails has to say so"
 )]
 
+mod chores;
+mod dashboard;
+mod lives;
 mod load;
 mod system;
 mod verdict;
@@ -21,16 +24,20 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use iassistance_domain::{Entropy, SeededEntropy};
 use reqwest::Client;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use crate::chores::Chores;
+use crate::dashboard::Dashboard;
+use crate::lives::Lives;
 use crate::load::Person;
-use crate::system::{Listened, System, UNKNOWN_MS};
+use crate::system::{System, UNKNOWN_MS};
 use crate::verdict::Verdict;
 
 const KILLS: u64 = 50;
 const PEOPLE: usize = 40;
-/// A third of the lives end while the server starts; the others this long after it listens.
-const STARTING_MS_MAX: u64 = 150;
-const LISTENING_MS_MAX: u64 = 2_000;
+/// How often it is said how far it is.
+const SAID_EVERY: u64 = 50;
 /// How long the last life may take to answer all that is left.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
@@ -46,46 +53,75 @@ async fn kill_cycles() {
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
     let system = System::set_up(http, seed, &entropy).await;
     let mut people: Vec<_> = (0..PEOPLE).map(|index| Person::new(index, seed)).collect();
+    let dashboards: Vec<_> = system.tenants.iter().map(|_| Dashboard::default()).collect();
 
-    let (over, mut lives) = (Cell::new(false), Lives::default());
-    let talk = join_all(people.iter_mut().map(|person| person.talk(&system, &over)));
-    let (_, mut last) = futures::join!(talk, async {
-        for _ in 0..kills {
-            lives.live(&system, &entropy).await;
-        }
-        over.set(true);
-        lives.replies = system.state().await["sends_accepted"].as_u64().unwrap();
-        let (server, listened) = system.serve().listened().await;
-        lives.slowest = lives.slowest.max(listened);
-        system.hurry().await;
-        server
-    });
+    let (over, closed) = (Cell::new(false), CancellationToken::new());
+    let (mut lives, mut chores) = (Lives::default(), Chores::offered(&system.description().await));
+    let watching =
+        dashboards.iter().zip(&system.tenants).map(|(one, tenant)| one.watch(&system, tenant, &closed));
+    let story = async {
+        let talk = join_all(people.iter_mut().map(|person| person.talk(&system, &over)));
+        let (_, (last, replies)) = futures::join!(talk, async {
+            for life in 1..=kills {
+                lives.live(&system, &mut chores, &entropy).await;
+                if life.is_multiple_of(SAID_EVERY) {
+                    println!("crash: {life} of {kills} kills");
+                }
+            }
+            over.set(true);
+            system.simulator("/sim/faults", Some(&json!({}))).await;
+            let replies = system.state().await["sends_accepted"].as_u64().unwrap();
+            let (server, listened) = system.serve().listened().await;
+            lives.slowest = lives.slowest.max(listened);
+            system.hurry().await;
+            (server, replies)
+        });
+        let verdict = answered(&system, &people).await;
+        closed.cancel();
+        (verdict, last, replies)
+    };
+    let (_, (verdict, mut last, replies)) = futures::join!(join_all(watching), story);
 
-    let verdict = answered(&system, &people).await;
     let said: u32 = people.iter().map(Person::said).sum();
-    let mut cut_sends = 0;
-    for tenant in &system.tenants {
+    let (mut cut_sends, mut shown_wrongly) = (0, 0);
+    for (tenant, dashboard) in system.tenants.iter().zip(&dashboards) {
         let events = system.events(tenant).await;
         let seqs: Vec<_> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
         assert!(seqs.iter().copied().eq(1..=events.len() as u64), "the log has no gap");
         cut_sends += events.iter().filter(|event| event["delivery"]["status"] == "unknown").count();
+        shown_wrongly += usize::from(!dashboard.shows(&events));
         let dead = system.dead_letters(tenant).await;
         assert!(dead.is_empty(), "dead letters: {dead:#?}");
     }
     println!(
-        "crash: {kills} kills, {} of them before it listened, {cut_sends} sends cut short; {said} messages acknowledged, \
-         {} replies ({} of them between the kills); {} lost, {} doubled, {} out of order; slowest start {} ms",
+        "crash: {kills} kills, {} of them before it listened, {} while it took up {} unfinished turns, {} later; \
+         {cut_sends} sends cut short; {said} messages acknowledged, {} replies ({replies} of them between the \
+         kills); {} lost, {} doubled, {} out of order; slowest start {} ms",
         lives.ended_starting,
+        lives.ended_recovering,
+        lives.unfinished_turns,
+        lives.ended_loaded,
         verdict.replies,
-        lives.replies,
         verdict.lost.len(),
         verdict.doubled.len(),
         verdict.out_of_order.len(),
         lives.slowest.as_millis(),
     );
+    let all = |of: fn(&Dashboard) -> u64| dashboards.iter().map(of).sum::<u64>();
+    let wrong = [all(|one| one.missed.get()), all(|one| one.repeated.get()), all(|one| one.taken_back.get())];
+    println!(
+        "crash: dashboards connected {} times and were shown {} events; {} missed, {} repeated, {} taken back",
+        all(|one| one.connected.get()),
+        dashboards.iter().map(Dashboard::events).sum::<usize>(),
+        wrong[0],
+        wrong[1],
+        wrong[2],
+    );
+    println!("crash: begun beside that: {:?}", chores.begun);
     assert!(verdict.is_good(), "{verdict:#?}");
     assert_eq!(system.state().await["duplicates"], 0, "sends that were repeated");
-    assert!(lives.replies >= kills / 5, "too little happened between the kills to show anything");
+    assert_eq!((wrong, shown_wrongly), ([0; 3], 0), "dashboards are shown the log, each event once");
+    assert!(replies >= kills / 5, "too little happened between the kills to show anything");
     last.ask_to_stop().await;
     system.doctor().await;
 }
@@ -112,39 +148,6 @@ async fn answered(system: &System, people: &[Person]) -> Verdict {
     }
 }
 
-/// What was seen of the server's lives.
-#[derive(Default)]
-struct Lives {
-    ended_starting: u64,
-    replies: u64,
-    slowest: Duration,
-}
-
-impl Lives {
-    /// One life of the server, ended by `kill -9` at a random moment.
-    async fn live(&mut self, system: &System, entropy: &SeededEntropy) {
-        let while_starting = entropy.up_to(2) == 0;
-        let most = if while_starting { STARTING_MS_MAX } else { LISTENING_MS_MAX };
-        let moment = Duration::from_millis(entropy.up_to(most));
-        let mut starting = system.serve();
-        let mut server = if while_starting {
-            match tokio::time::timeout(moment, starting.listens()).await {
-                Ok(listened) => self.slowest = self.slowest.max(listened),
-                Err(_) => self.ended_starting += 1,
-            }
-            starting.server
-        } else {
-            let (server, listened): (_, Listened) = starting.listened().await;
-            self.slowest = self.slowest.max(listened);
-            // Meta's next try of what waits may be far off: lives are short here.
-            system.hurry().await;
-            tokio::time::sleep(moment).await;
-            server
-        };
-        server.kill().await;
-    }
-}
-
 /// Says how to play the same moments again, if the test fails.
 struct Hint {
     kills: u64,
@@ -157,7 +160,7 @@ impl Drop for Hint {
             let Self { kills, seed } = self;
             println!(
                 "again: IASSISTANCE_BINARY=target/release/iassistance IASSISTANCE_KILLS={kills} \
-                 IASSISTANCE_SEED={seed} cargo test --test crash -- --ignored --nocapture"
+                 IASSISTANCE_SEED={seed} cargo test --test crash kill_cycles -- --ignored --nocapture"
             );
         }
     }

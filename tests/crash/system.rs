@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::chores;
+
 /// What `iassistance simulator` is set up with.
 pub const APP_SECRET: &str = "simulated-app-secret";
 const VERIFY_TOKEN: &str = "simulated-verify-token";
@@ -45,10 +47,19 @@ pub struct Tenant {
     key: String,
 }
 
+impl Tenant {
+    /// What its key is shown as.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+}
+
 pub struct System {
     pub http: Client,
     pub tenants: Vec<Tenant>,
     pub webhook_url: String,
+    /// Of the platform.
+    key: String,
     base: String,
     simulator: String,
     flags: Vec<String>,
@@ -102,18 +113,23 @@ impl System {
             http,
             tenants: Vec::new(),
             webhook_url: String::new(),
+            key: String::new(),
             base: format!("http://127.0.0.1:{port}"),
             flags: flags(path, &simulator_url, port),
             simulator: simulator_url,
             _simulator: simulator,
             folder,
         };
+        let manual = system.says(&["config"]).await;
+        system.flags.extend(chores::settings(&manual, system.folder.0.path()));
         let app = system.cli(&["meta-app", "create", "crash"]).await;
         system.webhook_url = format!("{}{}", system.base, app["webhook"].as_str().unwrap());
         for number in NUMBERS {
             let tenant = system.tenant(number, app["id"].as_str().unwrap()).await;
             system.tenants.push(tenant);
         }
+        let key = system.cli(&["key", "create", "crash", "--scope", "platform"]).await;
+        key["key"].as_str().unwrap().clone_into(&mut system.key);
         system.simulator("/sim/callback", Some(&json!({ "url": system.webhook_url }))).await;
         system
     }
@@ -148,6 +164,38 @@ impl System {
         let output = command.arg("--json").args(&self.flags).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, tail(&log));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// How the binary describes its interface.
+    pub async fn description(&self) -> Value {
+        serde_json::from_str(&self.says(&["openapi"]).await).expect("an OpenAPI document")
+    }
+
+    /// What a command says that needs no store.
+    async fn says(&self, arguments: &[&str]) -> String {
+        let folder = self.folder.0.path();
+        let log = log_file(&folder.join("commands.log"));
+        let output = command(folder, arguments, &log).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asks the server for work of the platform; whether it has begun.
+    pub async fn begins(&self, route: &str) -> bool {
+        let asked = self.http.post(format!("{}{route}", self.base)).bearer_auth(&self.key).json(&json!({}));
+        match asked.send().await {
+            Ok(answer) if answer.status().is_success() => true,
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                assert!(matches!(status, 409 | 429 | 503), "{route} was answered by {status}");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Where dashboards connect.
+    pub fn live_url(&self) -> String {
+        format!("{}/v1/live", self.base.replacen("http", "ws", 1))
     }
 
     /// Every record of the store opens.
