@@ -423,10 +423,11 @@ impl Dispatcher {
         };
         let problem = |class, title: &str| DeliveryProblem { class, code: 0, title: title.to_owned() };
         // A channel that never tells would be sent the same for as long as its window is open.
-        let again = choice.unwrap_or(platforms) == UnknownSends::Resend
-            && head.attempts < self.settings.attempts_max;
+        let again =
+            choice.unwrap_or(platforms) == UnknownSends::Resend && head.attempts < self.settings.attempts_max;
         let (outcome, name) = if again {
-            let title = "no answer came and the channel never reported: it is sent again, as the settings say";
+            let title =
+                "no answer came and the channel never reported: it is sent again, as the settings say";
             let problem = problem(ProblemClass::Transient, title);
             (SendOutcome::Postponed { not_before: now, uncounted: false, problem }, "resent")
         } else {
