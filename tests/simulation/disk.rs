@@ -70,6 +70,11 @@ impl SimDisk {
         self.state().dies_in = Some(points);
     }
 
+    /// Has it not die any more.
+    pub fn live_on(&self) {
+        self.state().dies_in = None;
+    }
+
     /// How many failpoints it came to.
     pub fn points(&self) -> u64 {
         self.state().points

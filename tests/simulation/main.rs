@@ -154,6 +154,9 @@ fn whatever_is_promised_holds_for_every_seed() {
     let one = number("IASSISTANCE_SEED");
     let from = one.or_else(|| number("IASSISTANCE_SEED_FROM")).unwrap_or(1);
     let seeds = if one.is_some() { 1 } else { number("IASSISTANCE_SEEDS").unwrap_or(SEEDS) };
+    if one.is_some() {
+        let _set = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).try_init();
+    }
     let (next, sum, started) = (AtomicU64::new(from), Mutex::new(Sum::default()), Instant::now());
     thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE.min(seeds) {

@@ -251,11 +251,7 @@ impl Play {
                         self.life().know(tenant, *conversation);
                     }
                     self.life().still().await;
-                    return if self.life().is_dead() {
-                        Box::pin(self.next_life(Ending::Kill)).await
-                    } else {
-                        Ok(())
-                    };
+                    return Ok(());
                 }
                 Err(_) if dead.is_dead() => {
                     self.tally.borrow_mut().stillborn += 1;
@@ -286,7 +282,9 @@ impl Play {
         life.crash(&target, ending, &self.chance).await;
         let dies_in = self.chance.happens(300).then(|| self.chance.below(12));
         self.begin_life(dies_in).await?;
-        self.check_after_a_start().await
+        let checked = self.check_after_a_start().await;
+        // The new one may die meanwhile: what comes after it is looked at then.
+        if self.life().is_dead() { Ok(()) } else { checked }
     }
 
     /// One step.
@@ -313,13 +311,16 @@ impl Play {
             }
             other => self.perform(other).await,
         }
-        if self.life().is_dead() {
+        loop {
+            self.deliver_due().await;
+            self.life().still().await;
+            let checked = self.check().await;
+            if !self.life().is_dead() {
+                return checked;
+            }
             let ending = self.ending();
             self.next_life(ending).await?;
         }
-        self.deliver_due().await;
-        self.life().still().await;
-        self.check().await
     }
 
     /// The machine dies at some failpoint of what is done next, or right after it.
@@ -637,9 +638,10 @@ impl Play {
     /// Lets time pass until all is done: nothing goes wrong any more, and people give back what they
     /// had taken over.
     pub async fn come_to_rest(&mut self) -> Result<(), String> {
+        self.life().disk.live_on();
         {
             let mut state = self.world().state();
-            state.calm = true;
+            (state.calm, state.deadly) = (true, None);
             state.trace.push("-- calm".into());
         }
         for _ in 0..ROUNDS_MAX {
