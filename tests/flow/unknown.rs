@@ -28,8 +28,7 @@ async fn start(settings: &[&'static str], choice: Option<UnknownSends>) -> Flow 
 /// Somebody writes, and the connection over which they are answered is cut; the place in the log before.
 async fn cut(flow: &Flow, account: &str, words: &str, fault: SendFault, is_told: bool) -> u64 {
     let at = flow.now_at().await;
-    let mut faults =
-        Faults { sends: vec![Rule { fault, next: 1, per_mille: 0 }], ..Faults::default() };
+    let mut faults = Faults { sends: vec![Rule { fault, next: 1, per_mille: 0 }], ..Faults::default() };
     faults.webhooks.drop_statuses_per_mille = if is_told { 0 } else { 1_000 };
     flow.simulator.set_faults(faults).unwrap();
     flow.says("ana", account, words);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use async_trait::async_trait;
-use iassistance_actors::conversation::ConversationKey;
+use iassistance_actors::conversation::{ConversationKey, Snapshot};
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::scripted::Scripted;
 use iassistance_assistant::tools::http::{HttpCall, HttpCalled, HttpCaller, HttpProblem};
@@ -214,7 +214,7 @@ impl Life {
             }
             let known: Vec<_> = self.conversations.lock().unwrap().iter().copied().collect();
             for (tenant, conversation) in known {
-                self.asked(ConversationKey { tenant, conversation }).await;
+                let _shown = self.shown(ConversationKey { tenant, conversation }).await;
             }
             let seen = self.activity.seen();
             rounds = if seen == before && seen.0 == 0 { rounds + 1 } else { 0 };
@@ -222,14 +222,18 @@ impl Life {
         }
     }
 
-    /// Has an actor's thread come by. An actor that waits for time to pass does not answer.
-    async fn asked(&self, key: ConversationKey) {
+    /// What an actor shows, by way of its thread. One that waits for time to pass does not answer.
+    pub async fn shown(&self, key: ConversationKey) -> Option<Option<Snapshot>> {
         let mut show = pin!(self.engine.show(key));
         for _ in 0..ANSWER_ROUNDS {
-            if futures::poll!(&mut show).is_ready() || self.turn_of_the_writer().await.is_err() {
-                return;
+            if let Poll::Ready(shown) = futures::poll!(&mut show) {
+                return Some(shown);
+            }
+            if self.turn_of_the_writer().await.is_err() {
+                return None;
             }
         }
+        None
     }
 
     /// Carries something out, with time passing if it takes that; nothing if the machine goes off.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
+use iassistance_actors::conversation::ConversationKey;
 use iassistance_actors::settings::default_assistant;
 use iassistance_assistant::scripted::Scripted;
 use iassistance_channels::parse;
@@ -581,6 +582,7 @@ impl Play {
         }
         for (tenant, log) in self.logs.iter().enumerate() {
             let store = self.life().tenant(tenant);
+            let latest = store.latest_event().borrow().0;
             let after = log.borrow().len() as u64;
             let events =
                 store.events(EventSeq(after), 100_000).await.map_err(|error| format!("log: {error}"))?;
@@ -595,8 +597,7 @@ impl Play {
                 }
                 log.push((event.seq.0, event.kind.name(), event.conversation));
             }
-            let latest = store.latest_event().borrow().0;
-            if latest != log.len() as u64 {
+            if latest > log.len() as u64 {
                 return Err(format!(
                     "log: tenant {tenant} has events up to {latest}, and {} can be read",
                     log.len()
@@ -700,7 +701,9 @@ impl Play {
                 let inbox = store.inbox(id, 10).await.map_or(0, |letters| letters.len());
                 let outbox = store.outbox(id).await.unwrap_or_default();
                 let outbox: Vec<_> = outbox.iter().map(|entry| entry.state).collect();
-                all.push(format!("{id}: {inbox} letters, outbox {outbox:?}"));
+                let key = ConversationKey { tenant: self.around.tenants[tenant], conversation: id };
+                let actor = self.life().shown(key).await;
+                all.push(format!("{id}: {inbox} letters, outbox {outbox:?}, actor {actor:?}"));
             }
         }
         all.join("; ")
