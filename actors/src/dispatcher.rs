@@ -16,6 +16,7 @@ use iassistance_channels::errors::ThrottleScope;
 use iassistance_channels::usage::Pause;
 use iassistance_config::{DispatchSettings, UnknownPolicy};
 use iassistance_domain::Timestamp;
+use iassistance_domain::assistant::UnknownSends;
 use iassistance_domain::channel::{Channel, Connection};
 use iassistance_domain::delivery::{DeliveryProblem, ProblemClass};
 use iassistance_domain::id::{ChannelId, ContactId, MessageId, MetaAppId, TenantId};
@@ -415,19 +416,26 @@ impl Dispatcher {
         head: &OutboxEntry,
         now: Timestamp,
     ) -> Result<Next, StorageError> {
-        match self.settings.unknown_policy {
-            UnknownPolicy::Resend => {
-                tracing::warn!(tenant = %key.tenant, message = %head.message, "a send whose fate is unknown is repeated, as configured");
-                store.requeue(key.conversation, head.message, now).await?;
-                Ok(Next::Again)
-            }
-            UnknownPolicy::Hold => {
-                let title = "no answer came and the channel never reported: look whether it arrived, then replay or leave it";
-                let problem =
-                    DeliveryProblem { class: ProblemClass::Request, code: 0, title: title.to_owned() };
-                self.settle(shared, key, store, head.message, SendOutcome::Refused { problem }).await
-            }
-        }
+        let choice = shared.assistant(key.tenant, store).await?.settings.unknown_sends;
+        let platforms = match self.settings.unknown_policy {
+            UnknownPolicy::Hold => UnknownSends::Hold,
+            UnknownPolicy::Resend => UnknownSends::Resend,
+        };
+        let problem = |class, title: &str| DeliveryProblem { class, code: 0, title: title.to_owned() };
+        // A channel that never tells would be sent the same for as long as its window is open.
+        let again =
+            choice.unwrap_or(platforms) == UnknownSends::Resend && head.attempts < self.settings.attempts_max;
+        let (outcome, name) = if again {
+            let title =
+                "no answer came and the channel never reported: it is sent again, as the settings say";
+            let problem = problem(ProblemClass::Transient, title);
+            (SendOutcome::Postponed { not_before: now, uncounted: false, problem }, "resent")
+        } else {
+            let title = "no answer came and the channel never reported: look whether it arrived, then replay or leave it";
+            (SendOutcome::Refused { problem: problem(ProblemClass::Request, title) }, "held")
+        };
+        metrics::counter!("iassistance_unknown_sends_total", "resolved" => name).increment(1);
+        self.settle(shared, key, store, head.message, outcome).await
     }
 
     async fn settle(

@@ -1,13 +1,15 @@
 //! From parsed webhook elements into the durable inbox.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use iassistance_channels::Parsed;
 use iassistance_domain::channel::{ChannelAddress, Notice, Route};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::StorageError;
+use iassistance_storage::{Accepted, StorageError, TenantStore};
+use tokio::sync::oneshot;
 
 use crate::engine::Engine;
 
@@ -44,11 +46,10 @@ impl Engine {
         }
         for ((tenant, channel), events) in routed {
             let store = self.store().tenant(TenantCtx::routed(tenant)).await?;
-            let accepted = store.accept(channel, &events).await?;
+            let (accepted, events) = self.take_in(tenant, store, channel, events).await?;
             let new = accepted.new.iter().filter(|new| **new).count();
             ingested.new += new;
             ingested.duplicates += accepted.new.len() - new;
-            self.ring(tenant, &accepted.conversations);
             for notice in events.iter().filter_map(notice) {
                 // Also when it was accepted before: it may not have been taken to heart then.
                 self.heed(tenant, channel, notice).await?;
@@ -61,6 +62,26 @@ impl Engine {
                 .increment(count as u64);
         }
         Ok(ingested)
+    }
+
+    /// Takes events in and rings for them. A task of its own: whoever sent them may be gone before they
+    /// are written down, and what is written down but not rung for would wait for the next sweep.
+    async fn take_in(
+        &self,
+        tenant: TenantId,
+        store: Arc<dyn TenantStore>,
+        channel: ChannelId,
+        events: Vec<InboundEvent>,
+    ) -> Result<(Accepted, Vec<InboundEvent>), StorageError> {
+        let (engine, (answer, answered)) = (self.clone(), oneshot::channel());
+        self.shared.tasks.spawn("accept", async move {
+            let accepted = store.accept(channel, &events).await;
+            if let Ok(accepted) = &accepted {
+                engine.ring(tenant, &accepted.conversations);
+            }
+            let _gone = answer.send(accepted.map(|accepted| (accepted, events)));
+        });
+        answered.await.unwrap_or(Err(StorageError::Closed))
     }
 
     /// The channels that an address means: several where it is a whole business account's.

@@ -204,5 +204,6 @@ pub fn default_assistant(defaults: &AssistantDefaults) -> AssistantSettings {
         tools: Vec::new(),
         tool_rounds_max: defaults.tool_rounds_max,
         budgets: Budgets::default(),
+        unknown_sends: None,
     }
 }

@@ -90,6 +90,20 @@ pub struct AssistantSettings {
     /// Money.
     #[serde(default)]
     pub budgets: Budgets,
+    /// What happens to a send whose fate the channel never told; nothing for the platform's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_sends: Option<UnknownSends>,
+}
+
+/// What happens to a send whose answer never came and of which the channel never told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownSends {
+    /// A person is asked: a dead letter that may be replayed. The contact may miss the message.
+    Hold,
+    /// It is sent again, and the log tells. The contact may get it twice.
+    Resend,
 }
 
 const fn media_cap_ms() -> u64 {

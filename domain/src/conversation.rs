@@ -583,11 +583,12 @@ impl Conversation {
         };
         self.stop_collecting();
         let waiting = std::mem::take(&mut self.waiting);
-        if now > self.window().free_until {
-            self.remember(waiting.into_iter().map(|waiting| waiting.message));
-            return;
-        }
         self.begin(waiting, window_opened_at, window_end, None, now, effects);
+        if now > self.window().free_until {
+            // Too late to be answered. The log tells, by a turn that ends as it begins.
+            self.cancel(TurnEnd::WindowClosed, effects);
+            self.settle_waiting();
+        }
     }
 
     fn begin(

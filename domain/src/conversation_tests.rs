@@ -120,13 +120,23 @@ fn what_a_person_answered_is_not_answered_again_after_handback() {
 }
 
 #[test]
-fn no_turn_begins_and_no_reply_leaves_after_the_window() {
+fn no_reply_leaves_after_the_window() {
     let mut conversation = conversation(policy(0, 0));
     let turn = started(&conversation.apply(received(1), START)).unwrap().id;
     let late = START.plus_millis(1_001 + 24 * 60 * 60 * 1_000);
     let effects = conversation.apply(reply(turn), late);
     assert!(effects == [Effect::EndTurn { turn, end: TurnEnd::WindowClosed }]);
-    assert!(started(&conversation.apply(received(0), late)).is_none());
+}
+
+#[test]
+fn what_comes_too_late_to_be_answered_is_told_of_by_a_turn_that_ends_as_it_begins() {
+    let mut conversation = conversation(policy(0, 0));
+    let late = START.plus_millis(1_001 + 24 * 60 * 60 * 1_000);
+    let effects = conversation.apply(received(0), late);
+    assert_eq!(started(&effects).unwrap().covers, [message(0)]);
+    assert_eq!(ended(&effects), Some(TurnEnd::WindowClosed));
+    assert!(conversation.running_turn().is_none());
+    assert!(conversation.apply(received(0), late).is_empty(), "once");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use iassistance_assistant::scripted::Behaviour;
+use iassistance_channels::read;
+use iassistance_domain::Clock;
 use iassistance_storage::StorageError;
 
 use crate::harness::{Flow, NUMBERS, Options, messages, within};
@@ -45,6 +47,27 @@ async fn what_cannot_be_written_is_not_acknowledged_and_comes_in_when_it_can() {
     failing.store(false, Ordering::Relaxed);
     flow.simulator.retry_now();
     assert_eq!(flow.post(body).await.status(), 200);
+    flow.sends(2).await;
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn what_was_written_down_is_worked_off_also_when_its_sender_has_gone() {
+    let flow = Flow::start().await;
+    for (number, text) in ["first", "second"].into_iter().enumerate() {
+        let id = format!("wamid.{number}");
+        let body = messages(NUMBERS[0], "15550199001", &[(&id, 1_790_000_000, text)]);
+        let mut accept = Box::pin(flow.app.engine.accept(flow.meta_app, read(&body, flow.clock.now())));
+        // The first one is waited for, so that everything is open; the second one's connection goes.
+        if number == 0 {
+            accept.await.unwrap();
+            flow.sends(1).await;
+            flow.quiet(0).await;
+        } else {
+            assert!(futures::poll!(&mut accept).is_pending());
+            drop(accept);
+        }
+    }
     flow.sends(2).await;
     flow.finish().await;
 }

@@ -1,5 +1,6 @@
 //! A store that fails on purpose: every command first asks a hook, which may refuse it or panic.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -43,8 +44,9 @@ pub struct Act {
     pub conversation: Option<ConversationId>,
 }
 
-/// Decides whether a command fails.
-pub type Hook = Arc<dyn Fn(Act) -> Result<()> + Send + Sync>;
+/// Decides whether a command fails. What it gives back is held until the command is done.
+pub type Hook = Arc<dyn Fn(Act) -> Result<Held> + Send + Sync>;
+pub type Held = Option<Box<dyn Any + Send + Sync>>;
 
 /// A store whose commands may fail.
 pub struct FaultyStore {
@@ -60,11 +62,11 @@ struct FaultyTenant {
 #[async_trait]
 impl Store for FaultyStore {
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
-        (self.hook)(Act { name: "create_tenant", conversation: None })?;
+        let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;
         self.inner.create_tenant(tenant).await
     }
     async fn tenants(&self) -> Result<Vec<Tenant>> {
-        (self.hook)(Act { name: "tenants", conversation: None })?;
+        let _held = (self.hook)(Act { name: "tenants", conversation: None })?;
         self.inner.tenants().await
     }
     async fn tenant(&self, tenant: TenantCtx) -> Result<Arc<dyn TenantStore>> {
@@ -72,66 +74,66 @@ impl Store for FaultyStore {
         Ok(Arc::new(FaultyTenant { inner, hook: Arc::clone(&self.hook) }))
     }
     async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
-        (self.hook)(Act { name: "put_meta_app", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_meta_app", conversation: None })?;
         self.inner.put_meta_app(app).await
     }
     async fn meta_app(&self, id: MetaAppId) -> Result<Option<MetaApp>> {
-        (self.hook)(Act { name: "meta_app", conversation: None })?;
+        let _held = (self.hook)(Act { name: "meta_app", conversation: None })?;
         self.inner.meta_app(id).await
     }
     async fn meta_apps(&self) -> Result<Vec<MetaApp>> {
-        (self.hook)(Act { name: "meta_apps", conversation: None })?;
+        let _held = (self.hook)(Act { name: "meta_apps", conversation: None })?;
         self.inner.meta_apps().await
     }
     async fn put_channel(&self, channel: Channel) -> Result<()> {
-        (self.hook)(Act { name: "put_channel", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_channel", conversation: None })?;
         self.inner.put_channel(channel).await
     }
     fn routes(&self, address: &ChannelAddress) -> Vec<Route> {
         self.inner.routes(address)
     }
     async fn set_channel_health(&self, ctx: TenantCtx, id: ChannelId, health: ChannelHealth) -> Result<()> {
-        (self.hook)(Act { name: "set_channel_health", conversation: None })?;
+        let _held = (self.hook)(Act { name: "set_channel_health", conversation: None })?;
         self.inner.set_channel_health(ctx, id, health).await
     }
     async fn remove_channel(&self, ctx: TenantCtx, id: ChannelId) -> Result<bool> {
-        (self.hook)(Act { name: "remove_channel", conversation: None })?;
+        let _held = (self.hook)(Act { name: "remove_channel", conversation: None })?;
         self.inner.remove_channel(ctx, id).await
     }
     async fn channels_of_app(&self, app: MetaAppId) -> Result<Vec<Channel>> {
-        (self.hook)(Act { name: "channels_of_app", conversation: None })?;
+        let _held = (self.hook)(Act { name: "channels_of_app", conversation: None })?;
         self.inner.channels_of_app(app).await
     }
     async fn put_deletion(&self, deletion: Deletion) -> Result<()> {
-        (self.hook)(Act { name: "put_deletion", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_deletion", conversation: None })?;
         self.inner.put_deletion(deletion).await
     }
     async fn deletion(&self, id: DeletionId) -> Result<Option<Deletion>> {
-        (self.hook)(Act { name: "deletion", conversation: None })?;
+        let _held = (self.hook)(Act { name: "deletion", conversation: None })?;
         self.inner.deletion(id).await
     }
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
-        (self.hook)(Act { name: "put_api_key", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_api_key", conversation: None })?;
         self.inner.put_api_key(key).await
     }
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
-        (self.hook)(Act { name: "api_key", conversation: None })?;
+        let _held = (self.hook)(Act { name: "api_key", conversation: None })?;
         self.inner.api_key(id).await
     }
     async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        (self.hook)(Act { name: "api_keys", conversation: None })?;
+        let _held = (self.hook)(Act { name: "api_keys", conversation: None })?;
         self.inner.api_keys().await
     }
     async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()> {
-        (self.hook)(Act { name: "keep_unrouted", conversation: None })?;
+        let _held = (self.hook)(Act { name: "keep_unrouted", conversation: None })?;
         self.inner.keep_unrouted(address, event).await
     }
     async fn unrouted(&self, limit: usize) -> Result<Vec<(Timestamp, String, String, Pii<String>)>> {
-        (self.hook)(Act { name: "unrouted", conversation: None })?;
+        let _held = (self.hook)(Act { name: "unrouted", conversation: None })?;
         self.inner.unrouted(limit).await
     }
     async fn forget_dedup_before(&self, before: Timestamp) -> Result<u64> {
-        (self.hook)(Act { name: "forget_dedup_before", conversation: None })?;
+        let _held = (self.hook)(Act { name: "forget_dedup_before", conversation: None })?;
         self.inner.forget_dedup_before(before).await
     }
     fn health(&self) -> Result<()> {
@@ -141,7 +143,7 @@ impl Store for FaultyStore {
         self.inner.close().await;
     }
     async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
-        (self.hook)(Act { name: "check", conversation: None })?;
+        let _held = (self.hook)(Act { name: "check", conversation: None })?;
         self.inner.check(progress).await
     }
 }
@@ -149,39 +151,40 @@ impl Store for FaultyStore {
 #[async_trait]
 impl TenantStore for FaultyTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
-        (self.hook)(Act { name: "accept", conversation: None })?;
+        let _held = (self.hook)(Act { name: "accept", conversation: None })?;
         self.inner.accept(channel, events).await
     }
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
-        (self.hook)(Act { name: "inbox", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "inbox", conversation: Some(conversation) })?;
         self.inner.inbox(conversation, limit).await
     }
     async fn unfinished(&self, after: Option<ConversationId>, limit: usize) -> Result<Vec<ConversationId>> {
-        (self.hook)(Act { name: "unfinished", conversation: None })?;
+        let _held = (self.hook)(Act { name: "unfinished", conversation: None })?;
         self.inner.unfinished(after, limit).await
     }
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
-        (self.hook)(Act { name: "conversation", conversation: None })?;
+        let _held = (self.hook)(Act { name: "conversation", conversation: None })?;
         self.inner.conversation(id).await
     }
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {
-        (self.hook)(Act { name: "commit", conversation: Some(commit.conversation.id) })?;
+        let _held = (self.hook)(Act { name: "commit", conversation: Some(commit.conversation.id) })?;
         self.inner.commit(commit).await
     }
     async fn commit_turn(&self, commit: TurnCommit) -> Result<EventSeq> {
-        (self.hook)(Act { name: "commit_turn", conversation: Some(commit.commit.conversation.id) })?;
+        let _held =
+            (self.hook)(Act { name: "commit_turn", conversation: Some(commit.commit.conversation.id) })?;
         self.inner.commit_turn(commit).await
     }
     async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq> {
-        (self.hook)(Act { name: "append", conversation: None })?;
+        let _held = (self.hook)(Act { name: "append", conversation: None })?;
         self.inner.append(conversation, events).await
     }
     async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch> {
-        (self.hook)(Act { name: "begin_dispatch", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "begin_dispatch", conversation: Some(conversation) })?;
         self.inner.begin_dispatch(conversation).await
     }
     async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()> {
-        (self.hook)(Act { name: "settle", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "settle", conversation: Some(conversation) })?;
         self.inner.settle(conversation, report).await
     }
     async fn requeue(
@@ -190,26 +193,26 @@ impl TenantStore for FaultyTenant {
         message: MessageId,
         not_before: Timestamp,
     ) -> Result<()> {
-        (self.hook)(Act { name: "requeue", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "requeue", conversation: Some(conversation) })?;
         self.inner.requeue(conversation, message, not_before).await
     }
     async fn resend(&self, entry: OutboxEntry) -> Result<()> {
-        (self.hook)(Act { name: "resend", conversation: None })?;
+        let _held = (self.hook)(Act { name: "resend", conversation: None })?;
         self.inner.resend(entry).await
     }
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
-        (self.hook)(Act { name: "outbox", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "outbox", conversation: Some(conversation) })?;
         self.inner.outbox(conversation).await
     }
     async fn contact(&self, id: ContactId) -> Result<Option<Contact>> {
-        (self.hook)(Act { name: "contact", conversation: None })?;
+        let _held = (self.hook)(Act { name: "contact", conversation: None })?;
         self.inner.contact(id).await
     }
     fn safety_identifier(&self, id: ContactId) -> String {
         self.inner.safety_identifier(id)
     }
     async fn conversations(&self, before: Option<ConversationId>, limit: usize) -> Result<Vec<Conversation>> {
-        (self.hook)(Act { name: "conversations", conversation: None })?;
+        let _held = (self.hook)(Act { name: "conversations", conversation: None })?;
         self.inner.conversations(before, limit).await
     }
     async fn messages(
@@ -218,11 +221,11 @@ impl TenantStore for FaultyTenant {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Message>> {
-        (self.hook)(Act { name: "messages", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "messages", conversation: Some(conversation) })?;
         self.inner.messages(conversation, before, limit).await
     }
     async fn message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>> {
-        (self.hook)(Act { name: "message", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "message", conversation: Some(conversation) })?;
         self.inner.message(conversation, id).await
     }
     async fn turns(
@@ -231,46 +234,46 @@ impl TenantStore for FaultyTenant {
         before: Option<TurnId>,
         limit: usize,
     ) -> Result<Vec<TurnRecord>> {
-        (self.hook)(Act { name: "turns", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "turns", conversation: Some(conversation) })?;
         self.inner.turns(conversation, before, limit).await
     }
     async fn turn(&self, conversation: ConversationId, id: TurnId) -> Result<Option<TurnRecord>> {
-        (self.hook)(Act { name: "turn", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "turn", conversation: Some(conversation) })?;
         self.inner.turn(conversation, id).await
     }
     async fn dead_letters(&self, before: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>> {
-        (self.hook)(Act { name: "dead_letters", conversation: None })?;
+        let _held = (self.hook)(Act { name: "dead_letters", conversation: None })?;
         self.inner.dead_letters(before, limit).await
     }
     async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>> {
-        (self.hook)(Act { name: "dead_letter", conversation: None })?;
+        let _held = (self.hook)(Act { name: "dead_letter", conversation: None })?;
         self.inner.dead_letter(id).await
     }
     async fn put_dead_letter(&self, letter: DeadLetter, event: EventKind) -> Result<()> {
-        (self.hook)(Act { name: "put_dead_letter", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_dead_letter", conversation: None })?;
         self.inner.put_dead_letter(letter, event).await
     }
     async fn events(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>> {
-        (self.hook)(Act { name: "events", conversation: None })?;
+        let _held = (self.hook)(Act { name: "events", conversation: None })?;
         self.inner.events(after, limit).await
     }
     fn latest_event(&self) -> watch::Receiver<EventSeq> {
         self.inner.latest_event()
     }
     async fn channels(&self) -> Result<Vec<Channel>> {
-        (self.hook)(Act { name: "channels", conversation: None })?;
+        let _held = (self.hook)(Act { name: "channels", conversation: None })?;
         self.inner.channels().await
     }
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
-        (self.hook)(Act { name: "channel", conversation: None })?;
+        let _held = (self.hook)(Act { name: "channel", conversation: None })?;
         self.inner.channel(id).await
     }
     async fn put_templates(&self, channel: ChannelId, templates: Vec<MessageTemplate>) -> Result<()> {
-        (self.hook)(Act { name: "put_templates", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_templates", conversation: None })?;
         self.inner.put_templates(channel, templates).await
     }
     async fn templates(&self, channel: ChannelId) -> Result<Vec<MessageTemplate>> {
-        (self.hook)(Act { name: "templates", conversation: None })?;
+        let _held = (self.hook)(Act { name: "templates", conversation: None })?;
         self.inner.templates(channel).await
     }
     async fn outbound_before(
@@ -279,11 +282,11 @@ impl TenantStore for FaultyTenant {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<Message>> {
-        (self.hook)(Act { name: "outbound_before", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "outbound_before", conversation: Some(conversation) })?;
         self.inner.outbound_before(conversation, at, limit).await
     }
     async fn assistant(&self) -> Result<Option<AssistantSettingsVersion>> {
-        (self.hook)(Act { name: "assistant", conversation: None })?;
+        let _held = (self.hook)(Act { name: "assistant", conversation: None })?;
         self.inner.assistant().await
     }
     async fn put_assistant(
@@ -291,15 +294,15 @@ impl TenantStore for FaultyTenant {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
-        (self.hook)(Act { name: "put_assistant", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_assistant", conversation: None })?;
         self.inner.put_assistant(settings, expected).await
     }
     async fn summary(&self, conversation: ConversationId) -> Result<Option<Summary>> {
-        (self.hook)(Act { name: "summary", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "summary", conversation: Some(conversation) })?;
         self.inner.summary(conversation).await
     }
     async fn assistant_version(&self, version: u64) -> Result<Option<AssistantSettingsVersion>> {
-        (self.hook)(Act { name: "assistant_version", conversation: None })?;
+        let _held = (self.hook)(Act { name: "assistant_version", conversation: None })?;
         self.inner.assistant_version(version).await
     }
     async fn assistant_versions(
@@ -307,23 +310,23 @@ impl TenantStore for FaultyTenant {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<AssistantSettingsVersion>> {
-        (self.hook)(Act { name: "assistant_versions", conversation: None })?;
+        let _held = (self.hook)(Act { name: "assistant_versions", conversation: None })?;
         self.inner.assistant_versions(before, limit).await
     }
     async fn assistant_draft(&self) -> Result<Option<AssistantDraft>> {
-        (self.hook)(Act { name: "assistant_draft", conversation: None })?;
+        let _held = (self.hook)(Act { name: "assistant_draft", conversation: None })?;
         self.inner.assistant_draft().await
     }
     async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft> {
-        (self.hook)(Act { name: "put_assistant_draft", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_assistant_draft", conversation: None })?;
         self.inner.put_assistant_draft(settings).await
     }
     async fn discard_assistant_draft(&self) -> Result<bool> {
-        (self.hook)(Act { name: "discard_assistant_draft", conversation: None })?;
+        let _held = (self.hook)(Act { name: "discard_assistant_draft", conversation: None })?;
         self.inner.discard_assistant_draft().await
     }
     async fn publish_assistant_draft(&self, expected: Option<u64>) -> Result<AssistantSettingsVersion> {
-        (self.hook)(Act { name: "publish_assistant_draft", conversation: None })?;
+        let _held = (self.hook)(Act { name: "publish_assistant_draft", conversation: None })?;
         self.inner.publish_assistant_draft(expected).await
     }
     async fn roll_back_assistant(
@@ -331,15 +334,15 @@ impl TenantStore for FaultyTenant {
         version: u64,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
-        (self.hook)(Act { name: "roll_back_assistant", conversation: None })?;
+        let _held = (self.hook)(Act { name: "roll_back_assistant", conversation: None })?;
         self.inner.roll_back_assistant(version, expected).await
     }
     async fn reserve(&self, reservation: Reservation, least: Cost, budgets: Budgets) -> Result<Option<Cost>> {
-        (self.hook)(Act { name: "reserve", conversation: Some(reservation.conversation) })?;
+        let _held = (self.hook)(Act { name: "reserve", conversation: Some(reservation.conversation) })?;
         self.inner.reserve(reservation, least, budgets).await
     }
     async fn settle_reservation(&self, turn: TurnId, spent: Cost) -> Result<()> {
-        (self.hook)(Act { name: "settle_reservation", conversation: None })?;
+        let _held = (self.hook)(Act { name: "settle_reservation", conversation: None })?;
         self.inner.settle_reservation(turn, spent).await
     }
     async fn spend(
@@ -349,59 +352,59 @@ impl TenantStore for FaultyTenant {
         day: Day,
         amount: Cost,
     ) -> Result<()> {
-        (self.hook)(Act { name: "spend", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "spend", conversation: Some(conversation) })?;
         self.inner.spend(conversation, contact, day, amount).await
     }
     async fn spent(&self, day: Day) -> Result<Cost> {
-        (self.hook)(Act { name: "spent", conversation: None })?;
+        let _held = (self.hook)(Act { name: "spent", conversation: None })?;
         self.inner.spent(day).await
     }
     async fn spent_on_contact(&self, contact: ContactId, day: Day) -> Result<Cost> {
-        (self.hook)(Act { name: "spent_on_contact", conversation: None })?;
+        let _held = (self.hook)(Act { name: "spent_on_contact", conversation: None })?;
         self.inner.spent_on_contact(contact, day).await
     }
     async fn spent_in(&self, conversation: ConversationId) -> Result<Cost> {
-        (self.hook)(Act { name: "spent_in", conversation: Some(conversation) })?;
+        let _held = (self.hook)(Act { name: "spent_in", conversation: Some(conversation) })?;
         self.inner.spent_in(conversation).await
     }
     async fn put_document(&self, document: Document) -> Result<()> {
-        (self.hook)(Act { name: "put_document", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_document", conversation: None })?;
         self.inner.put_document(document).await
     }
     async fn documents(&self) -> Result<Vec<Document>> {
-        (self.hook)(Act { name: "documents", conversation: None })?;
+        let _held = (self.hook)(Act { name: "documents", conversation: None })?;
         self.inner.documents().await
     }
     async fn document(&self, id: DocumentId) -> Result<Option<Document>> {
-        (self.hook)(Act { name: "document", conversation: None })?;
+        let _held = (self.hook)(Act { name: "document", conversation: None })?;
         self.inner.document(id).await
     }
     async fn put_passages(&self, document: DocumentId, passages: Vec<Passage>) -> Result<()> {
-        (self.hook)(Act { name: "put_passages", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_passages", conversation: None })?;
         self.inner.put_passages(document, passages).await
     }
     async fn passages(&self) -> Result<Vec<Passage>> {
-        (self.hook)(Act { name: "passages", conversation: None })?;
+        let _held = (self.hook)(Act { name: "passages", conversation: None })?;
         self.inner.passages().await
     }
     async fn remove_document(&self, id: DocumentId) -> Result<bool> {
-        (self.hook)(Act { name: "remove_document", conversation: None })?;
+        let _held = (self.hook)(Act { name: "remove_document", conversation: None })?;
         self.inner.remove_document(id).await
     }
     async fn put_golden(&self, question: GoldenQuestion) -> Result<()> {
-        (self.hook)(Act { name: "put_golden", conversation: None })?;
+        let _held = (self.hook)(Act { name: "put_golden", conversation: None })?;
         self.inner.put_golden(question).await
     }
     async fn golden(&self) -> Result<Vec<GoldenQuestion>> {
-        (self.hook)(Act { name: "golden", conversation: None })?;
+        let _held = (self.hook)(Act { name: "golden", conversation: None })?;
         self.inner.golden().await
     }
     async fn remove_golden(&self, id: GoldenId) -> Result<bool> {
-        (self.hook)(Act { name: "remove_golden", conversation: None })?;
+        let _held = (self.hook)(Act { name: "remove_golden", conversation: None })?;
         self.inner.remove_golden(id).await
     }
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
-        (self.hook)(Act { name: "content_key", conversation: None })?;
+        let _held = (self.hook)(Act { name: "content_key", conversation: None })?;
         self.inner.content_key(owner).await
     }
 }

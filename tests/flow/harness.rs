@@ -159,7 +159,7 @@ fn simulated() -> SimulatorSettings {
 impl Options {
     /// A store whose commands first ask this.
     pub fn failing(hook: impl Fn(Act) -> Result<(), StorageError> + Send + Sync + 'static) -> Self {
-        let hook: Hook = Arc::new(hook);
+        let hook: Hook = Arc::new(move |act| hook(act).map(|()| None));
         let wrap = move |inner| -> Arc<dyn Store> { Arc::new(FaultyStore { inner, hook }) };
         Self { wrap_store: Some(Box::new(wrap)), ..Self::default() }
     }

@@ -39,6 +39,7 @@ mod supersede;
 mod supervision;
 mod takeover;
 mod tools;
+mod unknown;
 mod unsend;
 mod versions;
 mod windows;

@@ -269,9 +269,10 @@ impl Step {
         };
         let Some(until) = until else { return Ok(()) };
         for message in self.outbound_before(until, SEEN_MAX).await? {
-            let seen = matches!(&message.delivery, Some(known) if
-                (DeliveryStatus::Sent..delivery.status).contains(&known.status));
-            if seen {
+            // What is only known to be older than the mark may have failed, or never have left.
+            let known = message.delivery.as_ref().map(|known| known.status);
+            let arrived = matches!(known, Some(DeliveryStatus::Sent | DeliveryStatus::Delivered));
+            if arrived && known < Some(delivery.status) {
                 self.report(message.id, delivery.clone()).await?;
             }
         }

@@ -7,7 +7,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use iassistance_domain::assistant::{
-    AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
+    AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings, UnknownSends,
 };
 use iassistance_domain::budget::{Budgets, Instead};
 use iassistance_domain::channel::StoredSecret;
@@ -76,6 +76,8 @@ pub struct SettingsView {
     tool_rounds_max: u32,
     /// How much may be spent, in millionths of the currency of `GET …/spending`.
     budgets: Budgets,
+    /// What happens to a send whose fate the channel never told; `null` for the platform's choice.
+    unknown_sends: Option<UnknownSends>,
 }
 
 /// A tool of the tenant's own, without its secret.
@@ -158,6 +160,7 @@ impl From<AssistantSettings> for SettingsView {
             tools: settings.tools.into_iter().map(ToolView::from).collect(),
             tool_rounds_max: settings.tool_rounds_max,
             budgets: settings.budgets,
+            unknown_sends: settings.unknown_sends,
         }
     }
 }
@@ -236,6 +239,11 @@ pub struct NewAssistant {
     /// How much may be spent, in millionths of the currency of `GET …/spending`.
     #[serde(default)]
     budgets: Budgets,
+    /// What happens to a send whose answer never came and of which the channel never told: `hold` asks
+    /// a person by a dead letter (the contact may miss it), `resend` sends it again (the contact may
+    /// get it twice); `null` for the platform's choice.
+    #[serde(default)]
+    unknown_sends: Option<UnknownSends>,
 }
 
 const fn media_cap_ms() -> u64 {
@@ -348,6 +356,7 @@ impl NewAssistant {
             tools: tools.collect::<Result<_, _>>()?,
             tool_rounds_max: self.tool_rounds_max,
             budgets: self.budgets,
+            unknown_sends: self.unknown_sends,
         };
         settings_check::check(&settings, egress).map_err(Problem::invalid)?;
         Ok(settings)

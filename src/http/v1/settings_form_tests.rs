@@ -114,7 +114,17 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.media_cap_ms, settings.tool_rounds_max), (20_000, 6));
     assert!(settings.disclosure.enabled && settings.built_in.handover && !settings.built_in.attributes);
     assert_eq!(settings.tools[0].timeout_ms, 10_000);
+    assert_eq!(settings.unknown_sends, None);
     assert!(!settings.tools[0].repeatable && !settings.tools[0].trusted);
+}
+
+#[test]
+fn what_becomes_of_unknown_sends_can_be_chosen_and_is_shown() {
+    let choose = |word: &str| serde_json::json!({ "unknown_sends": word });
+    let settings = applied(&former(None, None), &choose("resend")).unwrap();
+    assert_eq!(settings.unknown_sends, Some(UnknownSends::Resend));
+    assert_eq!(serde_json::to_value(SettingsView::from(settings)).unwrap()["unknown_sends"], "resend");
+    assert!(serde_json::from_value::<UnknownSends>("forget".into()).is_err());
 }
 
 #[test]
