@@ -55,6 +55,25 @@ pub struct SystemDisk;
 
 impl Disk for SystemDisk {}
 
+/// A probe is so large that it does not fit where no file does.
+const PROBE_BYTES: usize = 256 * 1_024;
+const PROBE: &str = "PROBE.draft";
+
+/// Whether a folder's disk makes things lasting: writes a file, syncs it, reads it back and removes it.
+/// Blocking.
+pub fn probe(folder: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let (path, content) = (folder.join(PROBE), "probe of the disk\n".repeat(PROBE_BYTES / 18));
+    fs::create_dir_all(folder)?;
+    let written = disk.write(&path, &content).and_then(|()| disk.sync_dir(folder));
+    let read = written.and_then(|()| fs::read(&path));
+    let removed = disk.remove(&path);
+    if read? != content.as_bytes() {
+        return Err(io::Error::other("what was written is not what is read back"));
+    }
+    removed?;
+    disk.sync_dir(folder)
+}
+
 /// The steps by name.
 impl dyn Disk {
     /// Runs a step that gives something back.
