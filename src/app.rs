@@ -15,6 +15,7 @@ use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError, EgressSettings};
 use iassistance_storage::content::{ContentError, ContentStore};
+use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{Limits, MemoryStore, SledOptions, SledStore, StorageError, Store};
 use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
 
@@ -78,6 +79,10 @@ pub struct AppParts {
     pub http: Option<Arc<dyn HttpCaller>>,
     /// Wraps the store, to make it fail on purpose.
     pub wrap_store: Option<WrapStore>,
+    /// The disk beneath the store; the machine's if not given.
+    pub disk: Option<Arc<dyn Disk>>,
+    /// The disk failed under the store: everything is written anew before anything is served.
+    pub suspect: bool,
 }
 
 /// Keys and store, without anything running: what the administrative commands need.
@@ -141,7 +146,9 @@ impl Vaulted {
         let store: Arc<dyn Store> = if memory {
             Arc::new(MemoryStore::new(limits, for_clock, for_entropy))
         } else {
-            let options = SledOptions::new(settings.storage.path.clone(), limits);
+            let disk = parts.disk.take().unwrap_or_else(|| Arc::new(SystemDisk));
+            let path = settings.storage.path.clone();
+            let options = SledOptions { path, limits, disk, suspect: parts.suspect };
             Arc::new(SledStore::open(options, Arc::clone(&keyring), for_clock, for_entropy)?)
         };
         let store = match parts.wrap_store.take() {

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod http;
 pub mod replay;
+pub mod serving;
 pub mod settings_check;
 pub mod telemetry;
 

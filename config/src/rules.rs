@@ -27,6 +27,11 @@ impl Settings {
             ),
             (self.storage.group_max > 0, "storage.group_max", "must be at least 1"),
             (self.storage.write_queue_max > 0, "storage.write_queue_max", "must be at least 1"),
+            (
+                self.storage.rewrite_ratio == 0.0 || self.storage.rewrite_ratio >= 1.5,
+                "storage.rewrite_ratio",
+                "must be 0 (never) or at least 1.5",
+            ),
             (self.actors.tenant_mailbox > 0, "actors.tenant_mailbox", "must be at least 1"),
             (self.actors.conversation_mailbox > 0, "actors.conversation_mailbox", "must be at least 1"),
             (self.actors.letters_per_step > 0, "actors.letters_per_step", "must be at least 1"),

@@ -104,6 +104,14 @@ pub struct StorageSettings {
     pub parked_max: usize,
     /// How long a webhook event is remembered against repetition, days. Meta repeats for 7; at least 8.
     pub dedup_days: u32,
+    /// So much of the disk must be free for anything new to be taken in, bytes; a sixteenth of it for what
+    /// was taken in already. 0 takes no look.
+    pub free_bytes_min: u64,
+    /// The store is rewritten, beside the traffic, when its files are so many times as large as what is
+    /// alive in them; 0 never. At least 1.5.
+    pub rewrite_ratio: f64,
+    /// Files that are smaller than this, bytes, are left as they are.
+    pub rewrite_bytes_min: u64,
 }
 
 /// Where keys are kept.

@@ -13,27 +13,39 @@ use iassistance_domain::channel::StoredSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Output};
-use crate::app::{App, AppParts, Vaulted};
-use crate::http::State;
-use crate::http::server::{self, Listening};
+use crate::app::{App, AppParts};
+use crate::http::server::Listening;
+use crate::serving::{News, Serving};
 use crate::telemetry::Metrics;
 
 /// The app secret of the bare ingress. It keeps nothing, so there is nothing to protect.
 const BARE_SECRET: &str = "bare-ingress";
+const STOPPING: &str = "Stopping: work in hand is finished, the rest goes on at the next start.";
 
 pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
     actix::System::new().block_on(async {
-        let mut parts = AppParts::default();
-        let vaulted = Vaulted::open(settings, sources.root_key().as_ref(), &mut parts)?;
-        output.root_key_created(vaulted.root_key_created.as_deref());
-        let app = App::start(&vaulted, parts).await?;
-        let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
-        let address = format!("http://{}", listening.address);
-        output.answer(&format!("Listening on {address}"), &serde_json::json!({ "listening": address }))?;
-        serve_until(&app, listening, stop_signal(), output).await?;
-        if let Err(late) = app.stop().await {
-            tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
-        }
+        let metrics = Metrics::install()?;
+        let serving = Serving {
+            settings,
+            root_key: sources.root_key(),
+            parts: Arc::new(AppParts::default),
+            metrics,
+        };
+        let tell = |news: News<'_>| {
+            match news {
+                News::RootKey(path) => output.root_key_created(Some(path)),
+                News::Listening(address) => {
+                    let address = format!("http://{address}");
+                    let json = serde_json::json!({ "listening": address });
+                    return output
+                        .answer(&format!("Listening on {address}"), &json)
+                        .map_err(std::io::Error::other);
+                }
+                News::Stopping => output.note(STOPPING),
+            }
+            Ok(())
+        };
+        serving.run(async { stop_signal().await.map_err(std::io::Error::other) }, tell).await?;
         Ok(())
     })
 }
@@ -47,7 +59,7 @@ pub async fn serve_until(
 ) -> Result<(), Failure> {
     let stop = async {
         let asked = asked.await;
-        output.note("Stopping: work in hand is finished, the rest goes on at the next start.");
+        output.note(STOPPING);
         // A live connection ends by no request: it would be waited for in vain.
         app.engine.close_live();
         listening.handle.stop(true).await;

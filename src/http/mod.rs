@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod closed;
 pub mod deletion;
 pub mod health;
 pub mod idempotency;

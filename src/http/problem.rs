@@ -205,7 +205,7 @@ impl From<StorageError> for Problem {
             StorageError::Conflict(what) => Self::conflict(format!("{what} is taken already")),
             StorageError::Full { .. } => Self::conflict(error.to_string()),
             StorageError::Stale => Self::precondition_failed("read it again and repeat the change"),
-            StorageError::Backlog { .. } | StorageError::Overloaded => {
+            StorageError::Backlog { .. } | StorageError::Overloaded | StorageError::NoRoom { .. } => {
                 Self::unavailable(5, error.to_string())
             }
             StorageError::Closed => Self::unavailable(5, "the server is stopping"),

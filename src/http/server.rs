@@ -18,22 +18,35 @@ pub struct Listening {
     pub handle: ServerHandle,
     /// Runs until it is ended.
     pub server: Server,
+    /// The same door: while it is held, whoever knocks between two servers waits instead of being refused.
+    pub door: TcpListener,
 }
 
 /// Why the server could not listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}; choose another with --set server.port=… or end what holds it")]
 pub struct CannotListen {
-    address: String,
-    source: std::io::Error,
+    /// Where.
+    pub(super) address: String,
+    /// What the system says.
+    pub(super) source: std::io::Error,
 }
 
 /// Binds the configured address and begins to serve. Port 0 takes a free one.
 pub fn listen(state: State) -> Result<Listening, CannotListen> {
+    let settings = &state.app.settings.server;
+    let address = format!("{}:{}", settings.bind, settings.port);
+    let cannot = |source| CannotListen { address, source };
+    let listener = TcpListener::bind((settings.bind.as_str(), settings.port)).map_err(cannot)?;
+    listen_at(state, listener)
+}
+
+/// Begins to serve at a door that is open already.
+pub fn listen_at(state: State, listener: TcpListener) -> Result<Listening, CannotListen> {
     let settings = state.app.settings.server.clone();
     let address = format!("{}:{}", settings.bind, settings.port);
     let cannot = |source| CannotListen { address: address.clone(), source };
-    let listener = TcpListener::bind((settings.bind.as_str(), settings.port)).map_err(cannot)?;
+    let door = listener.try_clone().map_err(cannot)?;
     let bound = listener.local_addr().map_err(cannot)?;
     let json_bytes_max = settings.json_body_bytes_max;
     let workers = match settings.workers {
@@ -70,7 +83,7 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
     .listen(listener)
     .map_err(|source| CannotListen { address, source })?
     .run();
-    Ok(Listening { address: bound, handle: server.handle(), server })
+    Ok(Listening { address: bound, handle: server.handle(), server, door })
 }
 
 /// Counts and times every request by its route's pattern: a path may hold an id, a pattern cannot.

@@ -68,6 +68,10 @@ pub trait KeyHolder: Send + Sync + 'static {
         tenant: TenantId,
         owner: ContentOwner,
     ) -> std::result::Result<ContentKey, StorageError>;
+    /// Whether anything new may be written to this machine's disk.
+    fn room(&self) -> std::result::Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -78,6 +82,10 @@ impl KeyHolder for Arc<dyn Store> {
         owner: ContentOwner,
     ) -> std::result::Result<ContentKey, StorageError> {
         self.tenant(TenantCtx::platform(tenant)).await?.content_key(owner).await
+    }
+
+    fn room(&self) -> std::result::Result<(), StorageError> {
+        self.health()
     }
 }
 
@@ -196,6 +204,9 @@ impl ContentStore {
         E: Into<BoxError>,
     {
         let started = Instant::now();
+        if self.0.folder.is_some() {
+            self.0.keys.room().map_err(ContentError::Keys)?;
+        }
         let key = self.key(tenant, owner, id).await?;
         let filename = filename.map(|name| Pii::new(name.to_owned()));
         let label = Label::new(mime.to_owned(), filename);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use iassistance_domain::id::TenantId;
 
+const MIB: u64 = 1_024 * 1_024;
+
 /// Why storage refused, and whether trying again can help.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
@@ -42,9 +44,23 @@ pub enum StorageError {
         /// Which kind of record.
         kind: &'static str,
     },
-    /// The disk failed. Nothing is acknowledged until the server is started anew.
+    /// The disk is nearly full. It goes on by itself when there is room again.
     #[error(
-        "the disk failed while {doing}: {reason}; nothing is acknowledged any more, mend the disk and start again"
+        "the disk has {} MiB left and {} MiB must be free: remove something or give it more room; it goes on by itself then",
+        free / MIB,
+        needed / MIB
+    )]
+    NoRoom {
+        /// What is free, bytes.
+        free: u64,
+        /// What must be free for what was asked, bytes.
+        needed: u64,
+    },
+    /// The disk failed. Nothing is acknowledged until the store is opened anew, and all of it is written
+    /// anew then.
+    #[error(
+        "the disk failed while {doing}: {reason}; nothing is acknowledged any more until the disk is mended and the \
+         store is opened anew"
     )]
     Disk {
         /// What was being done.
@@ -122,6 +138,9 @@ pub enum OpenProblem {
 impl StorageError {
     /// Whether the same command may succeed later without anybody doing anything.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Backlog { .. } | Self::Overloaded | Self::Stale | Self::Closed)
+        matches!(
+            self,
+            Self::Backlog { .. } | Self::Overloaded | Self::NoRoom { .. } | Self::Stale | Self::Closed
+        )
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const SUMS_KEPT_DAYS: u64 = 400;
 pub(crate) const RESERVED_DAYS: u64 = 2;
 
 /// What a store may hold and how much of it at once; every backend keeps to them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Letters per tenant that nobody has read yet; with that many, nothing more is accepted.
     pub inbox_entries_max: u64,
@@ -35,6 +35,13 @@ pub struct Limits {
     pub cache_bytes: u64,
     /// Contacts' keys that are held unwrapped, over all tenants.
     pub contact_keys_max: usize,
+    /// So many bytes of the disk must be free for anything new; a sixteenth of it for what was taken in
+    /// already. 0 takes no look.
+    pub free_bytes_min: u64,
+    /// The store is rewritten when its files are so many times as large as what is alive in them; 0 never.
+    pub rewrite_ratio: f64,
+    /// Files that are smaller than this, bytes, are left as they are.
+    pub rewrite_bytes_min: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +54,9 @@ impl Default for Limits {
             group_max: 512,
             cache_bytes: 64 * 1_024 * 1_024,
             contact_keys_max: 32_768,
+            free_bytes_min: 256 * 1_024 * 1_024,
+            rewrite_ratio: 2.5,
+            rewrite_bytes_min: 64 * 1_024 * 1_024,
         }
     }
 }
@@ -60,6 +70,9 @@ impl From<&StorageSettings> for Limits {
             write_queue_max: settings.write_queue_max,
             group_max: settings.group_max,
             cache_bytes: settings.cache_bytes as u64,
+            free_bytes_min: settings.free_bytes_min,
+            rewrite_ratio: settings.rewrite_ratio,
+            rewrite_bytes_min: settings.rewrite_bytes_min,
             ..Self::default()
         }
     }

@@ -4,9 +4,8 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -17,7 +16,7 @@ use iassistance_domain::inbound::InboundKind;
 use iassistance_domain::message::Content;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{ManualClock, SeededEntropy};
-use iassistance_storage::sled::disk::Disk;
+use iassistance_storage::sled::disk::{Disk, Step};
 use iassistance_storage::{Dispatch, Limits, OpenProblem, SledOptions, SledStore, StorageError};
 use iassistance_vault::{Keyring, RootKey};
 use support::rows::*;
@@ -45,15 +44,21 @@ impl Trial {
 }
 
 impl Disk for Trial {
-    fn sync_data(&self, _: &File) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
-        let held = self.held.lock().unwrap();
-        drop(self.released.wait_while(held, |held| *held).unwrap());
-        if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("input/output error")) } else { Ok(()) }
-    }
-
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        self.folders.fetch_add(1, Ordering::SeqCst);
+    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        match step {
+            Step::SyncData(_) => {
+                self.syncs.fetch_add(1, Ordering::SeqCst);
+                let held = self.held.lock().unwrap();
+                drop(self.released.wait_while(held, |held| *held).unwrap());
+                if self.fails.load(Ordering::SeqCst) {
+                    return Err(io::Error::other("input/output error"));
+                }
+            }
+            Step::SyncDir(_) => {
+                self.folders.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => return work(),
+        }
         Ok(())
     }
 }
@@ -114,7 +119,7 @@ async fn what_a_kill_leaves_behind_does_not_keep_it_from_opening() {
     let tenant = world.tenant(1).await;
     let id = hear(&*tenant, 1, "549", "hello").await;
     drop(tenant);
-    let folder = world.home.as_ref().unwrap().path();
+    let folder = database_folder(&world.home.as_ref().unwrap().path());
     fs::write(folder.join("snap.00000000000FFFFF.generating"), "half a snapsh").unwrap();
     world.reopen().await;
     let left = files_of(&folder);
@@ -383,7 +388,7 @@ async fn large_records_are_kept() {
     let raw = "x".repeat(700_000);
     let id =
         tenant.accept(channel_id(1), &[kept(Some(identity("549")), &raw)]).await.unwrap().conversations[0];
-    assert!(fs::read_dir(world.home.as_ref().unwrap().path().join("blobs")).unwrap().count() > 0);
+    assert!(fs::read_dir(database_folder(&world.home.as_ref().unwrap().path()).join("blobs")).unwrap().count() > 0);
     drop(tenant);
     world.reopen().await;
     assert!(told(&world.open_tenant(1).await.inbox(id, 9).await.unwrap()) == [format!("kept:{raw}")]);
@@ -402,13 +407,13 @@ async fn a_folder_that_is_not_ours_is_refused_and_left_alone() {
         assert_eq!(fs::read_to_string(folder.join("FORMAT")).unwrap(), text);
         problem
     };
-    let newer = said("2\n");
-    assert!(matches!(newer, StorageError::Open(OpenProblem::Newer { found: 2, known: 1, .. })));
+    let newer = said("3\n");
+    assert!(matches!(newer, StorageError::Open(OpenProblem::Newer { found: 3, known: 2, .. })));
     assert!(newer.to_string().ends_with("start the version that wrote it"));
     assert!(matches!(said("one"), StorageError::Open(OpenProblem::Foreign { .. })));
     fs::remove_file(folder.join("FORMAT")).unwrap();
     assert!(matches!(world.open_again(), Err(StorageError::Open(OpenProblem::Foreign { .. }))));
-    fs::write(folder.join("FORMAT"), "1\n").unwrap();
+    fs::write(folder.join("FORMAT"), "2\n").unwrap();
     assert!(world.open_again().is_ok());
 }
 

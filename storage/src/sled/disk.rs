@@ -1,166 +1,153 @@
-//! The disk beneath the database: what makes a write outlive a power cut.
+//! The disk beneath the store: the one value through which everything goes that makes data lasting.
 //!
-//! sled's own `flush` ends in `sync_file_range`, which does not reach stable storage. So after it,
-//! the database's file is synced here, and so are new files of large records (`blobs/`) with their
-//! folder: before anything is acknowledged.
+//! Each step is given to [`Disk::run`] as a value, so that a disk of a test can refuse it, do it and say
+//! that it failed, or do nothing from some moment on, as after a crash. What the database itself writes
+//! between these steps stays between it and the system.
 
-use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::io::{self, Write};
+use std::path::Path;
 
-/// How the disk is told to make things lasting. Blocking.
+use ::sled::{Db, Error};
+
+/// A step that makes data lasting, or leads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// The database takes a change: a batch of records, or a new tree.
+    Apply,
+    /// The database writes out what it took.
+    Flush,
+    /// A file's content is made lasting.
+    SyncData(&'a Path),
+    /// A folder's list of files is made lasting.
+    SyncDir(&'a Path),
+    /// A small file is written, not lasting yet.
+    Write(&'a Path),
+    /// A folder is created.
+    CreateDir(&'a Path),
+    /// A file or a folder gets another name.
+    Rename(&'a Path, &'a Path),
+    /// A file, or a folder with all that is in it, is removed.
+    Remove(&'a Path),
+    /// The keyring gets a new tenant's keys, lasting when it returns.
+    Keyring,
+}
+
+/// How the disk is told to make things lasting. Blocking. What is not written anew is what the machine
+/// does.
 pub trait Disk: Send + Sync + 'static {
-    /// Returns when the file's content is on stable storage.
-    fn sync_data(&self, file: &File) -> io::Result<()>;
-    /// Returns when the folder's list of files is on stable storage.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Does a step: `work` does it on the machine's disk, and says how it went.
+    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let _ = step;
+        work()
+    }
+
+    /// How many bytes the volume of this path has left for this process.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let volume = rustix::fs::statvfs(path)?;
+        Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
+    }
 }
 
 /// The machine's own disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
-impl Disk for SystemDisk {
-    fn sync_data(&self, file: &File) -> io::Result<()> {
-        file.sync_data()
+impl Disk for SystemDisk {}
+
+/// A probe is so large that it does not fit where no file does.
+const PROBE_BYTES: usize = 256 * 1_024;
+const PROBE: &str = "PROBE.draft";
+
+/// Whether a folder's disk makes things lasting: writes a file, syncs it, reads it back and removes it.
+/// Blocking.
+pub fn probe(folder: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let (path, content) = (folder.join(PROBE), "probe of the disk\n".repeat(PROBE_BYTES / 18));
+    fs::create_dir_all(folder)?;
+    let written = disk.write(&path, &content).and_then(|()| disk.sync_dir(folder));
+    let read = written.and_then(|()| fs::read(&path));
+    let removed = disk.remove(&path);
+    if read? != content.as_bytes() {
+        return Err(io::Error::other("what was written is not what is read back"));
+    }
+    removed?;
+    disk.sync_dir(folder)
+}
+
+/// The steps by name.
+impl dyn Disk {
+    /// Runs a step that gives something back.
+    pub(super) fn run_for<R>(
+        &self,
+        step: Step<'_>,
+        mut work: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut done = None;
+        self.run(step, &mut || {
+            done = Some(work()?);
+            Ok(())
+        })?;
+        done.ok_or_else(|| io::Error::other("the disk did not do what it said it had done"))
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    /// Lets a database take a change.
+    pub(super) fn apply<R>(&self, mut change: impl FnMut() -> ::sled::Result<R>) -> io::Result<R> {
+        self.run_for(Step::Apply, || change().map_err(from_sled))
     }
-}
 
-/// A folder's listing is complete only if its time had stood still for this long before it was
-/// taken: two changes within one tick of the file system's clock leave the same time.
-const TICK: Duration = Duration::from_millis(100);
+    /// Lets a database write out what it took.
+    pub(super) fn flush(&self, db: &Db) -> io::Result<()> {
+        self.run(Step::Flush, &mut || db.flush().map(drop).map_err(from_sled))
+    }
 
-/// The files of one open database.
-pub(super) struct Files {
-    disk: Arc<dyn Disk>,
-    folder: PathBuf,
-    db: File,
-    blobs: Blobs,
-}
+    /// Makes the content of a file that is open lasting.
+    pub(super) fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.run(Step::SyncData(path), &mut || file.sync_data())
+    }
 
-struct Blobs {
-    folder: PathBuf,
-    synced: HashSet<OsString>,
-    changed_at: Option<SystemTime>,
-    first_seen: Instant,
-    settled: bool,
-}
+    /// Makes the content of a file lasting.
+    pub(super) fn sync_data(&self, path: &Path) -> io::Result<()> {
+        self.sync_file(&File::open(path)?, path)
+    }
 
-impl Files {
-    /// The files of the database in `folder`, which is open. All of them are synced.
-    pub(super) fn open(disk: Arc<dyn Disk>, folder: &Path) -> io::Result<Self> {
-        let blobs = Blobs {
-            folder: folder.join("blobs"),
-            synced: HashSet::new(),
-            changed_at: None,
-            first_seen: Instant::now(),
-            settled: false,
+    /// Makes a folder's list of files lasting.
+    pub(super) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.run(Step::SyncDir(path), &mut || File::open(path)?.sync_all())
+    }
+
+    /// Creates a folder, if it is not there.
+    pub(super) fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.run(Step::CreateDir(path), &mut || fs::create_dir_all(path))
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(Step::Rename(from, to), &mut || fs::rename(from, to))
+    }
+
+    /// Removes a file, or a folder with all that is in it. It may be gone already.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut remove = || if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        match self.run(Step::Remove(path), &mut remove) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes a small file whole, its content lasting; its name is not yet.
+    pub(super) fn write(&self, path: &Path, content: &str) -> io::Result<()> {
+        let mut write = || {
+            let mut file = File::create(path)?;
+            file.write_all(content.as_bytes())?;
+            Ok(file)
         };
-        let db = File::open(folder.join("db"))?;
-        let mut files = Self { disk, folder: folder.to_owned(), db, blobs };
-        files.disk.sync_data(&File::open(folder.join("conf"))?)?;
-        files.sync(true)?;
-        Ok(files)
-    }
-
-    /// Makes lasting what the database has written; with `folders`, also that its files are there.
-    pub(super) fn sync(&mut self, folders: bool) -> io::Result<()> {
-        let new_blobs = self.blobs.sync_new(&*self.disk)?;
-        if new_blobs || folders {
-            self.disk.sync_dir(&self.blobs.folder)?;
-        }
-        self.disk.sync_data(&self.db)?;
-        if folders {
-            self.disk.sync_dir(&self.folder)?;
-        }
-        Ok(())
+        let file = self.run_for(Step::Write(path), &mut write)?;
+        self.sync_file(&file, path)
     }
 }
 
-impl Blobs {
-    /// Syncs the files that came since the last call; says whether there were any. Costs one look at
-    /// the folder's time while nothing changes.
-    fn sync_new(&mut self, disk: &dyn Disk) -> io::Result<bool> {
-        let changed_at = Some(fs::metadata(&self.folder)?.modified()?);
-        if changed_at != self.changed_at {
-            self.changed_at = changed_at;
-            self.first_seen = Instant::now();
-            self.settled = false;
-        }
-        if self.settled {
-            return Ok(false);
-        }
-        self.settled = self.first_seen.elapsed() >= TICK;
-        let mut present = HashSet::with_capacity(self.synced.len());
-        let mut new = false;
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
-            if !self.synced.contains(&name) {
-                match File::open(self.folder.join(&name)) {
-                    Ok(file) => disk.sync_data(&file)?,
-                    // Replaced already, by a record that this sync makes lasting as well.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                }
-                new = true;
-            }
-            present.insert(name);
-        }
-        self.synced = present;
-        Ok(new)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Counting {
-        files: AtomicUsize,
-        folders: AtomicUsize,
-    }
-
-    impl Disk for Counting {
-        fn sync_data(&self, _: &File) -> io::Result<()> {
-            self.files.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        }
-
-        fn sync_dir(&self, _: &Path) -> io::Result<()> {
-            self.folders.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_new_blob_is_synced_once_and_its_folder_with_it() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("blobs")).unwrap();
-        for name in ["db", "conf", "blobs/1"] {
-            fs::write(folder.path().join(name), "x").unwrap();
-        }
-        let disk = Arc::new(Counting::default());
-        let counts = || (disk.files.swap(0, Ordering::Relaxed), disk.folders.swap(0, Ordering::Relaxed));
-        let mut files = Files::open(Arc::clone(&disk) as _, folder.path()).unwrap();
-        assert_eq!(counts(), (3, 2), "conf, blob and db; both folders");
-        files.sync(false).unwrap();
-        assert_eq!(counts(), (1, 0), "nothing but db");
-        fs::write(folder.path().join("blobs/2"), "x").unwrap();
-        files.sync(false).unwrap();
-        assert_eq!(counts(), (2, 1), "the new blob, db; the blobs' folder");
-        fs::remove_file(folder.path().join("blobs/1")).unwrap();
-        files.sync(true).unwrap();
-        assert_eq!(counts(), (1, 2), "db; both folders");
+fn from_sled(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        other => io::Error::other(other),
     }
 }

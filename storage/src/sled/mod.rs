@@ -11,8 +11,8 @@
 //! a write some milliseconds before it is durable, except in the event log; every later command is
 //! written after it, so nothing that is acknowledged ever depends on what could still be lost.
 //!
-//! sled never gives the space of a deleted record back by itself while its timer is off: a store
-//! that is overwritten heavily wants to be rewritten (backup, restore) now and then.
+//! sled never gives the space of a deleted record back by itself: when the files have become much larger
+//! than what is alive in them, the store is rewritten beside the traffic (`rewrite`).
 
 mod accept;
 mod assistant;
@@ -20,16 +20,22 @@ mod channels;
 mod check;
 mod contacts;
 mod conversation;
+mod copy;
 mod directory;
 pub mod disk;
+mod files;
+mod generation;
 mod keys;
 mod knowledge;
 mod line;
+mod live;
 mod money;
 mod open;
 mod outbox;
 mod platform;
 mod provider;
+mod rewrite;
+mod room;
 mod space;
 mod summary;
 mod tenant;
@@ -37,11 +43,8 @@ mod tx;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-
-use ::sled::Db;
 
 use iassistance_domain::channel::MetaApp;
 use iassistance_domain::id::{MetaAppId, TenantId};
@@ -51,10 +54,16 @@ use iassistance_vault::Keyring;
 use crate::Limits;
 use crate::error::StorageError;
 use directory::Directory;
-use disk::{Disk, Files, SystemDisk};
+use disk::{Disk, SystemDisk};
+use generation::Home;
 use keys::{META_APP, TENANT};
-use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
-use writer::Writer;
+use live::Live;
+use rewrite::Rewriter;
+use room::Room;
+use space::{KeyCache, PLATFORM, Page, Read, Result, Space, vault_error};
+use writer::{Health, Writer};
+
+pub use rewrite::Rewritten;
 
 /// How to open a store.
 pub struct SledOptions {
@@ -64,17 +73,20 @@ pub struct SledOptions {
     pub limits: Limits,
     /// How data is made lasting.
     pub disk: Arc<dyn Disk>,
+    /// A disk failed under it: what its files say may be in memory only, so everything is written anew
+    /// before anything is served. (Where it could be noted in the folder, that is done anyway.)
+    pub suspect: bool,
 }
 
 impl SledOptions {
     /// A store in `path` on the machine's own disk.
     pub fn new(path: impl Into<PathBuf>, limits: Limits) -> Self {
-        Self { path: path.into(), limits, disk: Arc::new(SystemDisk) }
+        Self { path: path.into(), limits, disk: Arc::new(SystemDisk), suspect: false }
     }
 }
 
-/// A store on sled. Clones are the same store. Its folder is free for another once it is closed and
-/// every clone and every tenant's store is dropped.
+/// A store on sled. Clones are the same store. Its folder is free for another once it is closed, or
+/// every clone and every tenant's store is dropped; reads that are under way are waited for.
 #[derive(Clone)]
 pub struct SledStore(Arc<Core>);
 
@@ -92,8 +104,10 @@ struct Core {
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
     contact_keys: Arc<KeyCache>,
-    db: Db,
-    _lock: File,
+    live: Arc<Live>,
+    room: Arc<Room>,
+    rewriter: Arc<Rewriter>,
+    home: Home,
 }
 
 impl SledStore {
@@ -104,38 +118,71 @@ impl SledStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
-        let SledOptions { path, limits, disk } = options;
-        let open::Opened { db, lock } = open::open(&path, limits.cache_bytes, &*disk)?;
-        let tree = db.open_tree(PLATFORM).map_err(broken("opening the platform's tree"))?;
-        db.flush().map_err(broken("opening the store"))?;
-        let files = Files::open(disk, &path).map_err(open::failed("syncing the store that was opened"))?;
+        let SledOptions { path, limits, disk, suspect } = options;
+        let home = Home { folder: path, disk };
+        let live = Arc::new(Live::new(open::open(&home, limits.cache_bytes, suspect)?));
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
-        let platform = Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))?;
+        let platform = live.space(PLATFORM.as_bytes(), |tree| {
+            Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))
+        })?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
-            return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
+            return Err(crate::error::OpenProblem::WrongKeyring { path: home.folder, records }.into());
         }
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
         let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
-        let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
-        let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
+        let trees = copy::trees_of(&live.database()?.0).iter().map(|name| name.to_vec()).collect();
+        let health = Arc::new(Health::new(home.clone()));
+        let floor = limits.free_bytes_min;
+        let room =
+            Arc::new(Room::new(Arc::clone(&home.disk), Arc::clone(&clock), home.folder.clone(), floor));
+        let rewriter = Arc::new(Rewriter::start(rewrite::Parts {
+            live: Arc::clone(&live),
+            home: home.clone(),
+            health: Arc::clone(&health),
+            room: Arc::clone(&room),
+            limits: limits.clone(),
+        })?);
+        let parts = writer::Parts {
+            live: Arc::clone(&live),
+            home: home.clone(),
+            health,
+            room: Arc::clone(&room),
+            rewriter: Arc::clone(&rewriter),
+        };
+        let writer = Writer::start(parts, limits.write_queue_max, limits.group_max)?;
         Ok(Self(Arc::new(Core {
             limits,
             clock,
             entropy,
             keyring,
             writer,
-            platform: Arc::new(platform),
+            platform,
             directory: Arc::new(RwLock::new(directory)),
             meta_apps: Arc::new(RwLock::new(meta_apps)),
             tenants: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
             contact_keys,
-            db,
-            _lock: lock,
+            live,
+            room,
+            rewriter,
+            home,
         })))
+    }
+
+    /// Rewrites the files at once, as it happens by itself when they have become too large. The store is
+    /// read and written meanwhile.
+    pub async fn rewrite(&self) -> Result<Rewritten> {
+        self.0.writer.health()?;
+        self.0.rewriter.rewrite().await
+    }
+
+    /// The folder whose database is in use just now.
+    pub fn database_folder(&self) -> Result<PathBuf> {
+        let (_, number) = self.0.live.database()?;
+        Ok(self.0.home.generation(number))
     }
 }
 
@@ -175,8 +222,7 @@ impl Core {
         if !self.trees.read().unwrap_or_else(PoisonError::into_inner).contains(&name[..]) {
             return Err(StorageError::Damaged { kind: "tenant's tree" });
         }
-        let tree = self.db.open_tree(name).map_err(broken("opening a tenant's tree"))?;
-        Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys)).map(Arc::new)
+        self.live.space(&name, |tree| Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys)))
     }
 }
 

@@ -1,64 +1,105 @@
 //! Opening the database, with the guards that kill and power-cut trials have shown to be needed.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ::sled::{Config, Db, Error};
 
-use super::disk::Disk;
-use super::space::Result;
+use super::copy::Copy;
+use super::files::Files;
+use super::generation::Home;
+use super::live::Current;
+use super::space::{PLATFORM, Result};
 use crate::error::{OpenProblem, StorageError};
 
-/// The format of the store as a whole. It goes up when an earlier version could not read it.
-const FORMAT: u32 = 1;
-const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 /// sled lets go of its file a moment after it was closed: its threads hold it.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 const RELEASE_POLL: Duration = Duration::from_millis(5);
+/// So much of a copy is synced at a time.
+pub(super) const SYNC_BYTES: u64 = 8 * 1_024 * 1_024;
 
-/// The database, and what keeps others out while it is open.
-pub(super) struct Opened {
-    pub(super) db: Db,
-    pub(super) lock: File,
-}
-
-/// Opens the database in `folder`, or creates it. Blocking.
+/// Opens the database in use, or creates it. Blocking.
 ///
 /// 1. One process at a time: a lock on the folder.
-/// 2. A folder that a later version or another program wrote is left alone.
-/// 3. `*.generating` is removed: a snapshot that a kill cut short; the next open would take it for
+/// 2. A folder that a later version or another program wrote is left alone; one of an earlier format
+///    is brought to this one.
+/// 3. What `CURRENT` names is the database; others were not finished, and are removed.
+/// 4. `*.generating` is removed: a snapshot that a kill cut short; the next open would take it for
 ///    a whole one.
-/// 4. If the database still reports corruption, its snapshots are removed and the log is read from
+/// 5. If the database still reports corruption, its snapshots are removed and the log is read from
 ///    its beginning. If that fails too, nothing more is touched.
+/// 6. What its files say is made lasting. After a disk has failed (`suspect`, or its mark in the folder)
+///    a sync of the same files proves nothing: the system may take what it could not write for written.
+///    Then all of it is written anew, into another generation.
 ///
 /// Blobs that nothing refers to any more stay: sled removes those that it knows to be stale itself,
-/// and for the others nothing outside of it can tell.
-pub(super) fn open(folder: &Path, cache_bytes: u64, disk: &dyn Disk) -> Result<Opened> {
-    let doing = "opening the store";
-    fs::create_dir_all(folder).map_err(failed(doing))?;
-    let lock = lock(folder)?;
-    check_format(folder, disk)?;
-    remove(folder, "removed a snapshot that was cut short", |name| name.ends_with(".generating"))?;
-    let db = match open_database(folder, cache_bytes) {
-        Ok(db) => db,
-        Err(Refusal::Other(error)) => return Err(error),
-        Err(Refusal::Corruption(first)) => {
-            tracing::warn!(reason = first, "the database reports corruption; trying without its snapshots");
-            remove(folder, "removed a snapshot", |name| name.starts_with("snap."))?;
-            open_database(folder, cache_bytes).map_err(|refusal| match refusal {
-                Refusal::Other(error) => error,
-                Refusal::Corruption(reason) => {
-                    OpenProblem::Corrupt { path: folder.to_owned(), reason }.into()
-                }
-            })?
-        }
+/// and for the others nothing outside of it can tell. A rewrite leaves them behind.
+pub(super) fn open(home: &Home, cache_bytes: u64, suspect: bool) -> Result<Current> {
+    fs::create_dir_all(&home.folder).map_err(failed("opening the store"))?;
+    let lock = lock(&home.folder)?;
+    let number = home.prepare()?;
+    let folder = home.generation(number);
+    let db = open_guarded(&folder, cache_bytes)?;
+    home.disk.apply(|| db.open_tree(PLATFORM)).map_err(failed("opening the platform's tree"))?;
+    home.disk.flush(&db).map_err(failed("opening the store"))?;
+    let opened = if suspect || home.is_suspect() {
+        write_anew(home, &db, number, cache_bytes)?
+    } else {
+        (number, db, files_of(home, &folder)?)
     };
-    Ok(Opened { db, lock })
+    let (number, db, files) = opened;
+    Ok(Current { number, db, files: Arc::new(Mutex::new(files)), copy: None, _lock: lock })
+}
+
+/// Creates the database of a new generation, empty. What is in its folder goes.
+pub(super) fn create(home: &Home, number: u64, cache_bytes: u64) -> Result<(Db, Files)> {
+    let folder = home.generation(number);
+    let doing = "creating a new database";
+    home.disk.remove(&folder).map_err(failed(doing))?;
+    home.disk.create_dir(&folder).map_err(failed(doing))?;
+    let db = open_guarded(&folder, cache_bytes)?;
+    Ok((db, files_of(home, &folder)?))
+}
+
+fn files_of(home: &Home, folder: &Path) -> Result<Files> {
+    Files::open(Arc::clone(&home.disk), folder).map_err(failed("syncing the store that was opened"))
+}
+
+/// Writes everything into a new generation and puts that in place of the old one.
+fn write_anew(home: &Home, old: &Db, number: u64, cache_bytes: u64) -> Result<(u64, Db, Files)> {
+    let doing = "writing the store anew after a disk failed";
+    tracing::warn!("the disk failed before: everything is written anew before anything is served");
+    let (new, mut files) = create(home, number + 1, cache_bytes)?;
+    let mut copy = Copy::new(Arc::clone(&home.disk), old, new);
+    let mut synced = 0;
+    while copy.piece(old)? {
+        if copy.copied().bytes - synced >= SYNC_BYTES {
+            synced = copy.copied().bytes;
+            flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
+            tracing::info!(mib = synced / (1_024 * 1_024), "writing the store anew");
+        }
+    }
+    flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
+    home.switch(number + 1).map_err(failed(doing))?;
+    let (new, copied) = copy.into_new();
+    home.trust().map_err(failed(doing))?;
+    if let Err(error) = home.disk.remove(&home.generation(number)) {
+        tracing::warn!(%error, "the former database could not be removed; the next start tries again");
+    }
+    tracing::info!(rows = copied.rows, "everything was written anew");
+    Ok((number + 1, new, files))
+}
+
+/// Makes lasting what a database was given.
+pub(super) fn flush(home: &Home, db: &Db, files: &mut Files) -> io::Result<()> {
+    home.disk.flush(db)?;
+    files.sync(true)
 }
 
 fn lock(folder: &Path) -> Result<File> {
@@ -75,42 +116,23 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Reads the folder's format, or writes it where nothing is yet.
-fn check_format(folder: &Path, disk: &dyn Disk) -> Result<()> {
-    let doing = "reading the store's format";
-    let foreign =
-        |reason: &str| OpenProblem::Foreign { path: folder.to_owned(), reason: reason.to_owned() }.into();
-    let path = folder.join(FORMAT_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => match text.trim().parse::<u32>() {
-            Ok(found) if found > FORMAT => {
-                Err(OpenProblem::Newer { path: folder.to_owned(), found, known: FORMAT }.into())
-            }
-            Ok(FORMAT) => Ok(()),
-            _ => Err(foreign("its file FORMAT holds no number of a format")),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if folder.join("db").exists() {
-                return Err(foreign("it has a database and no file FORMAT"));
-            }
-            write_format(folder, &path, disk).map_err(failed("writing the store's format"))
+/// Opens the database in a folder with the guards.
+fn open_guarded(folder: &Path, cache_bytes: u64) -> Result<Db> {
+    remove(folder, "removed a snapshot that was cut short", |name| name.ends_with(".generating"))?;
+    match open_database(folder, cache_bytes) {
+        Ok(db) => Ok(db),
+        Err(Refusal::Other(error)) => Err(error),
+        Err(Refusal::Corruption(first)) => {
+            tracing::warn!(reason = first, "the database reports corruption; trying without its snapshots");
+            remove(folder, "removed a snapshot", |name| name.starts_with("snap."))?;
+            open_database(folder, cache_bytes).map_err(|refusal| match refusal {
+                Refusal::Other(error) => error,
+                Refusal::Corruption(reason) => {
+                    OpenProblem::Corrupt { path: folder.parent().unwrap_or(folder).to_owned(), reason }.into()
+                }
+            })
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(foreign("its file FORMAT is no text"))
-        }
-        Err(error) => Err(failed(doing)(error)),
     }
-}
-
-fn write_format(folder: &Path, path: &Path, disk: &dyn Disk) -> io::Result<()> {
-    // Under another name first: a FORMAT that is there is whole.
-    let draft = folder.join("FORMAT.draft");
-    let mut file = File::create(&draft)?;
-    writeln!(file, "{FORMAT}")?;
-    disk.sync_data(&file)?;
-    fs::rename(draft, path)?;
-    disk.sync_dir(folder)?;
-    folder.parent().filter(|parent| parent.is_dir()).map_or(Ok(()), |parent| disk.sync_dir(parent))
 }
 
 fn remove(folder: &Path, what: &'static str, is_meant: impl Fn(&str) -> bool) -> Result<()> {

@@ -16,7 +16,9 @@ use iassistance_domain::pii::Deliver;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
 
+use super::disk::Step;
 use super::keys::{self, API_KEY, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN, Unrouted, id_in};
+use super::open::failed;
 use super::space::{Page, Read, Result, Space, vault_error};
 use super::tenant::SledTenant;
 use super::tx::{Owner, Tx};
@@ -121,12 +123,22 @@ impl Store for SledStore {
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let core = Arc::clone(&self.0);
         core.writer.health()?;
+        core.room.for_new()?;
         let id = tenant.id;
         if core.platform.has(&keys::tenant(id))? {
             return Err(StorageError::Conflict("tenant"));
         }
         let keyring = Arc::clone(&core.keyring);
-        blocking(move || keyring.create_tenant(id).map(drop).map_err(vault_error)).await?;
+        let disk = Arc::clone(&core.home.disk);
+        let keys = move || {
+            let mut made = Ok(());
+            let kept = disk.run(Step::Keyring, &mut || {
+                made = keyring.create_tenant(id).map(drop).map_err(vault_error);
+                Ok(())
+            });
+            kept.map_err(failed("keeping a tenant's keys")).and(made)
+        };
+        blocking(keys).await?;
         let trees = Arc::clone(&core.trees);
         let create = move |tx: &mut Tx<'_>| {
             tx.create_tenant(&tenant)?;
@@ -149,6 +161,7 @@ impl Store for SledStore {
     }
 
     async fn put_meta_app(&self, app: MetaApp) -> Result<()> {
+        self.0.room.for_new()?;
         let apps = Arc::clone(&self.0.meta_apps);
         let put = move |tx: &mut Tx<'_>| {
             tx.put(&keys::meta_app(app.id), Owner::Tenant, &app)?;
@@ -174,6 +187,7 @@ impl Store for SledStore {
     }
 
     async fn put_channel(&self, channel: Channel) -> Result<()> {
+        self.0.room.for_new()?;
         self.0.put_channel(channel).await
     }
 
@@ -207,6 +221,7 @@ impl Store for SledStore {
     }
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
+        self.0.room.for_new()?;
         self.0.put(keys::api_key(key.id), key).await
     }
 
@@ -219,6 +234,7 @@ impl Store for SledStore {
     }
 
     async fn keep_unrouted(&self, address: Option<ChannelAddress>, event: InboundEvent) -> Result<()> {
+        self.0.room.for_new()?;
         let core = Arc::clone(&self.0);
         let keep = move |tx: &mut Tx<'_>| {
             tx.keep_unrouted(address.as_ref(), event, core.limits.unrouted_max, core.clock.now())
@@ -260,11 +276,21 @@ impl Store for SledStore {
     }
 
     fn health(&self) -> Result<()> {
-        self.0.writer.health()
+        self.0.writer.health()?;
+        self.0.room.for_new()
     }
 
     async fn close(&self) {
         self.0.writer.close().await;
+        self.0.rewriter.close().await;
+        let live = Arc::clone(&self.0.live);
+        let let_go = move || {
+            live.close();
+            Ok(())
+        };
+        if let Err(error) = blocking(let_go).await {
+            tracing::error!(%error, "the database was not closed in good order");
+        }
     }
 
     async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {

@@ -93,7 +93,8 @@ pub(super) struct Space {
     pub(super) id: SpaceId,
     /// What a seal calls the tree.
     pub(super) name: String,
-    pub(super) tree: Tree,
+    /// Nothing once the store is closed.
+    tree: RwLock<Option<Tree>>,
     pub(super) vault: TenantVault,
     pub(super) contact_keys: Arc<KeyCache>,
     /// Held for writing while a group is applied, so that nothing reads half of one.
@@ -114,13 +115,29 @@ impl Space {
         Ok(Self {
             id,
             name: id.map_or_else(|| PLATFORM.to_owned(), |tenant| tenant.to_string()),
-            tree,
+            tree: RwLock::new(Some(tree)),
             vault,
             contact_keys,
             whole: RwLock::new(()),
             latest_event: watch::Sender::new(EventSeq(counters.event)),
             counters: Mutex::new(counters),
         })
+    }
+
+    /// The tree, in the database that is in use. Where several rows are read, it is had while `whole` is
+    /// held: from then on no change is applied to it or to another in its place.
+    pub(super) fn tree(&self) -> Result<Tree> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StorageError::Closed)
+    }
+
+    /// Goes over to the tree of another database, or to none.
+    pub(super) fn follow(&self, tree: Option<Tree>) {
+        *self.tree.write().unwrap_or_else(PoisonError::into_inner) = tree;
+    }
+
+    /// What the tree is called on the disk.
+    pub(super) fn tree_name(&self) -> Vec<u8> {
+        self.id.map_or_else(|| PLATFORM.as_bytes().to_vec(), |tenant| tenant.to_bytes().to_vec())
     }
 
     pub(super) fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -142,15 +159,16 @@ impl Space {
     /// at most `limit`. None of them belongs to a write that is half applied. Blocking.
     pub(super) fn rows(&self, prefix: &[u8], page: Page<'_>, limit: usize) -> Result<Vec<Row>> {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        let tree = self.tree()?;
         let rows: ::sled::Result<Vec<_>> = match page {
-            Page::First => self.tree.scan_prefix(prefix).take(limit).collect(),
-            Page::Last => self.tree.scan_prefix(prefix).rev().take(limit).collect(),
+            Page::First => tree.scan_prefix(prefix).take(limit).collect(),
+            Page::Last => tree.scan_prefix(prefix).rev().take(limit).collect(),
             Page::After(key) => {
                 let mut above = key.to_vec();
                 above.push(0);
-                within(self.tree.range(above..), prefix).take(limit).collect()
+                within(tree.range(above..), prefix).take(limit).collect()
             }
-            Page::Before(key) => within(self.tree.range(..key).rev(), prefix).take(limit).collect(),
+            Page::Before(key) => within(tree.range(..key).rev(), prefix).take(limit).collect(),
         };
         rows.map_err(broken("reading"))
     }
@@ -165,7 +183,7 @@ impl Space {
         };
         let mut rows = Vec::new();
         let mut bytes = 0;
-        for row in self.tree.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
+        for row in self.tree()?.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
             let (key, sealed) = row.map_err(broken("reading"))?;
             bytes += sealed.len();
             rows.push((key, sealed));
@@ -308,7 +326,7 @@ impl Read for Space {
     }
 
     fn sealed(&self, key: &[u8]) -> Result<Option<IVec>> {
-        self.tree.get(key).map_err(broken("reading"))
+        self.tree()?.get(key).map_err(broken("reading"))
     }
 }
 

@@ -157,6 +157,7 @@ fn having(
 #[async_trait]
 impl TenantStore for SledTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        self.core.room.for_new()?;
         self.must_have(channel)?;
         let (core, events) = (Arc::clone(&self.core), events.to_vec());
         self.write_at(move |tx, now| {
@@ -375,6 +376,7 @@ impl TenantStore for SledTenant {
         settings: AssistantSettings,
         expected: Option<u64>,
     ) -> Result<AssistantSettingsVersion> {
+        self.core.room.for_new()?;
         self.write_at(move |tx, now| tx.put_assistant(settings, expected, now)).await
     }
 
@@ -383,6 +385,7 @@ impl TenantStore for SledTenant {
     }
 
     async fn put_assistant_draft(&self, settings: AssistantSettings) -> Result<AssistantDraft> {
+        self.core.room.for_new()?;
         self.write_at(move |tx, now| tx.put_draft(settings, now)).await
     }
 
@@ -437,6 +440,7 @@ impl TenantStore for SledTenant {
     }
 
     async fn put_document(&self, document: Document) -> Result<()> {
+        self.core.room.for_new()?;
         self.write_at(move |tx, now| tx.put_document(document, now)).await
     }
 
@@ -463,6 +467,7 @@ impl TenantStore for SledTenant {
     }
 
     async fn put_golden(&self, question: GoldenQuestion) -> Result<()> {
+        self.core.room.for_new()?;
         self.write(move |tx| tx.put_golden(&question)).await
     }
 

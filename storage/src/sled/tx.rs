@@ -115,7 +115,7 @@ impl<'a> Tx<'a> {
             );
         }
         let mut pending = pending.into_iter().peekable();
-        let mut stored = within(self.space.tree.range(start..), prefix).peekable();
+        let mut stored = within(self.space.tree()?.range(start..), prefix).peekable();
         let mut rows = Vec::new();
         while rows.len() < limit {
             let changed_first = match (pending.peek(), stored.peek()) {

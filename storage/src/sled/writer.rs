@@ -4,18 +4,24 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use ::sled::{Batch, Db};
+use ::sled::Db;
 use tokio::sync::{oneshot, watch};
 
 use iassistance_domain::event::EventSeq;
 
-use super::disk::Files;
+use super::copy;
+use super::files::Files;
+use super::generation::Home;
 use super::line::{Line, Refused, Urgency};
-use super::space::{Result, Space, SpaceId, broken};
+use super::live::Live;
+use super::open::failed;
+use super::rewrite::Rewriter;
+use super::room::Room;
+use super::space::{Result, Space, SpaceId};
 use super::tx::{Afterwards, Overlay, Tx};
 use crate::error::StorageError;
 
@@ -26,14 +32,50 @@ type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 /// The way to the writing thread.
 pub(super) struct Writer {
     line: Arc<Line<Job>>,
-    shared: Arc<Shared>,
+    health: Arc<Health>,
+    room: Arc<Room>,
     ended: watch::Receiver<bool>,
 }
 
-#[derive(Default)]
-struct Shared {
+/// Whether what is written becomes durable.
+pub(super) struct Health {
+    home: Home,
     closed: AtomicBool,
     broken: OnceLock<StorageError>,
+}
+
+impl Health {
+    pub(super) fn new(home: Home) -> Self {
+        Self { home, closed: AtomicBool::new(false), broken: OnceLock::new() }
+    }
+
+    /// Nothing while writes are durable, otherwise why they are not.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.broken.get() {
+            Some(broken) => Err(broken.clone()),
+            None if self.closed.load(Ordering::Acquire) => Err(StorageError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is acknowledged any more. Leaves word of it in the folder, for whoever opens it next.
+    pub(super) fn fail(&self, error: &StorageError) {
+        tracing::error!(%error, "a write did not become durable; nothing is acknowledged any more");
+        // A first failure stands; there is no second, for nothing is written after it.
+        let _first = self.broken.set(error.clone());
+        if let Err(error) = self.home.suspect() {
+            tracing::warn!(%error, "nor could it be noted in the store's folder");
+        }
+    }
+}
+
+/// What the writing thread works with.
+pub(super) struct Parts {
+    pub(super) live: Arc<Live>,
+    pub(super) home: Home,
+    pub(super) health: Arc<Health>,
+    pub(super) room: Arc<Room>,
+    pub(super) rewriter: Arc<Rewriter>,
 }
 
 /// Writes that are made durable together.
@@ -71,24 +113,20 @@ impl Group {
 
 impl Writer {
     /// Starts the thread. `queue_max` writes of each urgency may wait; `group_max` share a sync at most.
-    pub(super) fn start(db: Db, files: Files, queue_max: usize, group_max: usize) -> Result<Self> {
+    pub(super) fn start(parts: Parts, queue_max: usize, group_max: usize) -> Result<Self> {
         let line = Arc::new(Line::new(queue_max, group_max));
-        let shared = Arc::new(Shared::default());
+        let (health, room) = (Arc::clone(&parts.health), Arc::clone(&parts.room));
         let (end, ended) = watch::channel(false);
-        let mut thread = Thread { db, files, line: Arc::clone(&line), shared: Arc::clone(&shared) };
+        let mut thread = Thread { parts, line: Arc::clone(&line) };
         thread::Builder::new()
             .name("storage-writer".to_owned())
             .spawn(move || {
                 thread.run();
-                // The database goes before the news, so that whoever hears them finds nothing left.
                 drop(thread);
                 end.send_replace(true);
             })
-            .map_err(|error| StorageError::Disk {
-                doing: "starting the writing thread",
-                reason: error.to_string(),
-            })?;
-        Ok(Self { line, shared, ended })
+            .map_err(failed("starting the writing thread"))?;
+        Ok(Self { line, health, room, ended })
     }
 
     /// Runs `work` on a tree in the writing thread and returns once what it changed is durable.
@@ -117,6 +155,7 @@ impl Writer {
             })
         });
         self.health()?;
+        self.room.for_work()?;
         self.line.push(urgency, job).map_err(|refused| match refused {
             Refused::Full => StorageError::Overloaded,
             Refused::Closed => StorageError::Closed,
@@ -126,16 +165,12 @@ impl Writer {
 
     /// Nothing while writes are durable, otherwise why they are not.
     pub(super) fn health(&self) -> Result<()> {
-        match self.shared.broken.get() {
-            Some(broken) => Err(broken.clone()),
-            None if self.shared.closed.load(Ordering::Acquire) => Err(StorageError::Closed),
-            None => Ok(()),
-        }
+        self.health.check()
     }
 
     /// Takes no more writes, and returns when those that wait are written.
     pub(super) async fn close(&self) {
-        self.shared.closed.store(true, Ordering::Release);
+        self.health.closed.store(true, Ordering::Release);
         self.line.close();
         let mut ended = self.ended.clone();
         // An error means that the thread has gone, which is what is waited for.
@@ -143,11 +178,16 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends also where nobody said goodbye.
+        self.line.close();
+    }
+}
+
 struct Thread {
-    db: Db,
-    files: Files,
+    parts: Parts,
     line: Arc<Line<Job>>,
-    shared: Arc<Shared>,
 }
 
 impl Drop for Thread {
@@ -166,7 +206,7 @@ impl Thread {
     }
 
     fn write(&mut self, jobs: Vec<Job>) {
-        if self.shared.broken.get().is_some() {
+        if self.parts.health.broken.get().is_some() {
             // Dropping a job tells its waiter, who asks for the reason.
             return;
         }
@@ -185,9 +225,7 @@ impl Thread {
             || StorageError::Disk { doing: "writing", reason: "the writing thread panicked".to_owned() };
         let durable = outcome.unwrap_or_else(|_| Err(panicked()));
         if let Err(error) = &durable {
-            tracing::error!(%error, "a write did not become durable; nothing is acknowledged any more");
-            // A first failure stands; there is no second, for nothing is written after it.
-            let _first = self.shared.broken.set(error.clone());
+            self.parts.health.fail(error);
         }
         metrics::histogram!("iassistance_storage_commit_seconds").record(started.elapsed().as_secs_f64());
         for answer in answers {
@@ -201,27 +239,46 @@ impl Thread {
         if group.changes_nothing() {
             return Ok(());
         }
-        for name in &group.new_trees {
-            self.db.open_tree(name).map_err(broken("creating a tree"))?;
-        }
-        for (space, overlay) in group.spaces.values().filter(|(_, overlay)| !overlay.is_empty()) {
-            let mut batch = Batch::default();
-            for (key, change) in overlay {
-                match change {
-                    Some(sealed) => batch.insert(key, sealed),
-                    None => batch.remove(key),
-                }
-            }
-            let _whole = space.whole.write().unwrap_or_else(PoisonError::into_inner);
-            space.tree.apply_batch(batch).map_err(broken("writing"))?;
-        }
+        let (db, files) = self.apply(group)?;
         let started = Instant::now();
-        self.db.flush().map_err(broken("writing"))?;
-        self.files
-            .sync(!group.new_trees.is_empty())
-            .map_err(|error| StorageError::Disk { doing: "syncing", reason: error.to_string() })?;
+        self.parts.home.disk.flush(&db).map_err(failed("writing"))?;
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.sync(!group.new_trees.is_empty()).map_err(failed("syncing"))?;
         metrics::histogram!("iassistance_storage_sync_seconds").record(started.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Applies a group to the database in use, and to the one that is being written in its place. Gives
+    /// back what has to be synced.
+    fn apply(&self, group: &Group) -> Result<(Db, Arc<Mutex<Files>>)> {
+        let Parts { live, home, health, room, rewriter } = &self.parts;
+        let mut current = live.lock();
+        // A rewrite that ended badly just now.
+        health.check()?;
+        let current = current.as_mut().ok_or(StorageError::Closed)?;
+        for name in &group.new_trees {
+            home.disk.apply(|| current.db.open_tree(name)).map_err(failed("creating a tree"))?;
+            if let Some(copy) = &mut current.copy {
+                copy.mirror_tree(name);
+            }
+        }
+        for (space, overlay) in group.spaces.values().filter(|(_, overlay)| !overlay.is_empty()) {
+            let (tree, batch) = (space.tree()?, copy::batch(overlay));
+            {
+                let _whole = space.whole.write().unwrap_or_else(PoisonError::into_inner);
+                home.disk.apply(|| tree.apply_batch(batch.clone())).map_err(failed("writing"))?;
+            }
+            let mirrored = current.copy.as_ref().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
+            if let Err(error) = mirrored {
+                tracing::warn!(%error, "the store is not rewritten: the new database does not take what is written");
+                current.copy = None;
+            }
+            let bytes = overlay.iter().map(|(key, change)| key.len() + change.as_ref().map_or(0, |sealed| sealed.len()));
+            let bytes = bytes.sum::<usize>() as u64;
+            room.wrote(bytes);
+            rewriter.wrote(overlay.len() as u64, bytes);
+        }
+        Ok((current.db.clone(), Arc::clone(&current.files)))
     }
 }
 

@@ -151,7 +151,7 @@ fn open(
     clock: &ManualClock,
     entropy: &Arc<SeededEntropy>,
 ) -> Result<SledStore, StorageError> {
-    let options = SledOptions { path: home.path(), limits: limits.clone(), disk };
+    let options = SledOptions { path: home.path(), limits: limits.clone(), disk, suspect: false };
     SledStore::open(options, home.keyring.clone(), Arc::new(clock.clone()), entropy.clone())
 }
 

@@ -113,9 +113,14 @@ pub async fn plaintexts(world: &mut World, tenant: u8) -> Vec<Vec<u8>> {
     sealed.rows.keys().filter(|key| key[0] != 1).map(|key| sealed.open(key)).collect()
 }
 
+/// Where the database of a store is that is in use.
+pub fn database_folder(store: &Path) -> PathBuf {
+    store.join(fs::read_to_string(store.join("CURRENT")).unwrap().trim())
+}
+
 /// The database of a store that was closed.
 fn open(world: &World) -> sled::Db {
-    let folder = world.home.as_ref().unwrap().path();
+    let folder = database_folder(&world.home.as_ref().unwrap().path());
     loop {
         match sled::Config::new().path(&folder).open() {
             Err(sled::Error::Io(_)) => std::thread::yield_now(),

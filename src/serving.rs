@@ -1,0 +1,205 @@
+//! Serving, life after life: when the disk fails under the store, nothing is acknowledged any more; then
+//! the disk is probed until it does its work again, and everything is opened anew, in the same process and
+//! in the same way as at a start.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use iassistance_actors::kernel::SystemClock;
+use iassistance_config::{Secret, Settings};
+use iassistance_domain::Clock;
+use iassistance_storage::StorageError;
+use iassistance_storage::sled::disk::{Disk, SystemDisk, probe};
+
+use crate::app::{App, AppError, AppParts, Vaulted};
+use crate::http::State;
+use crate::http::closed::{Reason, close_door};
+use crate::http::server::{self, CannotListen, Listening};
+use crate::telemetry::Metrics;
+
+/// How often the store is asked whether it still keeps what it is given, milliseconds.
+const LOOK_MS: u64 = 500;
+/// How long after a try to mend the store the next one comes, milliseconds: at first, and at most. Each
+/// one that fails doubles it.
+const MEND_MS: u64 = 5_000;
+const MEND_MS_MAX: u64 = 60_000;
+
+/// Why serving ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingError {
+    /// The application could not be put together.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The server could not listen.
+    #[error(transparent)]
+    Listen(#[from] CannotListen),
+    /// The server ended, or a signal could not be waited for.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+type Result<T> = std::result::Result<T, ServingError>;
+
+/// What every life begins with.
+pub struct Serving {
+    /// The settings.
+    pub settings: Settings,
+    /// The root key of the environment, if it is there.
+    pub root_key: Option<Secret>,
+    /// The parts that are exchanged in tests; asked for several times in each life.
+    pub parts: Arc<dyn Fn() -> AppParts + Send + Sync>,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+}
+
+/// What happens while it serves, for whoever runs it.
+pub enum News<'a> {
+    /// A root key was made, here.
+    RootKey(&'a Path),
+    /// It serves at this address.
+    Listening(SocketAddr),
+    /// It was asked to end.
+    Stopping,
+}
+
+/// Resolves when the process is to end.
+type Asked<'a> = Pin<&'a mut (dyn Future<Output = std::io::Result<()>> + 'a)>;
+
+impl Serving {
+    /// Serves until `asked` resolves. Needs an actix system on this thread.
+    pub async fn run(
+        &self,
+        asked: impl Future<Output = std::io::Result<()>>,
+        mut tell: impl FnMut(News<'_>) -> std::io::Result<()>,
+    ) -> Result<()> {
+        let mut asked: Asked<'_> = std::pin::pin!(asked);
+        let mut vaulted = self.open(false).await?;
+        if let Some(path) = &vaulted.root_key_created {
+            tell(News::RootKey(path))?;
+        }
+        let mut app = App::start(&vaulted, (self.parts)()).await?;
+        let mut listening = server::listen(State::new(app.clone(), self.metrics.clone()))?;
+        tell(News::Listening(listening.address))?;
+        loop {
+            drop(vaulted);
+            let door = listening.door.try_clone()?;
+            let why = serve(&app, listening, asked.as_mut(), &mut tell).await?;
+            let Some(why) = why else {
+                stop(app).await;
+                return Ok(());
+            };
+            let Some(mended) = self.mend(app, &door, &why, asked.as_mut()).await? else { return Ok(()) };
+            (vaulted, app) = mended;
+            listening = server::listen_at(State::new(app.clone(), self.metrics.clone()), door)?;
+            tracing::info!("the store is mended: it goes on");
+        }
+    }
+
+    async fn open(&self, suspect: bool) -> Result<Vaulted> {
+        let (settings, root_key) = (self.settings.clone(), self.root_key.clone());
+        let parts = Arc::clone(&self.parts);
+        // It may take long, and the door is served meanwhile.
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut parts = AppParts { suspect, ..parts() };
+            Vaulted::open(settings, root_key.as_ref(), &mut parts)
+        });
+        Ok(opened.await.map_err(std::io::Error::other)??)
+    }
+
+    /// Ends what is left of a life whose store is broken, and begins the next one as soon as the disk does
+    /// its work. Nothing when it was asked to end before.
+    async fn mend(
+        &self,
+        app: App,
+        door: &TcpListener,
+        why: &StorageError,
+        mut asked: Asked<'_>,
+    ) -> Result<Option<(Vaulted, App)>> {
+        let reason = Reason::new(why.to_string());
+        let (closed, handle) = close_door(door.try_clone()?, reason.clone(), self.metrics.clone())?;
+        let mending = async {
+            stop(app).await;
+            let clock = (self.parts)().clock.unwrap_or_else(|| Arc::new(SystemClock));
+            let mut pause = MEND_MS;
+            let mended = loop {
+                tokio::select! {
+                    asked = asked.as_mut() => break asked.map(|()| None).map_err(ServingError::from),
+                    () = clock.sleep_millis(pause) => {}
+                }
+                match self.begin_anew(why).await {
+                    Ok(mended) => break Ok(Some(mended)),
+                    Err(error) => {
+                        if reason.set(error.to_string()) {
+                            tracing::warn!(%error, "the store is not mended yet; it is tried again");
+                        }
+                        pause = (pause * 2).min(MEND_MS_MAX);
+                    }
+                }
+            };
+            handle.stop(true).await;
+            mended
+        };
+        let (served, mended) = tokio::join!(closed, mending);
+        served?;
+        mended
+    }
+
+    async fn begin_anew(&self, why: &StorageError) -> Result<(Vaulted, App)> {
+        let folder = self.settings.storage.path.clone();
+        let disk: Arc<dyn Disk> = (self.parts)().disk.unwrap_or_else(|| Arc::new(SystemDisk));
+        let probed = tokio::task::spawn_blocking(move || probe(&folder, &*disk)).await;
+        probed.map_err(std::io::Error::other)?.map_err(|error| {
+            let reason = format!("{why} (a probe of the disk: {error})");
+            std::io::Error::new(error.kind(), reason)
+        })?;
+        let vaulted = self.open(true).await?;
+        match App::start(&vaulted, (self.parts)()).await {
+            Ok(app) => Ok((vaulted, app)),
+            Err(error) => {
+                vaulted.store.close().await;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Serves until it is asked to end, or the store is broken: then it says why.
+async fn serve(
+    app: &App,
+    listening: Listening,
+    asked: Asked<'_>,
+    tell: &mut impl FnMut(News<'_>) -> std::io::Result<()>,
+) -> Result<Option<StorageError>> {
+    let ending = async {
+        let ended = tokio::select! {
+            asked = asked => asked.and_then(|()| tell(News::Stopping)).map(|()| None),
+            why = broken(app) => Ok(Some(why)),
+        };
+        // A live connection ends by no request: it would be waited for in vain.
+        app.engine.close_live();
+        listening.handle.stop(true).await;
+        ended
+    };
+    let (served, ended) = tokio::join!(listening.server, ending);
+    served?;
+    Ok(ended?)
+}
+
+/// Resolves when the store is broken in a way that only opening it anew can mend.
+async fn broken(app: &App) -> StorageError {
+    loop {
+        if let Err(error @ StorageError::Disk { .. }) = app.store.health() {
+            return error;
+        }
+        app.engine.clock().sleep_millis(LOOK_MS).await;
+    }
+}
+
+async fn stop(app: App) {
+    if let Err(late) = app.stop().await {
+        tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
+    }
+}

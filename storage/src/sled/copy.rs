@@ -1,0 +1,193 @@
+//! A database that is being written anew into another one, piece by piece, while it is written.
+
+use std::collections::HashMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use ::sled::{Batch, Db, IVec, Tree};
+
+use super::disk::Disk;
+use super::open::failed;
+use super::space::{Result, broken};
+use super::tx::Overlay;
+
+/// A piece has about so many bytes: whoever writes waits for one at most.
+const PIECE_BYTES: u64 = 128 * 1_024;
+/// What sled calls the tree that every database has.
+const DEFAULT_TREE: &[u8] = b"__sled__default";
+
+/// A copy in the making. Whatever is written to the old database while it is made must be mirrored, and
+/// neither may be done while a piece is copied.
+pub(super) struct Copy {
+    disk: Arc<dyn Disk>,
+    new: Db,
+    /// Trees that are copied, or are being copied.
+    begun: HashMap<IVec, Tree>,
+    waiting: Vec<IVec>,
+    /// The tree that is being copied, and its last key that is.
+    at: Option<(IVec, IVec)>,
+    copied: Counted,
+}
+
+/// What is alive in a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) bytes: u64,
+    pub(super) rows: u64,
+}
+
+impl Counted {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes += (key.len() + value.len()) as u64;
+        self.rows += 1;
+    }
+}
+
+impl Copy {
+    /// A copy of `old` into `new`, which is empty. Nothing is copied yet.
+    pub(super) fn new(disk: Arc<dyn Disk>, old: &Db, new: Db) -> Self {
+        let waiting = trees_of(old);
+        Self { disk, new, begun: HashMap::new(), waiting, at: None, copied: Counted::default() }
+    }
+
+    /// The new database, and what was copied into it.
+    pub(super) fn into_new(self) -> (Db, Counted) {
+        (self.new, self.copied)
+    }
+
+    /// The new database.
+    pub(super) fn new_database(&self) -> &Db {
+        &self.new
+    }
+
+    /// What was copied so far.
+    pub(super) fn copied(&self) -> Counted {
+        self.copied
+    }
+
+    /// Copies the next piece; says whether anything is left.
+    pub(super) fn piece(&mut self, old: &Db) -> Result<bool> {
+        let (name, from) = match (self.at.take(), self.waiting.last()) {
+            (Some((name, last)), _) => (name, Some(last)),
+            (None, Some(name)) => (name.clone(), None),
+            (None, None) => return Ok(false),
+        };
+        if from.is_none() {
+            let created = self.disk.apply(|| self.new.open_tree(&name));
+            let tree = created.map_err(failed("creating a tree of the new database"))?;
+            self.begun.insert(name.clone(), tree);
+            self.waiting.pop();
+        }
+        let from = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let old = old.open_tree(&name).map_err(broken("reading what is rewritten"))?;
+        let (mut batch, mut last, mut piece) = (Batch::default(), None, Counted::default());
+        for row in old.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (key, value) = row.map_err(broken("reading what is rewritten"))?;
+            piece.add(&key, &value);
+            batch.insert(&key, &value);
+            if piece.bytes >= PIECE_BYTES {
+                last = Some(key);
+                break;
+            }
+        }
+        if let Some(tree) = self.begun.get(&name) {
+            let applied = self.disk.apply(|| tree.apply_batch(batch.clone()));
+            applied.map_err(failed("writing the new database"))?;
+        }
+        self.copied.bytes += piece.bytes;
+        self.copied.rows += piece.rows;
+        self.at = last.map(|last| (name, last));
+        Ok(self.at.is_some() || !self.waiting.is_empty())
+    }
+
+    /// A tree that was created meanwhile.
+    pub(super) fn mirror_tree(&mut self, name: &[u8]) {
+        self.waiting.push(name.into());
+    }
+
+    /// What was changed meanwhile. What is not copied yet will be copied as it is then.
+    pub(super) fn mirror(&self, name: &[u8], changes: &Overlay) -> Result<()> {
+        let Some(tree) = self.begun.get(name) else { return Ok(()) };
+        let up_to = match &self.at {
+            Some((current, last)) if **current == *name => Bound::Included(&**last),
+            _ => Bound::Unbounded,
+        };
+        let batch = batch(changes.range::<[u8], _>((Bound::Unbounded, up_to)));
+        let applied = self.disk.apply(|| tree.apply_batch(batch.clone()));
+        applied.map_err(failed("writing the new database"))
+    }
+}
+
+/// The changes as sled takes them.
+pub(super) fn batch<'a>(changes: impl IntoIterator<Item = (&'a IVec, &'a Option<IVec>)>) -> Batch {
+    let mut batch = Batch::default();
+    for (key, change) in changes {
+        match change {
+            Some(sealed) => batch.insert(key, sealed),
+            None => batch.remove(key),
+        }
+    }
+    batch
+}
+
+/// The trees that are ours.
+pub(super) fn trees_of(db: &Db) -> Vec<IVec> {
+    db.tree_names().into_iter().filter(|name| **name != *DEFAULT_TREE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::SystemDisk;
+    use super::*;
+
+    fn database() -> (tempfile::TempDir, Db) {
+        let folder = tempfile::tempdir().unwrap();
+        let db = ::sled::Config::new().path(folder.path()).flush_every_ms(None).open().unwrap();
+        (folder, db)
+    }
+
+    fn content(db: &Db) -> Vec<(IVec, Vec<(IVec, IVec)>)> {
+        let mut trees = trees_of(db);
+        trees.sort();
+        let rows = |name: &IVec| db.open_tree(name).unwrap().iter().collect::<::sled::Result<_>>().unwrap();
+        trees.iter().map(|name| (name.clone(), rows(name))).collect()
+    }
+
+    #[test]
+    fn a_copy_is_what_the_original_became_meanwhile() {
+        let ((_old_kept, old), (_new_kept, new)) = (database(), database());
+        let key = |tree: u8, number: u32| [&[tree][..], &number.to_be_bytes()].concat();
+        for tree in 0..3_u8 {
+            let opened = old.open_tree([tree]).unwrap();
+            for number in 0..400_u32 {
+                opened.insert(key(tree, number), vec![tree; 2_000]).unwrap();
+            }
+        }
+        let (mut copy, mut pieces) = (Copy::new(Arc::new(SystemDisk), &old, new.clone()), 0_u32);
+        loop {
+            let more = copy.piece(&old).unwrap();
+            pieces += 1;
+            for tree in 0..3_u8 {
+                let mut changes = Overlay::new();
+                for number in 0..40_u32 {
+                    let number = (number * 11 + pieces * 7) % 500;
+                    let change = (number % 3 > 0).then(|| IVec::from(format!("{pieces}").as_str()));
+                    changes.insert(key(tree, number).into(), change);
+                }
+                old.open_tree([tree]).unwrap().apply_batch(batch(&changes)).unwrap();
+                copy.mirror(&[tree], &changes).unwrap();
+            }
+            if pieces == 3 {
+                old.open_tree([9]).unwrap().insert("late", "tree").unwrap();
+                copy.mirror_tree(&[9]);
+            }
+            if !more {
+                break;
+            }
+        }
+        assert!(pieces > 8, "{pieces} pieces");
+        assert!(copy.copied().rows > 1_000 && copy.copied().bytes > 1_000_000);
+        assert_eq!(content(&new), content(&old));
+        assert_eq!(content(&new).len(), 4);
+    }
+}

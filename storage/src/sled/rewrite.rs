@@ -1,0 +1,366 @@
+//! Keeps the files small: sled never gives the space of what is deleted back by itself, so when the files
+//! have become much larger than what is alive in them, everything is written into a new database, while
+//! the store is read and written as ever.
+//!
+//! ```text
+//! copy a piece ▸ let who waits write (to both) ▸ copy a piece … ▸ sync ▸ CURRENT names the new one ▸
+//! everybody goes over to it ▸ the old one is removed
+//! ```
+//!
+//! Until `CURRENT` names the new one nothing depends on it: what goes wrong before costs nothing but
+//! another try later.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::copy::{Copy, Counted, trees_of};
+use super::files::{self, Files};
+use super::generation::Home;
+use super::live::{Current, Live};
+use super::open::{self, SYNC_BYTES, failed};
+use super::room::Room;
+use super::space::{Result, broken};
+use super::writer::Health;
+use crate::Limits;
+use crate::error::StorageError;
+
+/// After so many rows or bytes that were written a look at the files is taken.
+const LOOK_ROWS: u64 = 4_096;
+const LOOK_BYTES: u64 = 4 * 1_024 * 1_024;
+/// How long others may write between two pieces, at least.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Rows that are counted at a time.
+const COUNT_ROWS: usize = 4_096;
+/// What is alive is counted again once the files grew by this part, or this part of the rows changed.
+const COUNT_PART: u64 = 4;
+const COUNT_ROWS_MIN: u64 = 1_000;
+/// A database that is large from the beginning is written anew only once it is so much larger again.
+const FRESH_FACTOR: f64 = 1.5;
+/// Wishes that wait.
+const ASKED_MAX: usize = 4;
+
+/// What a rewrite came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The files before it, bytes.
+    pub before_bytes: u64,
+    /// The files after it, bytes.
+    pub after_bytes: u64,
+    /// What is alive in them: keys and sealed records, bytes.
+    pub live_bytes: u64,
+    /// How many records these are.
+    pub rows: u64,
+}
+
+enum Ask {
+    Look,
+    Now(oneshot::Sender<Result<Rewritten>>),
+}
+
+/// The way to the thread that rewrites.
+pub(super) struct Rewriter {
+    asks: SyncSender<Ask>,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<bool>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ending: AtomicBool,
+    rows_written: AtomicU64,
+    rows_looked: AtomicU64,
+    bytes_unlooked: AtomicU64,
+}
+
+/// What the thread works with.
+pub(super) struct Parts {
+    pub(super) live: Arc<Live>,
+    pub(super) home: Home,
+    pub(super) health: Arc<Health>,
+    pub(super) room: Arc<Room>,
+    pub(super) limits: Limits,
+}
+
+impl Rewriter {
+    pub(super) fn start(parts: Parts) -> Result<Self> {
+        let (asks, asked) = sync_channel(ASKED_MAX);
+        let shared = Arc::new(Shared::default());
+        let (end, ended) = watch::channel(false);
+        let mut thread = Thread { parts, shared: Arc::clone(&shared), measured: None };
+        thread::Builder::new()
+            .name("storage-rewriter".to_owned())
+            .spawn(move || {
+                thread.run(&asked);
+                drop(thread);
+                end.send_replace(true);
+            })
+            .map_err(failed("starting the rewriting thread"))?;
+        let rewriter = Self { asks, shared, ended };
+        rewriter.look();
+        Ok(rewriter)
+    }
+
+    /// Takes note of what was written; now and then a look at the files follows.
+    pub(super) fn wrote(&self, rows: u64, bytes: u64) {
+        let shared = &self.shared;
+        let rows = shared.rows_written.fetch_add(rows, Ordering::Relaxed) + rows;
+        let bytes = shared.bytes_unlooked.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let looked = shared.rows_looked.load(Ordering::Relaxed);
+        if bytes >= LOOK_BYTES || rows.saturating_sub(looked) >= LOOK_ROWS {
+            self.look();
+        }
+    }
+
+    /// Rewrites at once.
+    pub(super) async fn rewrite(&self) -> Result<Rewritten> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.try_send(Ask::Now(answer)).map_err(|_| StorageError::Overloaded)?;
+        answered.await.unwrap_or(Err(StorageError::Closed))
+    }
+
+    /// Breaks off what is under way, and returns when the thread has ended.
+    pub(super) async fn close(&self) {
+        self.end();
+        let mut ended = self.ended.clone();
+        // An error means that the thread has gone, which is what is waited for.
+        let _gone = ended.wait_for(|ended| *ended).await;
+    }
+
+    fn look(&self) {
+        let shared = &self.shared;
+        shared.rows_looked.store(shared.rows_written.load(Ordering::Relaxed), Ordering::Relaxed);
+        shared.bytes_unlooked.store(0, Ordering::Relaxed);
+        // When it is full, a look is coming anyway.
+        let _coming = self.asks.try_send(Ask::Look);
+    }
+
+    fn end(&self) {
+        self.shared.ending.store(true, Ordering::Release);
+        self.look();
+    }
+}
+
+impl Drop for Rewriter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Thread {
+    parts: Parts,
+    shared: Arc<Shared>,
+    measured: Option<Measured>,
+}
+
+/// What was alive when it was counted last.
+struct Measured {
+    live: Counted,
+    size: u64,
+    rows_written: u64,
+    /// How large the files were for what was alive when they were new.
+    fresh_ratio: f64,
+}
+
+impl Thread {
+    fn run(&mut self, asked: &Receiver<Ask>) {
+        while let Ok(ask) = asked.recv() {
+            if self.shared.ending.load(Ordering::Acquire) {
+                return;
+            }
+            match ask {
+                Ask::Look => match self.guarded(Self::look) {
+                    Ok(()) | Err(StorageError::Closed) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "the store was not rewritten; a later look tries again");
+                    }
+                },
+                Ask::Now(answer) => {
+                    let rewritten = self.guarded(|thread| thread.rewrite(None));
+                    // Whoever asked may have gone.
+                    let _gone = answer.send(rewritten);
+                }
+            }
+        }
+    }
+
+    /// sled may panic; here that costs the new database, and nothing else.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            self.abandon();
+            let reason = "the rewriting thread panicked".to_owned();
+            Err(StorageError::Disk { doing: "rewriting the store", reason })
+        })
+    }
+
+    /// Looks at the files; counts what is alive if they may have become too large, and rewrites if so.
+    fn look(&mut self) -> Result<()> {
+        let limits = &self.parts.limits;
+        let (ratio, min) = (limits.rewrite_ratio, limits.rewrite_bytes_min);
+        let size = self.size()?;
+        metrics::gauge!("iassistance_storage_file_bytes").set(float(size));
+        let rows_written = self.shared.rows_written.load(Ordering::Relaxed);
+        if ratio <= 0.0 || size < min || !self.is_unknown(size, rows_written) {
+            return Ok(());
+        }
+        let live = self.count()?;
+        metrics::gauge!("iassistance_storage_live_bytes").set(float(live.bytes));
+        let fresh_ratio = self.measured.as_ref().map_or(0.0, |measured| measured.fresh_ratio);
+        self.measured = Some(Measured { live, size, rows_written, fresh_ratio });
+        if float(size) > float(live.bytes) * ratio.max(fresh_ratio * FRESH_FACTOR) {
+            self.rewrite(Some(live))?;
+        }
+        Ok(())
+    }
+
+    fn is_unknown(&self, size: u64, rows_written: u64) -> bool {
+        self.measured.as_ref().is_none_or(|measured| {
+            size > measured.size + measured.size / COUNT_PART
+                || rows_written - measured.rows_written > (measured.live.rows / COUNT_PART).max(COUNT_ROWS_MIN)
+        })
+    }
+
+    fn size(&self) -> Result<u64> {
+        let (_, number) = self.parts.live.database()?;
+        let folder = self.parts.home.generation(number);
+        files::bytes_of(&folder).map_err(failed("looking at the store's files"))
+    }
+
+    fn count(&self) -> Result<Counted> {
+        let (db, _) = self.parts.live.database()?;
+        let mut counted = Counted::default();
+        for name in trees_of(&db) {
+            let tree = db.open_tree(name).map_err(broken("counting what is alive"))?;
+            for (number, row) in tree.iter().enumerate() {
+                let (key, value) = row.map_err(broken("counting what is alive"))?;
+                counted.add(&key, &value);
+                if number % COUNT_ROWS == 0 {
+                    self.go_on()?;
+                }
+            }
+        }
+        Ok(counted)
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.shared.ending.load(Ordering::Acquire) { Err(StorageError::Closed) } else { Ok(()) }
+    }
+
+    fn rewrite(&mut self, live: Option<Counted>) -> Result<Rewritten> {
+        let Parts { live: shared, home, room, limits, .. } = &self.parts;
+        let before_bytes = self.size()?;
+        let expected = live.map_or(before_bytes, |live| live.bytes);
+        room.for_bytes(expected.saturating_add(expected / 2))?;
+        let (_, number) = shared.database()?;
+        let begun = open::create(home, number + 1, limits.cache_bytes).and_then(|(new, files)| {
+            let mut current = shared.lock();
+            let current = current.as_mut().ok_or(StorageError::Closed)?;
+            current.copy = Some(Copy::new(Arc::clone(&home.disk), &current.db, new));
+            Ok(files)
+        });
+        let rewritten = begun.and_then(|files| self.copy_all(files));
+        let live = match rewritten {
+            Ok(live) => live,
+            Err(error) => {
+                self.abandon();
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.parts.home.disk.remove(&self.parts.home.generation(number)) {
+            tracing::warn!(%error, "the former database could not be removed; the next start tries again");
+        }
+        let after_bytes = self.size()?;
+        let rows_written = self.shared.rows_written.load(Ordering::Relaxed);
+        let fresh_ratio = float(after_bytes) / float(live.bytes.max(1));
+        self.measured = Some(Measured { live, size: after_bytes, rows_written, fresh_ratio });
+        metrics::counter!("iassistance_storage_rewrites_total").increment(1);
+        metrics::gauge!("iassistance_storage_file_bytes").set(float(after_bytes));
+        tracing::info!(before_bytes, after_bytes, rows = live.rows, "the store was rewritten");
+        Ok(Rewritten { before_bytes, after_bytes, live_bytes: live.bytes, rows: live.rows })
+    }
+
+    /// Copies until nothing is left, and puts the new database in the place of the old one.
+    fn copy_all(&self, mut files: Files) -> Result<Counted> {
+        let doing = "syncing the new database";
+        let Parts { live, home, .. } = &self.parts;
+        let mut synced = 0;
+        loop {
+            self.go_on()?;
+            let (more, copied, new) = with_copy(live, |copy, db| {
+                let more = copy.piece(db)?;
+                Ok((more, copy.copied().bytes, copy.new_database().clone()))
+            })?;
+            if !more || copied - synced >= SYNC_BYTES {
+                // In parts, and while others write: the last sync, for which they wait, has little to do.
+                synced = copied;
+                open::flush(home, &new, &mut files).map_err(failed(doing))?;
+            }
+            if !more {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        let mut current = live.lock();
+        let current = current.as_mut().ok_or(StorageError::Closed)?;
+        let mut copy = current.copy.take().ok_or_else(broken_off)?;
+        // Trees that were created in the last moment.
+        while copy.piece(&current.db)? {}
+        open::flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
+        self.switch(current, copy, files).inspect_err(|error| self.parts.health.fail(error))
+    }
+
+    /// Everything is in the new database, durably, and nobody writes. If this fails, nobody knows which
+    /// database counts, and nothing may be written any more.
+    fn switch(&self, current: &mut Current, copy: Copy, files: Files) -> Result<Counted> {
+        let Parts { live, home, .. } = &self.parts;
+        home.switch(current.number + 1).map_err(failed("putting the new database in place"))?;
+        let (new, copied) = copy.into_new();
+        live.hand_over(&new)?;
+        current.number += 1;
+        current.db = new;
+        current.files = Arc::new(Mutex::new(files));
+        Ok(copied)
+    }
+
+    /// Gives the new database up.
+    fn abandon(&self) {
+        let Parts { live, home, .. } = &self.parts;
+        let number = match &mut *live.lock() {
+            Some(current) => {
+                current.copy = None;
+                current.number
+            }
+            None => return,
+        };
+        if self.parts.health.check().is_ok()
+            && let Err(error) = home.disk.remove(&home.generation(number + 1))
+        {
+            tracing::warn!(%error, "a database that was not finished could not be removed");
+        }
+    }
+}
+
+fn with_copy<R>(
+    live: &Live,
+    act: impl FnOnce(&mut Copy, &::sled::Db) -> Result<R>,
+) -> Result<R> {
+    let mut current = live.lock();
+    let Current { copy, db, .. } = current.as_mut().ok_or(StorageError::Closed)?;
+    act(copy.as_mut().ok_or_else(broken_off)?, db)
+}
+
+/// Whoever writes gave the new database up.
+fn broken_off() -> StorageError {
+    let reason = "the new database did not take what was written meanwhile".to_owned();
+    StorageError::Disk { doing: "rewriting the store", reason }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes that are compared and shown roughly")]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
+}
