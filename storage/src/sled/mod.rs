@@ -53,7 +53,8 @@ use crate::error::StorageError;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
-use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
+use line::LineLimits;
+use space::{AllLetters, KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
 use writer::Writer;
 
 /// How to open a store.
@@ -92,6 +93,7 @@ struct Core {
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
     contact_keys: Arc<KeyCache>,
+    all_letters: AllLetters,
     db: Db,
     _lock: File,
 }
@@ -110,7 +112,9 @@ impl SledStore {
         db.flush().map_err(broken("opening the store"))?;
         let files = Files::open(disk, &path).map_err(open::failed("syncing the store that was opened"))?;
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
-        let platform = Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))?;
+        let all_letters = AllLetters::default();
+        let platform =
+            Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys), Arc::clone(&all_letters))?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
             return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
@@ -119,7 +123,12 @@ impl SledStore {
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
         let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
         let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
-        let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
+        let line = LineLimits {
+            length_max: limits.write_queue_max,
+            share_max: limits.write_queue_per_tenant_max,
+            group_max: limits.group_max,
+        };
+        let writer = Writer::start(db.clone(), files, line)?;
         Ok(Self(Arc::new(Core {
             limits,
             clock,
@@ -133,6 +142,7 @@ impl SledStore {
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
             contact_keys,
+            all_letters,
             db,
             _lock: lock,
         })))
@@ -176,7 +186,8 @@ impl Core {
             return Err(StorageError::Damaged { kind: "tenant's tree" });
         }
         let tree = self.db.open_tree(name).map_err(broken("opening a tenant's tree"))?;
-        Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys)).map(Arc::new)
+        let (keys, letters) = (Arc::clone(&self.contact_keys), Arc::clone(&self.all_letters));
+        Space::open(Some(tenant), tree, vault, keys, letters).map(Arc::new)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use iassistance_domain::event::EventSeq;
 
 use super::disk::Files;
-use super::line::{Line, Refused, Urgency};
+use super::line::{Line, LineLimits, Refused, Urgency};
 use super::space::{Result, Space, SpaceId, broken};
 use super::tx::{Afterwards, Overlay, Tx};
 use crate::error::StorageError;
@@ -25,7 +25,7 @@ type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    line: Arc<Line<Job>>,
+    line: Arc<Line<SpaceId, Job>>,
     shared: Arc<Shared>,
     ended: watch::Receiver<bool>,
 }
@@ -53,7 +53,7 @@ impl Group {
         let Tx { counters, overlay, afterwards, new_trees, .. } = tx;
         below.extend(overlay);
         let latest = EventSeq(counters.event);
-        if std::mem::replace(&mut *space.counters(), counters).event != latest.0 {
+        if space.count(counters).event != latest.0 {
             let space = Arc::clone(space);
             self.afterwards.push(Box::new(move || {
                 space.latest_event.send_replace(latest);
@@ -70,9 +70,9 @@ impl Group {
 }
 
 impl Writer {
-    /// Starts the thread. `queue_max` writes of each urgency may wait; `group_max` share a sync at most.
-    pub(super) fn start(db: Db, files: Files, queue_max: usize, group_max: usize) -> Result<Self> {
-        let line = Arc::new(Line::new(queue_max, group_max));
+    /// Starts the thread.
+    pub(super) fn start(db: Db, files: Files, limits: LineLimits) -> Result<Self> {
+        let line = Arc::new(Line::new(limits));
         let shared = Arc::new(Shared::default());
         let (end, ended) = watch::channel(false);
         let mut thread = Thread { db, files, line: Arc::clone(&line), shared: Arc::clone(&shared) };
@@ -108,7 +108,7 @@ impl Writer {
         work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (answer, answered) = oneshot::channel();
-        let space = Arc::clone(space);
+        let (owner, space) = (space.id, Arc::clone(space));
         let job: Job = Box::new(move |group| {
             let result = group.run(&space, work);
             Box::new(move |durable| {
@@ -117,8 +117,8 @@ impl Writer {
             })
         });
         self.health()?;
-        self.line.push(urgency, job).map_err(|refused| match refused {
-            Refused::Full => StorageError::Overloaded,
+        self.line.push(urgency, owner, job).map_err(|refused| match refused {
+            Refused::Full | Refused::Share => StorageError::Overloaded,
             Refused::Closed => StorageError::Closed,
         })?;
         answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
@@ -146,7 +146,7 @@ impl Writer {
 struct Thread {
     db: Db,
     files: Files,
-    line: Arc<Line<Job>>,
+    line: Arc<Line<SpaceId, Job>>,
     shared: Arc<Shared>,
 }
 
