@@ -134,12 +134,8 @@ async fn play(
         }
     };
     serve_until(&app, listening, asked, output).await?;
-    let stopped = app.stop().await;
     simulator.stop().await;
     drop(temporary);
-    if let Err(late) = stopped {
-        tracing::warn!(%late, "not everything ended in time");
-    }
     outcome.map_or(Ok(()), |outcome| judge(&outcome, output))
 }
 

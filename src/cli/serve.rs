@@ -20,6 +20,8 @@ use crate::telemetry::Metrics;
 
 /// The app secret of the bare ingress. It keeps nothing, so there is nothing to protect.
 const BARE_SECRET: &str = "bare-ingress";
+/// What the process ends with when it is asked to stop while it stops.
+const ENDED_AT_ONCE: i32 = 130;
 
 pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
     actix::System::new().block_on(async {
@@ -30,30 +32,49 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
         let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
         let address = format!("http://{}", listening.address);
         output.answer(&format!("Listening on {address}"), &serde_json::json!({ "listening": address }))?;
-        serve_until(&app, listening, stop_signal(), output).await?;
-        if let Err(late) = app.stop().await {
-            tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
-        }
-        Ok(())
+        serve_until(&app, listening, stop_signal(), output).await
     })
 }
 
-/// Serves until `asked` resolves, then says goodbye to who watches and finishes the requests in hand.
+/// Serves until `asked` resolves, then stops in good order within `server.shutdown_ms`: nothing new comes in,
+/// who watches is sent away with the place to go on at, requests and turns in hand are finished, and the
+/// store is closed. What is not finished goes on at the next start. Another signal meanwhile ends the process
+/// at once, which loses nothing either: it is what a kill is.
 pub async fn serve_until(
     app: &App,
     listening: Listening,
     asked: impl Future<Output = Result<(), Failure>>,
     output: &Output,
 ) -> Result<(), Failure> {
+    let Listening { draining, handle, server, .. } = listening;
     let stop = async {
         let asked = asked.await;
-        output.note("Stopping: work in hand is finished, the rest goes on at the next start.");
+        output.note("Stopping: work in hand is finished, the rest goes on at the next start. Once more ends it at once.");
+        draining.cancel();
         // A live connection ends by no request: it would be waited for in vain.
         app.engine.close_live();
-        listening.handle.stop(true).await;
-        asked
+        let stop = async {
+            let drain_ms = app.settings.server.shutdown_ms / 4 * 3;
+            let (drained, ()) = tokio::join!(app.engine.drain(drain_ms), handle.stop(true));
+            if !drained {
+                tracing::warn!(
+                    "turns or sends took longer than there was time for; they go on at the next start"
+                );
+            }
+            if let Err(late) = app.stop().await {
+                tracing::warn!(%late, "not everything ended in time; it goes on at the next start");
+            }
+        };
+        tokio::select! {
+            () = stop => asked,
+            again = stop_signal() => {
+                again?;
+                output.note("Ended at once.");
+                std::process::exit(ENDED_AT_ONCE)
+            }
+        }
     };
-    let (served, asked) = tokio::join!(listening.server, stop);
+    let (served, asked) = tokio::join!(server, stop);
     served?;
     asked
 }

@@ -16,6 +16,7 @@ use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, web};
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::door::Seat;
 use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
@@ -24,6 +25,8 @@ use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
 pub struct Listening {
     /// Where.
     pub address: SocketAddr,
+    /// To be cancelled before it is ended: it is not ready for anything new.
+    pub draining: CancellationToken,
     /// Ends it.
     pub handle: ServerHandle,
     /// Runs until it is ended.
@@ -49,24 +52,26 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         workers => workers,
     };
-    let (draining, drained) = (state.draining.clone(), settings.clone());
+    let (draining, timed) = (state.draining.clone(), settings.clone());
+    let signal = draining.clone();
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(settings.connections_max.div_ceil(workers))
-        .shutdown_timeout(settings.shutdown_ms.div_ceil(1_000))
+        // What is left of the time is for the engine.
+        .shutdown_timeout((settings.shutdown_ms / 4 * 3).div_ceil(1_000))
         .disable_signals();
     let server = builder
         .listen("http", listener, move || {
-            let (door, draining) = (state.door.clone(), draining.clone());
+            let (door, draining) = (state.door.clone(), signal.clone());
             let admit = fn_service(move |stream: TcpStream| {
                 let (door, peer) = (door.clone(), stream.peer_addr().ok());
                 async move { door.admit(stream).await.map(|wire| (wire, peer)).ok_or_else(sent_away) }
             });
             let app = routes(&state).into_factory().map_err(|error| error.error_response());
             let http = HttpService::build()
-                .client_request_timeout(Duration::from_millis(drained.head_deadline_ms))
-                .client_disconnect_timeout(Duration::from_millis(drained.head_deadline_ms))
-                .keep_alive(Duration::from_millis(drained.keep_alive_ms))
+                .client_request_timeout(Duration::from_millis(timed.head_deadline_ms))
+                .client_disconnect_timeout(Duration::from_millis(timed.head_deadline_ms))
+                .keep_alive(Duration::from_millis(timed.keep_alive_ms))
                 .local_addr(bound)
                 // Connections that are kept for later are closed when the server stops.
                 .graceful_shutdown_signal(move || draining.clone().cancelled_owned())
@@ -75,7 +80,7 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
         })
         .map_err(|source| CannotListen { address, source })?
         .run();
-    Ok(Listening { address: bound, handle: server.handle(), server })
+    Ok(Listening { address: bound, draining, handle: server.handle(), server })
 }
 
 /// What a connection ends with that was not let in: it has had its answer.
