@@ -87,6 +87,8 @@ pub struct ServerSettings {
     pub webhook_bytes_in_flight_max: usize,
     /// How long a stop may take, milliseconds; what is not done by then goes on at the next start.
     pub shutdown_ms: u64,
+    /// How long before a stop `/health/ready` says so while everything is still taken, milliseconds.
+    pub drain_notice_ms: u64,
     /// Where this server is reached from outside, for links and for Origin checks of the websocket. Empty:
     /// only same-address origins.
     pub public_url: String,

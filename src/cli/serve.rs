@@ -46,16 +46,20 @@ pub async fn serve_until(
     asked: impl Future<Output = Result<(), Failure>>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let Listening { draining, handle, server, .. } = listening;
+    let (draining, close) = (listening.draining.clone(), listening.closer());
     let stop = async {
         let asked = asked.await;
         output.note("Stopping: work in hand is finished, the rest goes on at the next start. Once more ends it at once.");
         draining.cancel();
+        let notice_ms = app.settings.server.drain_notice_ms;
+        if notice_ms > 0 {
+            app.engine.clock().sleep_millis(notice_ms).await;
+        }
         // A live connection ends by no request: it would be waited for in vain.
         app.engine.close_live();
         let stop = async {
             let drain_ms = app.settings.server.shutdown_ms / 4 * 3;
-            let (drained, ()) = tokio::join!(app.engine.drain(drain_ms), handle.stop(true));
+            let (drained, ()) = tokio::join!(app.engine.drain(drain_ms), close);
             if !drained {
                 tracing::warn!(
                     "turns or sends took longer than there was time for; they go on at the next start"
@@ -74,7 +78,7 @@ pub async fn serve_until(
             }
         }
     };
-    let (served, asked) = tokio::join!(server, stop);
+    let (served, asked) = tokio::join!(listening.server, stop);
     served?;
     asked
 }

@@ -25,12 +25,25 @@ use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
 pub struct Listening {
     /// Where.
     pub address: SocketAddr,
-    /// To be cancelled before it is ended: it is not ready for anything new.
+    /// To be cancelled when it is going to be ended: it says that it is not ready for anything new.
     pub draining: CancellationToken,
+    closing: CancellationToken,
     /// Ends it.
     pub handle: ServerHandle,
     /// Runs until it is ended.
     pub server: Server,
+}
+
+impl Listening {
+    /// A way to end it in good order: nobody new is let in, connections without a request are closed, and
+    /// requests in hand are finished.
+    pub fn closer(&self) -> impl Future<Output = ()> + use<> {
+        let (closing, handle) = (self.closing.clone(), self.handle.clone());
+        async move {
+            closing.cancel();
+            handle.stop(true).await;
+        }
+    }
 }
 
 /// Why the server could not listen.
@@ -53,7 +66,8 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
         workers => workers,
     };
     let (draining, timed) = (state.draining.clone(), settings.clone());
-    let signal = draining.clone();
+    let closing = CancellationToken::new();
+    let signal = closing.clone();
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(settings.connections_max.div_ceil(workers))
@@ -62,7 +76,7 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
         .disable_signals();
     let server = builder
         .listen("http", listener, move || {
-            let (door, draining) = (state.door.clone(), signal.clone());
+            let (door, closing) = (state.door.clone(), signal.clone());
             let admit = fn_service(move |stream: TcpStream| {
                 let (door, peer) = (door.clone(), stream.peer_addr().ok());
                 async move { door.admit(stream).await.map(|wire| (wire, peer)).ok_or_else(sent_away) }
@@ -74,13 +88,13 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
                 .keep_alive(Duration::from_millis(timed.keep_alive_ms))
                 .local_addr(bound)
                 // Connections that are kept for later are closed when the server stops.
-                .graceful_shutdown_signal(move || draining.clone().cancelled_owned())
+                .graceful_shutdown_signal(move || closing.clone().cancelled_owned())
                 .h1(map_config(app, |()| AppConfig::default()));
             admit.and_then(http)
         })
         .map_err(|source| CannotListen { address, source })?
         .run();
-    Ok(Listening { address: bound, draining, handle: server.handle(), server })
+    Ok(Listening { address: bound, draining, closing, handle: server.handle(), server })
 }
 
 /// What a connection ends with that was not let in: it has had its answer.

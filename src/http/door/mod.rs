@@ -1,6 +1,7 @@
 //! The door itself: how much of it one address may have, and how slow its clients may be.
 
 mod addresses;
+mod heads;
 mod pace;
 mod wire;
 
@@ -28,6 +29,7 @@ pub struct Door {
     addresses: Addresses,
     behind_proxy: bool,
     pace: Pace,
+    head_deadline_ms: u64,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,6 +42,7 @@ impl Door {
             addresses: Addresses::new(settings.connections_per_address_max, bytes_max),
             behind_proxy: settings.behind_proxy,
             pace: Pace::of(settings),
+            head_deadline_ms: settings.head_deadline_ms,
             clock,
         }
     }
@@ -63,7 +66,7 @@ impl Door {
             // All come from the proxy: their requests are counted by the address that it names.
             None => None,
         };
-        Some(Wire::new(stream, seat, self.pace, Arc::clone(&self.clock)))
+        Some(Wire::new(stream, seat, self.pace, self.head_deadline_ms, Arc::clone(&self.clock)))
     }
 
     /// A place for a request among those of its address, where they come through a proxy; the outer `None`
