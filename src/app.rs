@@ -185,7 +185,8 @@ impl App {
 
     /// Stops the actors and closes the store. Work that is not finished goes on at the next start.
     pub async fn stop(&self) -> Result<(), StillRunning> {
-        let stopped = self.engine.stop(self.settings.server.shutdown_ms).await;
+        // A stop begins with a drain, which may take the rest of the time.
+        let stopped = self.engine.stop((self.settings.server.shutdown_ms / 4).max(1)).await;
         self.store.close().await;
         stopped
     }

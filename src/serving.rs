@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use iassistance_actors::kernel::SystemClock;
 use iassistance_config::{Secret, Settings};
-use iassistance_domain::Clock;
 use iassistance_storage::StorageError;
 use iassistance_storage::sled::disk::{Disk, SystemDisk, probe};
 
 use crate::app::{App, AppError, AppParts, Vaulted};
 use crate::http::State;
 use crate::http::closed::{Reason, close_door};
-use crate::http::server::{self, CannotListen, Listening};
+use crate::http::server::{self, CannotListen, Closing, Listening};
 use crate::telemetry::Metrics;
 
 /// How often the store is asked whether it still keeps what it is given, milliseconds.
@@ -85,12 +84,9 @@ impl Serving {
         tell(News::Listening(listening.address))?;
         loop {
             drop(vaulted);
-            let door = listening.door.try_clone()?;
+            let door = listening.listener.try_clone()?;
             let why = serve(&app, listening, asked.as_mut(), &mut tell).await?;
-            let Some(why) = why else {
-                stop(app).await;
-                return Ok(());
-            };
+            let Some(why) = why else { return Ok(()) };
             let Some(mended) = self.mend(app, &door, &why, asked.as_mut()).await? else { return Ok(()) };
             (vaulted, app) = mended;
             listening = server::listen_at(State::new(app.clone(), self.metrics.clone()), door)?;
@@ -173,19 +169,43 @@ async fn serve(
     asked: Asked<'_>,
     tell: &mut impl FnMut(News<'_>) -> std::io::Result<()>,
 ) -> Result<Option<StorageError>> {
+    let closing = listening.closing();
     let ending = async {
-        let ended = tokio::select! {
-            asked = asked => asked.and_then(|()| tell(News::Stopping)).map(|()| None),
-            why = broken(app) => Ok(Some(why)),
-        };
-        // A live connection ends by no request: it would be waited for in vain.
-        app.engine.close_live();
-        listening.handle.stop(true).await;
-        ended
+        tokio::select! {
+            asked = asked => {
+                asked.and_then(|()| tell(News::Stopping))?;
+                wind_down(app, closing).await;
+                Ok(None)
+            }
+            why = broken(app) => {
+                // A live connection ends by no request: it would be waited for in vain.
+                app.engine.close_live();
+                closing.close().await;
+                Ok::<_, std::io::Error>(Some(why))
+            }
+        }
     };
     let (served, ended) = tokio::join!(listening.server, ending);
     served?;
     Ok(ended?)
+}
+
+/// Ends a server in good order: it says that it ends, nobody new is let in, who watches is told where to go
+/// on, requests, turns and sends in hand are finished as far as there is time, and the store is closed. What
+/// is left goes on at the next start.
+pub async fn wind_down(app: &App, closing: Closing) {
+    let server = &app.settings.server;
+    closing.announce();
+    if server.drain_notice_ms > 0 {
+        app.engine.clock().sleep_millis(server.drain_notice_ms).await;
+    }
+    // A live connection ends by no request: it would be waited for in vain.
+    app.engine.close_live();
+    let (drained, ()) = tokio::join!(app.engine.drain(server.shutdown_ms / 4 * 3), closing.close());
+    if !drained {
+        tracing::warn!("turns or sends took longer than there was time for; they go on at the next start");
+    }
+    stop(app.clone()).await;
 }
 
 /// Resolves when the store is broken in a way that only opening it anew can mend.

@@ -46,6 +46,8 @@ const ALONE: [(&str, &[&str]); 24] = [
     ("dashmap", &["actors"]),
     ("governor", &["actors"]),
     ("actix", &["actors", "root"]),
+    ("actix-http", &["root"]),
+    ("actix-service", &["root"]),
     ("actix-web", &["root"]),
     ("actix-web-actors", &["root"]),
     ("clap", &["root"]),

@@ -3,14 +3,15 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::future::select;
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
+use iassistance_assistant::slots::Slots;
 use iassistance_channels::SendError;
 use iassistance_channels::errors::ThrottleScope;
 use iassistance_channels::usage::Pause;
@@ -51,11 +52,13 @@ const SHARED_SENDS_PER_S: u32 = 20;
 pub(crate) struct Dispatcher {
     settings: DispatchSettings,
     lanes: DashMap<ConversationKey, Arc<Lane>>,
-    sends: Semaphore,
-    sends_of_people: Semaphore,
+    sends: Slots,
+    sends_of_people: Slots,
     numbers: Numbers,
     pairs: Limiter<(ChannelId, ContactId)>,
     paused: DashMap<Paused, Timestamp>,
+    /// Lanes that look at their outbox or send, rather than wait.
+    at_work: AtomicUsize,
     started_at: Timestamp,
     stopping: CancellationToken,
 }
@@ -154,15 +157,17 @@ enum Next {
 impl Dispatcher {
     pub(crate) fn new(settings: &EngineSettings, parts: &EngineParts) -> Result<Self, RateError> {
         let limits = &settings.limits;
+        let slots = || Slots::new(settings.dispatch.concurrency, settings.dispatch.concurrency_per_tenant);
         let pairs = Rate { per: 1, period_ms: limits.pair_interval_ms, burst: limits.pair_burst };
         Ok(Self {
             settings: settings.dispatch.clone(),
             lanes: DashMap::new(),
-            sends: Semaphore::new(settings.dispatch.concurrency),
-            sends_of_people: Semaphore::new(settings.dispatch.concurrency),
+            sends: slots(),
+            sends_of_people: slots(),
             numbers: Numbers::new(limits.number_sends_per_s, parts)?,
             pairs: Limiter::new(pairs, LIMITER_KEYS_MAX, Arc::clone(&parts.clock))?,
             paused: DashMap::new(),
+            at_work: AtomicUsize::new(0),
             started_at: parts.clock.now(),
             stopping: CancellationToken::new(),
         })
@@ -175,6 +180,14 @@ impl Dispatcher {
 
     pub(crate) fn close(&self) {
         self.stopping.cancel();
+    }
+
+    /// Whether nothing is being sent or about to be: what waits for a time, waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        // A lane that begins to work says so before it is no longer rung: asked in this order, one of
+        // the two shows.
+        !self.lanes.iter().any(|lane| lane.rung.load(Ordering::SeqCst))
+            && self.at_work.load(Ordering::SeqCst) == 0
     }
 
     /// Says that a conversation has work in the outbox, or news about it.
@@ -196,7 +209,7 @@ impl Dispatcher {
                 lane
             }
         };
-        lane.rung.store(true, Ordering::Release);
+        lane.rung.store(true, Ordering::SeqCst);
         lane.bell.notify_one();
     }
 
@@ -204,7 +217,7 @@ impl Dispatcher {
     pub(crate) fn ring_tenant(&self, tenant: TenantId) {
         for lane in &self.lanes {
             if lane.key().tenant == tenant {
-                lane.rung.store(true, Ordering::Release);
+                lane.rung.store(true, Ordering::SeqCst);
                 lane.bell.notify_one();
             }
         }
@@ -220,7 +233,8 @@ impl Dispatcher {
 
     async fn run(&self, shared: &Arc<Shared>, key: ConversationKey, lane: &Arc<Lane>) {
         loop {
-            lane.rung.store(false, Ordering::Release);
+            let at_work = AtWork::begin(&self.at_work);
+            lane.rung.store(false, Ordering::SeqCst);
             let next = match self.step(shared, key, lane).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -228,6 +242,7 @@ impl Dispatcher {
                     Next::WaitUntil(shared.parts.clock.now().plus_millis(STORE_RETRY_MS))
                 }
             };
+            drop(at_work);
             if self.stopping.is_cancelled() {
                 return;
             }
@@ -243,7 +258,7 @@ impl Dispatcher {
                 Next::Done => {
                     // Under the map's lock: whoever rings after this starts a new lane.
                     let silent = |_: &ConversationKey, there: &Arc<Lane>| {
-                        Arc::ptr_eq(there, lane) && !lane.rung.load(Ordering::Acquire)
+                        Arc::ptr_eq(there, lane) && !lane.rung.load(Ordering::SeqCst)
                     };
                     if self.lanes.remove_if(&key, silent).is_some() {
                         return;
@@ -308,7 +323,7 @@ impl Dispatcher {
             }
         }
         let sends = if head.by_person { &self.sends_of_people } else { &self.sends };
-        let Ok(_permit) = sends.acquire().await else { return Ok(Next::Done) };
+        let _slot = sends.acquire(key.tenant).await;
         let _in_hand = lane.in_hand.lock().await;
         if self.stopping.is_cancelled() {
             return Ok(Next::Done);
@@ -457,6 +472,22 @@ impl Dispatcher {
         shared.doorbell(key.tenant).ring(key.conversation);
         shared.wake_tenant(key.tenant);
         Ok(Next::Again)
+    }
+}
+
+/// A lane at work in the count, until dropped.
+struct AtWork<'a>(&'a AtomicUsize);
+
+impl<'a> AtWork<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What waits at a tenant's door while its actor is busy, or gone.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use iassistance_domain::id::ConversationId;
 
@@ -13,6 +14,16 @@ const READY_MAX: usize = 16_384;
 #[derive(Default)]
 pub struct Doorbell {
     state: Mutex<State>,
+    seats: AtomicUsize,
+}
+
+/// A place in memory for one of a tenant's conversations; free again when dropped.
+pub struct MemorySeat(Arc<Doorbell>);
+
+impl Drop for MemorySeat {
+    fn drop(&mut self) {
+        self.0.seats.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -89,6 +100,18 @@ impl Doorbell {
         } else {
             state.quarantined.remove(&conversation);
         }
+    }
+
+    /// A place in memory for one more of this tenant's conversations, if fewer than `most` are there.
+    pub fn take_seat(self: &Arc<Self>, most: usize) -> Option<MemorySeat> {
+        let more = |taken| (taken < most).then_some(taken + 1);
+        self.seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(MemorySeat(Arc::clone(self)))
+    }
+
+    /// How many of this tenant's conversations are in memory.
+    pub fn seats_taken(&self) -> usize {
+        self.seats.load(Ordering::Relaxed)
     }
 
     /// Whether a conversation is held for a person.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use futures::future::select;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use iassistance_assistant::breaker::Breakers;
 use iassistance_assistant::money::Prices;
@@ -30,6 +31,7 @@ use crate::kernel::{
 use crate::knowledge::Library;
 use crate::settings::{EngineParts, EngineSettings};
 use crate::tenant::{TenantActor, Wake};
+use crate::turn;
 
 /// Why the engine could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) parts: EngineParts,
     pub(crate) tasks: Tasks,
     pub(crate) slots: Slots,
+    /// Cancelled when the server is about to stop: no turn begins any more.
+    pub(crate) draining: CancellationToken,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) hub: Hub,
     /// How many files are fetched at once.
@@ -69,6 +73,8 @@ pub(crate) struct Shared {
     own: Weak<Shared>,
 }
 
+/// How often a draining engine looks whether something is still under way, milliseconds.
+const DRAIN_LOOK_MS: u64 = 20;
 /// How many keys a limiter remembers; a key that is not remembered has a full burst.
 const LIMITER_KEYS_MAX: usize = 100_000;
 
@@ -136,6 +142,7 @@ impl Engine {
                 parts,
                 tasks,
                 slots,
+                draining: CancellationToken::new(),
                 dispatcher,
                 hub,
                 turn_limiter,
@@ -208,6 +215,23 @@ impl Engine {
         self.shared.hub.close();
     }
 
+    /// Lets what is under way come to its end, for at most `limit_ms`, and begins nothing new: turns that
+    /// are being answered are finished and their replies sent; turns that wait are parked, and so is
+    /// everything after the limit. What is parked goes on at the next start. Returns whether everything
+    /// that was under way has ended. [`Engine::stop`] follows.
+    pub async fn drain(&self, limit_ms: u64) -> bool {
+        let (shared, clock) = (&self.shared, &self.shared.parts.clock);
+        shared.draining.cancel();
+        let end = clock.now().plus_millis(limit_ms);
+        while shared.tasks.running().contains_key(turn::TASK) || !shared.dispatcher.is_idle() {
+            if clock.now() >= end {
+                return false;
+            }
+            clock.sleep_millis(DRAIN_LOOK_MS).await;
+        }
+        true
+    }
+
     /// Stops: no new work is begun, sends in hand are waited for, for at most `limit_ms`. What is not
     /// finished goes on at the next start.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
@@ -276,8 +300,15 @@ impl Shared {
         &self,
         key: ConversationKey,
     ) -> Result<Mailbox<ConversationActor>, RegistryFull> {
-        let own = self.own.clone();
-        self.conversations.get_or_activate(&key, move |life| ConversationActor::new(life, own))
+        if let Some(mailbox) = self.conversations.get(&key) {
+            return Ok(mailbox);
+        }
+        let (own, most) = (self.own.clone(), self.settings.actors.conversations_per_tenant_max);
+        let seat = self.doorbell(key.tenant).take_seat(most).ok_or_else(|| {
+            metrics::counter!("iassistance_limited_total", "limit" => "tenant_conversations").increment(1);
+            RegistryFull { name: "conversation of this tenant", actors_max: most }
+        })?;
+        self.conversations.get_or_activate(&key, move |life| ConversationActor::new(life, own, seat))
     }
 
     /// The mailbox of a conversation that is in memory.
@@ -306,10 +337,13 @@ impl Shared {
         }
     }
 
-    /// Whether memory for conversations runs short, so that idle ones should go at once.
-    pub(crate) fn is_crowded(&self) -> bool {
-        let max = self.settings.actors.conversations_max;
-        self.conversations.len() >= max - max / 10
+    /// Whether memory for conversations runs short, or what of it this tenant may have, so that idle ones
+    /// should go at once.
+    pub(crate) fn is_crowded(&self, tenant: TenantId) -> bool {
+        let (all, own) = (self.conversations.len(), self.doorbell(tenant).seats_taken());
+        let is_near = |taken, max| taken >= max - max / 10;
+        let actors = &self.settings.actors;
+        is_near(all, actors.conversations_max) || is_near(own, actors.conversations_per_tenant_max)
     }
 
     async fn conversations_drained(&self) {

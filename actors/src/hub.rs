@@ -102,6 +102,13 @@ impl Hub {
         self.closing.send_replace(true);
     }
 
+    /// Resolves when the hub has closed: nothing follows any more.
+    pub async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // An error means that the hub has gone, which is as much.
+        drop(closing.wait_for(|closing| *closing).await);
+    }
+
     /// Watches a tenant from after `after`; from now on when that is `None`.
     pub fn subscribe(
         &self,

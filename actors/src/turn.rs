@@ -22,6 +22,8 @@ use crate::phrasing;
 use crate::reading::Reading;
 use crate::whispers::Whispers;
 
+/// What its task is called.
+pub(crate) const TASK: &str = "turn";
 /// How long a turn waits before it looks again when the store did not answer, milliseconds.
 const STORE_RETRY_MS: u64 = 1_000;
 
@@ -39,9 +41,13 @@ pub(crate) fn start(
     running: RunningTurn,
     cancel: CancellationToken,
 ) {
+    if shared.draining.is_cancelled() {
+        // It is written down that it runs, so the next start begins it.
+        return;
+    }
     let turn = Turn { key, running, loaded };
     let (weak, stopping) = (Arc::downgrade(shared), shared.dispatcher.stopping());
-    shared.tasks.spawn("turn", async move {
+    shared.tasks.spawn(TASK, async move {
         let Some(shared) = weak.upgrade() else { return };
         let purse = turn.purse(&shared);
         let mut run = Box::pin(AssertUnwindSafe(turn.run(&shared, &purse, &cancel)).catch_unwind());
@@ -69,10 +75,10 @@ pub(crate) fn start(
 impl Turn {
     async fn run(&self, shared: &Arc<Shared>, purse: &TurnPurse, cancel: &CancellationToken) -> FinishTurn {
         let cancelled = || self.unfinished();
-        let Some((assistant, mut context, _typing)) = cancel.run_until_cancelled(self.begin(shared)).await
-        else {
-            return cancelled();
-        };
+        // Until the model is asked a server that is about to stop need not wait for it.
+        let parked = shared.draining.run_until_cancelled(self.begin(shared));
+        let begun = cancel.run_until_cancelled(parked).await.flatten();
+        let Some((assistant, mut context, _typing)) = begun else { return cancelled() };
         let settings = &assistant.settings;
         let now = shared.parts.clock.now();
         let closed_since = settings.hours.as_ref().and_then(|hours| hours.closed_since(now));
@@ -82,9 +88,8 @@ impl Turn {
             let notice = self.running.follow_up.is_none().then(|| phrasing::closed(settings));
             return FinishTurn { outcome: Some(TurnOutcome::Closed { since, notice }), ..self.unfinished() };
         }
-        let Some(_slot) = cancel.run_until_cancelled(shared.slots.acquire(self.key.tenant)).await else {
-            return cancelled();
-        };
+        let parked = shared.draining.run_until_cancelled(shared.slots.acquire(self.key.tenant));
+        let Some(_slot) = cancel.run_until_cancelled(parked).await.flatten() else { return cancelled() };
         let images = context.read_images(&shared.parts, self.key.tenant, settings);
         if cancel.run_until_cancelled(images).await.is_none() {
             return cancelled();

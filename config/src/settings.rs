@@ -73,10 +73,22 @@ pub struct ServerSettings {
     pub keep_alive_ms: u64,
     /// Connections in all; further ones wait in the system's queue.
     pub connections_max: usize,
-    /// Webhook bodies in memory at once, bytes; beyond it 503 with Retry-After.
+    /// Connections of one address; further ones get 503. Behind a proxy: requests under way, by the last
+    /// address in `X-Forwarded-For`.
+    pub connections_per_address_max: usize,
+    /// Largest head of a request, bytes; at most 131072.
+    pub head_bytes_max: usize,
+    /// Who sends a body or takes an answer slower than this, on average over the window, is cut off.
+    pub bytes_per_s_min: u64,
+    /// Who sends a body or takes an answer slower than this, on average over the window, is cut off,
+    /// milliseconds.
+    pub pace_window_ms: u64,
+    /// Bodies in memory at once, bytes, of which one address may have half; beyond it 503 with Retry-After.
     pub webhook_bytes_in_flight_max: usize,
-    /// How long a stop waits for work in hand, milliseconds.
+    /// How long a stop may take, milliseconds; what is not done by then goes on at the next start.
     pub shutdown_ms: u64,
+    /// How long before a stop `/health/ready` says so while everything is still taken, milliseconds.
+    pub drain_notice_ms: u64,
     /// Where this server is reached from outside, for links and for Origin checks of the websocket. Empty:
     /// only same-address origins.
     pub public_url: String,
@@ -94,10 +106,14 @@ pub struct StorageSettings {
     pub cache_bytes: usize,
     /// Writes that may wait for the writer thread; beyond it 503 with Retry-After.
     pub write_queue_max: usize,
+    /// How many of them may be one tenant's.
+    pub write_queue_per_tenant_max: usize,
     /// Writes that share one sync at most.
     pub group_max: usize,
     /// Unprocessed letters per tenant; beyond it 503 with Retry-After.
     pub inbox_entries_max: u64,
+    /// Unprocessed letters of all tenants together; beyond it who has many gets 503.
+    pub letters_max: u64,
     /// Events of unknown numbers that are kept, all in all.
     pub unrouted_max: usize,
     /// Statuses per tenant that wait for a message that is not known yet.
@@ -269,6 +285,8 @@ pub struct ActorSettings {
     pub conversation_mailbox: usize,
     /// Conversations in memory; the longest idle ones are put away first.
     pub conversations_max: usize,
+    /// How many of them may be one tenant's; more wait until others of its own are done.
+    pub conversations_per_tenant_max: usize,
     /// A conversation is put away after this long without anything to do, milliseconds.
     pub idle_ms: u64,
     /// Letters that one step takes at once.
@@ -311,6 +329,8 @@ pub struct LimitSettings {
 pub struct DispatchSettings {
     /// Sends under way at once.
     pub concurrency: usize,
+    /// How many of them may be one tenant's.
+    pub concurrency_per_tenant: usize,
     /// Tries of one send, and the pause before the second, milliseconds (it doubles, with jitter).
     pub attempts_max: u32,
     /// Tries of one send, and the pause before the second, milliseconds (it doubles, with jitter).

@@ -82,7 +82,10 @@ async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) ->
             }
             Some("error") => return Err(frame["detail"].as_str().unwrap_or("refused").to_owned().into()),
             Some("bye") => {
-                return Err(frame["reason"].as_str().unwrap_or("the server closed").to_owned().into());
+                let reason = frame["reason"].as_str().unwrap_or("the server closed");
+                let after = frame.pointer("/resume/0/after_seq").and_then(Value::as_u64);
+                let hint = after.map(|after| format!(" (go on with --after {after})")).unwrap_or_default();
+                return Err(format!("{reason}{hint}").into());
             }
             _ => output.note(&format!("-- {text}")),
         }

@@ -14,7 +14,7 @@ use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_simulator::{Script, ScriptOutcome, Simulator};
 
-use super::serve::{serve_until, stop_signal};
+use super::serve::serve_until;
 use super::{Failure, Output, simulator};
 use crate::app::{App, AppParts, Vaulted};
 use crate::http::{State, auth, server};
@@ -124,22 +124,15 @@ async fn play(
         Some(_) => output.note(&format!("Playing against {address}")),
     }
     let mut outcome = None;
-    let asked = async {
+    let ended = async {
         match script {
-            Some(script) => {
-                outcome = Some(simulator.play(&script, REPLY_LIMIT_MS).await);
-                Ok(())
-            }
-            None => stop_signal().await,
+            Some(script) => outcome = Some(simulator.play(&script, REPLY_LIMIT_MS).await),
+            None => std::future::pending().await,
         }
     };
-    serve_until(&app, listening, asked, output).await?;
-    let stopped = app.stop().await;
+    serve_until(&app, listening, ended, output).await?;
     simulator.stop().await;
     drop(temporary);
-    if let Err(late) = stopped {
-        tracing::warn!(%late, "not everything ended in time");
-    }
     outcome.map_or(Ok(()), |outcome| judge(&outcome, output))
 }
 

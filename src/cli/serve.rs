@@ -11,26 +11,26 @@ use iassistance_config::{Settings, Sources};
 use iassistance_domain::Clock;
 use iassistance_domain::channel::StoredSecret;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Output};
 use crate::app::{App, AppParts};
 use crate::http::server::Listening;
-use crate::serving::{News, Serving};
+use crate::serving::{News, Serving, wind_down};
 use crate::telemetry::Metrics;
 
 /// The app secret of the bare ingress. It keeps nothing, so there is nothing to protect.
 const BARE_SECRET: &str = "bare-ingress";
-const STOPPING: &str = "Stopping: work in hand is finished, the rest goes on at the next start.";
+const STOPPING: &str =
+    "Stopping: work in hand is finished, the rest goes on at the next start. Once more ends it at once.";
+/// What the process ends with when it is asked to stop while it stops.
+const ENDED_AT_ONCE: i32 = 130;
 
 pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
     actix::System::new().block_on(async {
         let metrics = Metrics::install()?;
-        let serving = Serving {
-            settings,
-            root_key: sources.root_key(),
-            parts: Arc::new(AppParts::default),
-            metrics,
-        };
+        let serving =
+            Serving { settings, root_key: sources.root_key(), parts: Arc::new(AppParts::default), metrics };
         let tell = |news: News<'_>| {
             match news {
                 News::RootKey(path) => output.root_key_created(Some(path)),
@@ -45,29 +45,55 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
             }
             Ok(())
         };
-        serving.run(async { stop_signal().await.map_err(std::io::Error::other) }, tell).await?;
-        Ok(())
+        unless_asked_twice(output, async |asked| {
+            Ok(serving.run(async { Ok(asked.cancelled().await) }, tell).await?)
+        })
+        .await
     })
 }
 
-/// Serves until `asked` resolves, then says goodbye to who watches and finishes the requests in hand.
+/// Serves until `ended` resolves or the process is asked to stop, then ends in good order.
 pub async fn serve_until(
     app: &App,
     listening: Listening,
-    asked: impl Future<Output = Result<(), Failure>>,
+    ended: impl Future<Output = ()>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let stop = async {
-        let asked = asked.await;
-        output.note(STOPPING);
-        // A live connection ends by no request: it would be waited for in vain.
-        app.engine.close_live();
-        listening.handle.stop(true).await;
-        asked
+    unless_asked_twice(output, async |asked| {
+        let closing = listening.closing();
+        let end = async {
+            tokio::select! {
+                () = ended => {}
+                () = asked.cancelled() => output.note(STOPPING),
+            }
+            wind_down(app, closing).await;
+        };
+        let (served, ()) = tokio::join!(listening.server, end);
+        Ok(served?)
+    })
+    .await
+}
+
+/// Runs `work`, which is told by the token when the process is asked to stop. Asked once more, the process
+/// ends at once.
+async fn unless_asked_twice(
+    output: &Output,
+    work: impl AsyncFnOnce(CancellationToken) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let asked = CancellationToken::new();
+    let twice = async {
+        stop_signal().await?;
+        asked.cancel();
+        stop_signal().await
     };
-    let (served, asked) = tokio::join!(listening.server, stop);
-    served?;
-    asked
+    tokio::select! {
+        done = work(asked.clone()) => done,
+        twice = twice => {
+            twice?;
+            output.note("Ended at once.");
+            std::process::exit(ENDED_AT_ONCE)
+        }
+    }
 }
 
 /// Resolves when the process is asked to stop.

@@ -1,40 +1,45 @@
 //! Bodies with a bound in size, in time and, over all requests, in memory.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use futures::future::{Either, select};
+use futures::Stream;
 
 use iassistance_domain::Clock;
 
 use super::Problem;
+use super::door::{AddressBytes, Door};
 
-/// Bytes of webhook bodies in memory, over all requests.
+/// Bytes of bodies in memory, over all requests.
 #[derive(Clone)]
 pub struct InFlight {
     bytes: Arc<AtomicUsize>,
     bytes_max: usize,
+    door: Door,
 }
 
 /// A part of the memory for bodies; free again when dropped.
 pub struct Held {
     bytes: usize,
     in_flight: InFlight,
+    of_address: Option<AddressBytes>,
 }
 
 impl InFlight {
-    /// Room for this many bytes.
-    pub fn new(bytes_max: usize) -> Self {
-        Self { bytes: Arc::default(), bytes_max }
+    /// Room for this many bytes, of which each address may have what the door says.
+    pub fn new(bytes_max: usize, door: Door) -> Self {
+        Self { bytes: Arc::default(), bytes_max, door }
     }
 
-    fn hold(&self) -> Held {
-        Held { bytes: 0, in_flight: self.clone() }
+    fn hold(&self, request: &HttpRequest) -> Held {
+        let of_address = self.door.address(request).map(|address| self.door.addresses().bytes(address));
+        Held { bytes: 0, in_flight: self.clone(), of_address }
     }
 }
 
@@ -46,6 +51,10 @@ impl Held {
             metrics::counter!("iassistance_limited_total", "limit" => "webhook_bytes").increment(1);
             return Err(Problem::unavailable(2, "too many bodies are being received"));
         }
+        if self.of_address.as_mut().is_some_and(|bytes| !bytes.grow(by)) {
+            metrics::counter!("iassistance_limited_total", "limit" => "address_bytes").increment(1);
+            return Err(Problem::unavailable(2, "too many bodies of one address are being received"));
+        }
         Ok(())
     }
 }
@@ -56,11 +65,19 @@ impl Drop for Held {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes that must be whole within `deadline_ms`. The memory
-/// stays counted until the returned guard is dropped.
+/// What came of waiting for the next part of a body.
+enum Next {
+    Part(Bytes),
+    Broken,
+    End,
+    TooSlow,
+}
+
+/// Reads a body of at most `bytes_max` bytes that must be whole within `deadline_ms` and keep the pace until
+/// then. The memory stays counted until the returned guard is dropped.
 pub async fn read(
     request: &HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
     in_flight: &InFlight,
     bytes_max: usize,
     deadline_ms: u64,
@@ -71,22 +88,40 @@ pub async fn read(
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(Problem::too_large(bytes_max));
     }
-    let mut held = in_flight.hold();
-    let mut deadline = pin!(clock.sleep_millis(deadline_ms));
+    let mut held = in_flight.hold(request);
+    let (mut payload, mut deadline) = (pin!(payload), clock.sleep_millis(deadline_ms));
+    let mut patience = in_flight.door.pace().begin(clock);
     // What is announced is not allocated at once: it may never come.
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(16 * 1024));
     loop {
-        match select(payload.next(), &mut deadline).await {
-            Either::Left((Some(Ok(chunk)), _)) => {
-                if body.len() + chunk.len() > bytes_max {
+        let next = poll_fn(|context| {
+            // What has arrived counts, however late it is looked at.
+            if let Poll::Ready(next) = payload.as_mut().poll_next(context) {
+                return Poll::Ready(match next {
+                    Some(Ok(part)) => Next::Part(part),
+                    Some(Err(_)) => Next::Broken,
+                    None => Next::End,
+                });
+            }
+            let is_late =
+                deadline.as_mut().poll(context).is_ready() || patience.poll_ended(clock, context).is_ready();
+            if is_late { Poll::Ready(Next::TooSlow) } else { Poll::Pending }
+        });
+        match next.await {
+            Next::Part(part) => {
+                if body.len() + part.len() > bytes_max {
                     return Err(Problem::too_large(bytes_max));
                 }
-                held.grow(chunk.len())?;
-                body.extend_from_slice(&chunk);
+                held.grow(part.len())?;
+                patience.progress(part.len());
+                body.extend_from_slice(&part);
             }
-            Either::Left((Some(Err(_)), _)) => return Err(Problem::bad_request("the body broke off")),
-            Either::Left((None, _)) => return Ok((body.freeze(), held)),
-            Either::Right(_) => return Err(Problem::too_slow()),
+            Next::Broken => return Err(Problem::bad_request("the body broke off")),
+            Next::End => return Ok((body.freeze(), held)),
+            Next::TooSlow => {
+                metrics::counter!("iassistance_limited_total", "limit" => "slow_body").increment(1);
+                return Err(Problem::too_slow());
+            }
         }
     }
 }

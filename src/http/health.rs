@@ -18,6 +18,9 @@ async fn live() -> HttpResponse {
 
 /// Not ready means: nothing is acknowledged, and why.
 async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    if state.draining.is_cancelled() {
+        return Err(Problem::unavailable(5, "draining: the server is about to stop"));
+    }
     match state.app.store.health() {
         Ok(()) => Ok(HttpResponse::Ok().json(serde_json::json!({ "status": "ready" }))),
         Err(error) => Err(Problem::unavailable(30, error.to_string())),

@@ -39,6 +39,10 @@ pub const PROTOCOL: &str = "iassistance.live.v1";
 const TICKET: &str = "ticket.";
 /// Subscriptions of one socket.
 const SUBSCRIPTIONS_MAX: usize = 16;
+/// How long a client waits at least until it comes again to a server that stops, milliseconds, and by how
+/// much longer at most: all come again, and not at one moment.
+const RETRY_MS: u64 = 1_000;
+const RETRY_JITTER_MS: u64 = 4_000;
 /// Events that are taken up at once.
 const BATCH: usize = 64;
 
@@ -128,12 +132,46 @@ enum ClientFrame {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ServerFrame<'a> {
-    Subscribed { tenant: TenantId, conversation: Option<ConversationId>, after_seq: EventSeq },
-    Unsubscribed { tenant: TenantId, conversation: Option<ConversationId> },
+    Subscribed {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+        after_seq: EventSeq,
+    },
+    Unsubscribed {
+        tenant: TenantId,
+        conversation: Option<ConversationId>,
+    },
     Pong {},
-    Lagged { tenant: TenantId, from: EventSeq, to: EventSeq },
-    Error { code: &'a str, detail: &'a str },
-    Bye { reason: &'a str },
+    Lagged {
+        tenant: TenantId,
+        from: EventSeq,
+        to: EventSeq,
+    },
+    Error {
+        code: &'a str,
+        detail: &'a str,
+    },
+    Bye {
+        reason: &'a str,
+        /// Where to go on, and how long to wait until then, milliseconds: where the server stops.
+        #[serde(flatten)]
+        resume: Option<Resume>,
+    },
+}
+
+/// How a client goes on that is sent away.
+#[derive(Serialize)]
+struct Resume {
+    retry_ms: u64,
+    resume: Vec<Place>,
+}
+
+/// What a client watched, and the last event of it that it was sent.
+#[derive(Serialize)]
+struct Place {
+    tenant: TenantId,
+    conversation: Option<ConversationId>,
+    after_seq: EventSeq,
 }
 
 type Watched = (TenantId, Option<ConversationId>);
@@ -143,6 +181,8 @@ struct Watch {
     number: u64,
     /// Shared by all that the socket watches of the same tenant.
     seat: Rc<TenantSeat>,
+    /// The last event that is over for it: sent, or of a conversation that it does not watch.
+    after: EventSeq,
     /// Not here while the next events are awaited.
     idle: Option<Subscription>,
 }
@@ -243,7 +283,29 @@ impl Socket {
     }
 
     fn bye(reason: &str, code: ws::CloseCode, context: &mut ws::WebsocketContext<Self>) {
-        if let Ok(text) = serde_json::to_string(&ServerFrame::Bye { reason }) {
+        Self::bye_with(reason, None, code, context);
+    }
+
+    /// The server stops: where to go on is said.
+    fn bye_for_now(&mut self, context: &mut ws::WebsocketContext<Self>) {
+        let jitter_ms = self.state.app.engine.entropy().up_to(RETRY_JITTER_MS);
+        let places = self.watches.iter().map(|((tenant, conversation), watch)| Place {
+            tenant: *tenant,
+            conversation: *conversation,
+            after_seq: watch.after,
+        });
+        let resume = Resume { retry_ms: RETRY_MS + jitter_ms, resume: places.collect() };
+        let reason = "the server is stopping: connect again";
+        Self::bye_with(reason, Some(resume), ws::CloseCode::Restart, context);
+    }
+
+    fn bye_with(
+        reason: &str,
+        resume: Option<Resume>,
+        code: ws::CloseCode,
+        context: &mut ws::WebsocketContext<Self>,
+    ) {
+        if let Ok(text) = serde_json::to_string(&ServerFrame::Bye { reason, resume }) {
             context.text(text);
         }
         context.close(Some(ws::CloseReason { code, description: Some(reason.to_owned()) }));
@@ -298,7 +360,8 @@ impl Socket {
                 let (tenant, conversation) = watched;
                 let after_seq = subscription.position();
                 socket.watch_numbers += 1;
-                let watch = Watch { number: socket.watch_numbers, seat, idle: Some(subscription) };
+                let watch =
+                    Watch { number: socket.watch_numbers, seat, after: after_seq, idle: Some(subscription) };
                 socket.watches.insert(watched, watch);
                 socket.say(&ServerFrame::Subscribed { tenant, conversation, after_seq }, context);
                 socket.watch_on(context);
@@ -341,6 +404,7 @@ impl Socket {
                 else {
                     return;
                 };
+                watch.after = subscription.position();
                 watch.idle = Some(subscription);
                 match batch {
                     Ok(Batch::Events(frames)) => socket.forward(watched.1, &frames, context),
@@ -354,11 +418,8 @@ impl Socket {
                         socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);
                     }
                     Ok(Batch::Closed) => {
-                        return Self::bye(
-                            "the server is stopping: connect again",
-                            ws::CloseCode::Restart,
-                            context,
-                        );
+                        // Said once for all, see `started`. There is nothing more to wait for.
+                        return;
                     }
                     Err(error) => {
                         tracing::warn!(tenant = %watched.0, %error, "a live feed ended");
@@ -401,6 +462,9 @@ impl Actor for Socket {
             }
             socket.ping(context);
         });
+        let hub = self.state.app.engine.hub().clone();
+        let closed = async move { hub.closed().await };
+        context.spawn(closed.into_actor(self).map(|(), socket, context| socket.bye_for_now(context)));
     }
 }
 

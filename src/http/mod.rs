@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod closed;
 pub mod deletion;
+pub mod door;
 pub mod health;
 pub mod idempotency;
 pub mod live;
@@ -20,6 +21,8 @@ pub use problem::Problem;
 use iassistance_domain::Clock;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::app::App;
 use crate::telemetry::Metrics;
 
@@ -34,6 +37,10 @@ pub struct State {
     pub idempotency: idempotency::Idempotency,
     /// Bodies in memory.
     pub bodies: body::InFlight,
+    /// Who comes in.
+    pub door: door::Door,
+    /// Cancelled when the server is about to stop: it is not ready for anything new.
+    pub draining: CancellationToken,
     /// Open websockets.
     pub sockets: live::Sockets,
     /// Held while a draft of settings is changed by who has seen it: one at a time.
@@ -46,7 +53,8 @@ impl State {
     /// What the handlers of one server share.
     pub fn new(app: App, metrics: Metrics) -> Self {
         let tickets = tickets::Tickets::new(app.settings.live.ticket_ms);
-        let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max);
+        let door = door::Door::new(&app.settings.server, Arc::clone(app.engine.clock()));
+        let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max, door.clone());
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();
         Self {
@@ -54,6 +62,8 @@ impl State {
             tickets: Arc::new(tickets),
             idempotency,
             bodies,
+            door,
+            draining: CancellationToken::new(),
             sockets,
             drafts: Arc::default(),
             metrics,

@@ -159,7 +159,7 @@ door! {
     /// subprotocol `ticket.<ticket>`. Client frames: `subscribe {tenant, conversation?, after_seq?,
     /// tokens?}`, `unsubscribe {tenant, conversation?}`, `ping`. Server frames: `subscribed`,
     /// `unsubscribed`, `event {seq, tenant, event}`, `lagged {tenant, from, to}`, `pong`,
-    /// `error {code, detail}`, `bye {reason}`; and for who asked for `tokens`, in no log and without a
+    /// `error {code, detail}`, `bye {reason, retry_ms?, resume?}`; and for who asked for `tokens`, in no log and without a
     /// number, `turn.token` and `turn.tool` while a turn is being written.
     #[utoipa::path(get, path = "/v1/live", tag = "events", operation_id = "open_live",
         security(("key" = []), ()),

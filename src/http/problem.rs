@@ -139,6 +139,16 @@ impl Problem {
             .detail(format!("at most {bytes_max} bytes are accepted"))
     }
 
+    /// 431: the head is too large.
+    pub fn head_too_large(bytes_max: usize) -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            "The head of the request is too large",
+        )
+        .detail(format!("at most {bytes_max} bytes of address and headers are accepted"))
+    }
+
     /// 408: the body took too long to arrive.
     pub fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body took too long to arrive")
@@ -205,9 +215,10 @@ impl From<StorageError> for Problem {
             StorageError::Conflict(what) => Self::conflict(format!("{what} is taken already")),
             StorageError::Full { .. } => Self::conflict(error.to_string()),
             StorageError::Stale => Self::precondition_failed("read it again and repeat the change"),
-            StorageError::Backlog { .. } | StorageError::Overloaded | StorageError::NoRoom { .. } => {
-                Self::unavailable(5, error.to_string())
-            }
+            StorageError::Backlog { .. }
+            | StorageError::Crowded { .. }
+            | StorageError::Overloaded
+            | StorageError::NoRoom { .. } => Self::unavailable(5, error.to_string()),
             StorageError::Closed => Self::unavailable(5, "the server is stopping"),
             StorageError::Disk { .. } => {
                 tracing::error!(%error, "storage failed");

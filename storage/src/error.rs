@@ -15,6 +15,12 @@ pub enum StorageError {
         /// How many entries wait.
         entries: u64,
     },
+    /// All tenants together have more unprocessed work than there may be.
+    #[error("the inboxes of all tenants hold {entries} entries, their limit together: try again later")]
+    Crowded {
+        /// How many entries wait.
+        entries: u64,
+    },
     /// More writes wait than may wait.
     #[error("more writes are waiting than may wait: try again later")]
     Overloaded,
@@ -140,7 +146,12 @@ impl StorageError {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Backlog { .. } | Self::Overloaded | Self::NoRoom { .. } | Self::Stale | Self::Closed
+            Self::Backlog { .. }
+                | Self::Crowded { .. }
+                | Self::Overloaded
+                | Self::NoRoom { .. }
+                | Self::Stale
+                | Self::Closed
         )
     }
 }

@@ -2,6 +2,8 @@
 
 use iassistance_config::StorageSettings;
 
+use crate::error::StorageError;
+
 /// Documents of a tenant.
 pub(crate) const DOCUMENTS_MAX: usize = 500;
 /// Passages of a tenant, of all its documents.
@@ -22,6 +24,9 @@ pub(crate) const RESERVED_DAYS: u64 = 2;
 pub struct Limits {
     /// Letters per tenant that nobody has read yet; with that many, nothing more is accepted.
     pub inbox_entries_max: u64,
+    /// Letters of all tenants together that nobody has read yet. Beyond it only tenants are heard that have
+    /// few, and beyond an eighth more nobody.
+    pub letters_max: u64,
     /// Statuses and edits per tenant that wait for their message; beyond it the oldest are dropped.
     pub parked_max: u64,
     /// Events of unknown addresses that are kept, all in all; beyond it the oldest are dropped.
@@ -29,6 +34,8 @@ pub struct Limits {
     /// Writes that may wait; beyond it they are refused. Of those that somebody outside waits for, and of
     /// conversations' steps, so many each: a backlog of steps refuses no acknowledgement.
     pub write_queue_max: usize,
+    /// How many of them may be one tenant's.
+    pub write_queue_per_tenant_max: usize,
     /// Writes that share one sync at most.
     pub group_max: usize,
     /// sled's page cache, bytes.
@@ -48,9 +55,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             inbox_entries_max: 100_000,
+            letters_max: 1_000_000,
             parked_max: 10_000,
             unrouted_max: 10_000,
             write_queue_max: 4_096,
+            write_queue_per_tenant_max: 1_024,
             group_max: 512,
             cache_bytes: 64 * 1_024 * 1_024,
             contact_keys_max: 32_768,
@@ -61,13 +70,35 @@ impl Default for Limits {
     }
 }
 
+/// Who has fewer than this part of all letters that may be there is heard although there are too many: it
+/// is not who filled the place.
+const FEW_LETTERS: u64 = 128;
+
+impl Limits {
+    /// Whether a tenant with `own` letters may get more while there are `all` of them.
+    ///
+    /// # Errors
+    /// [`StorageError::Backlog`] when it has too many, [`StorageError::Crowded`] when all have.
+    pub(crate) fn room_for_letters(&self, own: u64, all: u64) -> Result<(), StorageError> {
+        if own >= self.inbox_entries_max {
+            return Err(StorageError::Backlog { entries: own });
+        }
+        let is_small = own <= self.letters_max / FEW_LETTERS;
+        let most =
+            if is_small { self.letters_max.saturating_add(self.letters_max / 8) } else { self.letters_max };
+        if all < most { Ok(()) } else { Err(StorageError::Crowded { entries: all }) }
+    }
+}
+
 impl From<&StorageSettings> for Limits {
     fn from(settings: &StorageSettings) -> Self {
         Self {
             inbox_entries_max: settings.inbox_entries_max,
+            letters_max: settings.letters_max,
             parked_max: settings.parked_max as u64,
             unrouted_max: settings.unrouted_max as u64,
             write_queue_max: settings.write_queue_max,
+            write_queue_per_tenant_max: settings.write_queue_per_tenant_max,
             group_max: settings.group_max,
             cache_bytes: settings.cache_bytes as u64,
             free_bytes_min: settings.free_bytes_min,

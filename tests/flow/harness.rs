@@ -32,6 +32,7 @@ use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::products;
 
@@ -84,6 +85,8 @@ pub struct Flow {
     pub meta_app: MetaAppId,
     /// A key of the first tenant.
     pub key: String,
+    /// What a stop cancels first.
+    pub draining: CancellationToken,
     server: ServerHandle,
     forgiven_dead_letters: usize,
     forgives_duplicates: bool,
@@ -258,6 +261,7 @@ impl Flow {
             meta_app: folder.meta_app,
             key: folder.key.clone(),
             folder: Some(folder),
+            draining: listening.draining,
             server: listening.handle,
             forgiven_dead_letters: 0,
             forgives_duplicates: false,

@@ -505,13 +505,24 @@ async fn sockets_are_counted_in_all_and_per_tenant() {
 #[actix::test]
 async fn a_server_that_stops_says_goodbye() {
     let flow = Flow::start().await;
-    let mut live = Live::with_key(&flow).await;
+    let (mut live, mut idle) = (Live::with_key(&flow).await, Live::with_key(&flow).await);
     live.watch(&flow, None).await;
+    produce(&flow, 3).await;
+    let mut last = Value::Null;
+    for _ in 0..3 {
+        last = live.event().await["seq"].clone();
+    }
     flow.app.engine.close_live();
     let bye = live.frame().await;
     assert_eq!(bye["type"], "bye", "{bye}");
     assert!(bye["reason"].as_str().unwrap().contains("stopping"), "{bye}");
+    let place = json!({ "tenant": flow.tenants[0], "conversation": null, "after_seq": last });
+    assert_eq!(bye["resume"], json!([place]), "it is told where to go on");
+    assert!((1_000..=5_000).contains(&bye["retry_ms"].as_u64().unwrap()), "{bye}");
     assert_eq!(live.next().await, Told::Closed(Some(CloseCode::Restart)));
+    let bye = idle.frame().await;
+    assert_eq!((&bye["type"], &bye["resume"]), (&json!("bye"), &json!([])), "also who watches nothing");
+    assert_eq!(idle.next().await, Told::Closed(Some(CloseCode::Restart)));
     flow.finish().await;
 }
 

@@ -105,7 +105,7 @@ impl Core {
         }
         let Some(shared) = self.shared.upgrade() else { return true };
         let idle_ms = shared.parts.clock.now().millis_since(self.last_active);
-        at_once || shared.is_crowded() || idle_ms >= shared.settings.actors.idle_ms
+        at_once || shared.is_crowded(self.key.tenant) || idle_ms >= shared.settings.actors.idle_ms
     }
 
     /// Reads the letters and applies them, a bounded number at a time, until there are none; then

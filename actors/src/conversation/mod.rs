@@ -27,6 +27,7 @@ pub use command::{Command, CommandError, Done};
 
 use self::core::Core;
 use crate::deeds::Deeds;
+use crate::doorbell::MemorySeat;
 use crate::engine::Shared;
 use crate::kernel::{LifeGuard, Permitted};
 
@@ -154,11 +155,12 @@ pub struct ConversationActor {
     life: LifeGuard<ConversationKey>,
     shared: Weak<Shared>,
     core: Option<Box<Core>>,
+    _seat: MemorySeat,
 }
 
 impl ConversationActor {
-    pub(crate) fn new(life: LifeGuard<ConversationKey>, shared: Weak<Shared>) -> Self {
-        Self { life, shared, core: None }
+    pub(crate) fn new(life: LifeGuard<ConversationKey>, shared: Weak<Shared>, seat: MemorySeat) -> Self {
+        Self { life, shared, core: None, _seat: seat }
     }
 
     /// A step with the core. Awaited exclusively, so that no other message is handled meanwhile; a

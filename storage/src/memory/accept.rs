@@ -13,7 +13,6 @@ use iassistance_domain::{Pii, Timestamp};
 use super::tenant::{Known, Parked, TenantData, about};
 use super::{Result, Shared};
 use crate::commit::{Accepted, Letter};
-use crate::error::StorageError;
 use crate::rules::{described, is_echo_of, is_ours, known_by_id, may_be_ours, unsay};
 
 /// What accepting needs beside the data.
@@ -37,10 +36,6 @@ impl TenantData {
         channel: ChannelId,
         events: &[InboundEvent],
     ) -> Result<Accepted> {
-        let entries = self.inbox.len() as u64;
-        if entries >= shared.limits.inbox_entries_max {
-            return Err(StorageError::Backlog { entries });
-        }
         let around = Around { shared, channel, now: shared.clock.now() };
         let mut accepted = Accepted::default();
         for event in events {

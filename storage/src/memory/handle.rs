@@ -76,6 +76,8 @@ fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
 #[async_trait]
 impl TenantStore for MemoryTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        self.with_channel(channel, |_| ())?;
+        self.shared.open()?.room_for_letters(&self.shared.limits, self.id)?;
         self.with_channel(channel, |data| data.accept(&self.shared, channel, events))?
     }
 

@@ -66,6 +66,14 @@ impl State {
     }
 }
 
+impl State {
+    fn room_for_letters(&self, limits: &Limits, tenant: TenantId) -> Result<()> {
+        let letters = |data: &TenantData| data.inbox.len() as u64;
+        let own = self.tenants.get(&tenant).map_or(0, |(_, data)| letters(data));
+        limits.room_for_letters(own, self.tenants.values().map(|(_, data)| letters(data)).sum())
+    }
+}
+
 impl MemoryStore {
     /// An empty store.
     pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {

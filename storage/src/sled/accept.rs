@@ -15,7 +15,6 @@ use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::Limits;
 use crate::commit::{Accepted, Letter};
-use crate::error::StorageError;
 use crate::rules::{described, is_echo_of, known_by_id, may_be_ours, unsay};
 
 /// What accepting needs beside the tree.
@@ -46,10 +45,8 @@ impl Tx<'_> {
         around: &Circumstances<'_>,
         events: Vec<InboundEvent>,
     ) -> Result<Accepted> {
-        let entries = self.counters.letters;
-        if entries >= around.limits.inbox_entries_max {
-            return Err(StorageError::Backlog { entries });
-        }
+        // Those of the writes before this one in the group are counted already.
+        around.limits.room_for_letters(self.counters.letters, self.space.all_letters())?;
         let mut accepted = Accepted { new: Vec::with_capacity(events.len()), conversations: Vec::new() };
         for event in events {
             let taken = if self.is_repeated(around, &event)? {

@@ -46,11 +46,7 @@ impl Live {
 
     /// Opens one of the trees and makes a space of it that follows the database. `open` may take long,
     /// and nobody may write to the tree meanwhile.
-    pub(super) fn space(
-        &self,
-        name: &[u8],
-        open: impl FnOnce(Tree) -> Result<Space>,
-    ) -> Result<Arc<Space>> {
+    pub(super) fn space(&self, name: &[u8], open: impl FnOnce(Tree) -> Result<Space>) -> Result<Arc<Space>> {
         let opening = |db: &Db| db.open_tree(name).map_err(broken("opening a tree"));
         let (db, number) = self.database()?;
         let space = Arc::new(open(opening(&db)?)?);

@@ -57,10 +57,11 @@ use directory::Directory;
 use disk::{Disk, SystemDisk};
 use generation::Home;
 use keys::{META_APP, TENANT};
+use line::LineLimits;
 use live::Live;
 use rewrite::Rewriter;
 use room::Room;
-use space::{KeyCache, PLATFORM, Page, Read, Result, Space, vault_error};
+use space::{AllLetters, KeyCache, PLATFORM, Page, Read, Result, Space, vault_error};
 use writer::{Health, Writer};
 
 pub use rewrite::Rewritten;
@@ -108,6 +109,7 @@ struct Core {
     room: Arc<Room>,
     rewriter: Arc<Rewriter>,
     home: Home,
+    all_letters: AllLetters,
 }
 
 impl SledStore {
@@ -122,8 +124,10 @@ impl SledStore {
         let home = Home { folder: path, disk };
         let live = Arc::new(Live::new(open::open(&home, limits.cache_bytes, suspect)?));
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
+        let all_letters = AllLetters::default();
         let platform = live.space(PLATFORM.as_bytes(), |tree| {
-            Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))
+            let (keys, letters) = (Arc::clone(&contact_keys), Arc::clone(&all_letters));
+            Space::open(None, tree, keyring.platform(), keys, letters)
         })?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
@@ -151,7 +155,12 @@ impl SledStore {
             room: Arc::clone(&room),
             rewriter: Arc::clone(&rewriter),
         };
-        let writer = Writer::start(parts, limits.write_queue_max, limits.group_max)?;
+        let line = LineLimits {
+            length_max: limits.write_queue_max,
+            share_max: limits.write_queue_per_tenant_max,
+            group_max: limits.group_max,
+        };
+        let writer = Writer::start(parts, line)?;
         Ok(Self(Arc::new(Core {
             limits,
             clock,
@@ -169,6 +178,7 @@ impl SledStore {
             room,
             rewriter,
             home,
+            all_letters,
         })))
     }
 
@@ -222,7 +232,10 @@ impl Core {
         if !self.trees.read().unwrap_or_else(PoisonError::into_inner).contains(&name[..]) {
             return Err(StorageError::Damaged { kind: "tenant's tree" });
         }
-        self.live.space(&name, |tree| Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys)))
+        self.live.space(&name, |tree| {
+            let (keys, letters) = (Arc::clone(&self.contact_keys), Arc::clone(&self.all_letters));
+            Space::open(Some(tenant), tree, vault, keys, letters)
+        })
     }
 }
 

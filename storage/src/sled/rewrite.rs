@@ -221,7 +221,8 @@ impl Thread {
     fn is_unknown(&self, size: u64, rows_written: u64) -> bool {
         self.measured.as_ref().is_none_or(|measured| {
             size > measured.size + measured.size / COUNT_PART
-                || rows_written - measured.rows_written > (measured.live.rows / COUNT_PART).max(COUNT_ROWS_MIN)
+                || rows_written - measured.rows_written
+                    > (measured.live.rows / COUNT_PART).max(COUNT_ROWS_MIN)
         })
     }
 
@@ -345,10 +346,7 @@ impl Thread {
     }
 }
 
-fn with_copy<R>(
-    live: &Live,
-    act: impl FnOnce(&mut Copy, &::sled::Db) -> Result<R>,
-) -> Result<R> {
+fn with_copy<R>(live: &Live, act: impl FnOnce(&mut Copy, &::sled::Db) -> Result<R>) -> Result<R> {
     let mut current = live.lock();
     let Current { copy, db, .. } = current.as_mut().ok_or(StorageError::Closed)?;
     act(copy.as_mut().ok_or_else(broken_off)?, db)

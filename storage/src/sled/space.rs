@@ -2,6 +2,7 @@
 //! being put together.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use ::sled::{IVec, Tree};
@@ -88,6 +89,9 @@ pub(super) struct Counters {
     pub(super) settings: u64,
 }
 
+/// Letters that nobody has read yet, of all trees that are open.
+pub(super) type AllLetters = Arc<AtomicU64>;
+
 /// One tree with the keys of its owner.
 pub(super) struct Space {
     pub(super) id: SpaceId,
@@ -101,6 +105,13 @@ pub(super) struct Space {
     pub(super) whole: RwLock<()>,
     pub(super) latest_event: watch::Sender<EventSeq>,
     counters: Mutex<Counters>,
+    all_letters: AllLetters,
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.count(Counters::default());
+    }
 }
 
 impl Space {
@@ -110,8 +121,10 @@ impl Space {
         tree: Tree,
         vault: TenantVault,
         contact_keys: Arc<KeyCache>,
+        all_letters: AllLetters,
     ) -> Result<Self> {
         let counters = count(&tree)?;
+        all_letters.fetch_add(counters.letters, Ordering::Relaxed);
         Ok(Self {
             id,
             name: id.map_or_else(|| PLATFORM.to_owned(), |tenant| tenant.to_string()),
@@ -121,6 +134,7 @@ impl Space {
             whole: RwLock::new(()),
             latest_event: watch::Sender::new(EventSeq(counters.event)),
             counters: Mutex::new(counters),
+            all_letters,
         })
     }
 
@@ -142,6 +156,19 @@ impl Space {
 
     pub(super) fn counters(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts what is counted now in place of what was counted before, and gives that back.
+    pub(super) fn count(&self, counters: Counters) -> Counters {
+        let before = std::mem::replace(&mut *self.counters(), counters);
+        // It wraps where there are fewer than before, and that comes to the same.
+        self.all_letters.fetch_add(counters.letters.wrapping_sub(before.letters), Ordering::Relaxed);
+        before
+    }
+
+    /// Letters that nobody has read yet, of all tenants.
+    pub(super) fn all_letters(&self) -> u64 {
+        self.all_letters.load(Ordering::Relaxed)
     }
 
     /// A hash for keys that stands for `parts`, made with this tenant's key.

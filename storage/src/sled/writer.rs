@@ -16,7 +16,7 @@ use iassistance_domain::event::EventSeq;
 use super::copy;
 use super::files::Files;
 use super::generation::Home;
-use super::line::{Line, Refused, Urgency};
+use super::line::{Line, LineLimits, Refused, Urgency};
 use super::live::Live;
 use super::open::failed;
 use super::rewrite::Rewriter;
@@ -31,7 +31,7 @@ type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    line: Arc<Line<Job>>,
+    line: Arc<Line<SpaceId, Job>>,
     health: Arc<Health>,
     room: Arc<Room>,
     ended: watch::Receiver<bool>,
@@ -95,7 +95,7 @@ impl Group {
         let Tx { counters, overlay, afterwards, new_trees, .. } = tx;
         below.extend(overlay);
         let latest = EventSeq(counters.event);
-        if std::mem::replace(&mut *space.counters(), counters).event != latest.0 {
+        if space.count(counters).event != latest.0 {
             let space = Arc::clone(space);
             self.afterwards.push(Box::new(move || {
                 space.latest_event.send_replace(latest);
@@ -112,9 +112,9 @@ impl Group {
 }
 
 impl Writer {
-    /// Starts the thread. `queue_max` writes of each urgency may wait; `group_max` share a sync at most.
-    pub(super) fn start(parts: Parts, queue_max: usize, group_max: usize) -> Result<Self> {
-        let line = Arc::new(Line::new(queue_max, group_max));
+    /// Starts the thread.
+    pub(super) fn start(parts: Parts, limits: LineLimits) -> Result<Self> {
+        let line = Arc::new(Line::new(limits));
         let (health, room) = (Arc::clone(&parts.health), Arc::clone(&parts.room));
         let (end, ended) = watch::channel(false);
         let mut thread = Thread { parts, line: Arc::clone(&line) };
@@ -146,7 +146,7 @@ impl Writer {
         work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (answer, answered) = oneshot::channel();
-        let space = Arc::clone(space);
+        let (owner, space) = (space.id, Arc::clone(space));
         let job: Job = Box::new(move |group| {
             let result = group.run(&space, work);
             Box::new(move |durable| {
@@ -156,8 +156,8 @@ impl Writer {
         });
         self.health()?;
         self.room.for_work()?;
-        self.line.push(urgency, job).map_err(|refused| match refused {
-            Refused::Full => StorageError::Overloaded,
+        self.line.push(urgency, owner, job).map_err(|refused| match refused {
+            Refused::Full | Refused::Share => StorageError::Overloaded,
             Refused::Closed => StorageError::Closed,
         })?;
         answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
@@ -187,7 +187,7 @@ impl Drop for Writer {
 
 struct Thread {
     parts: Parts,
-    line: Arc<Line<Job>>,
+    line: Arc<Line<SpaceId, Job>>,
 }
 
 impl Drop for Thread {
@@ -268,12 +268,15 @@ impl Thread {
                 let _whole = space.whole.write().unwrap_or_else(PoisonError::into_inner);
                 home.disk.apply(|| tree.apply_batch(batch.clone())).map_err(failed("writing"))?;
             }
-            let mirrored = current.copy.as_ref().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
+            let mirrored =
+                current.copy.as_ref().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
             if let Err(error) = mirrored {
                 tracing::warn!(%error, "the store is not rewritten: the new database does not take what is written");
                 current.copy = None;
             }
-            let bytes = overlay.iter().map(|(key, change)| key.len() + change.as_ref().map_or(0, |sealed| sealed.len()));
+            let bytes = overlay
+                .iter()
+                .map(|(key, change)| key.len() + change.as_ref().map_or(0, |sealed| sealed.len()));
             let bytes = bytes.sum::<usize>() as u64;
             room.wrote(bytes);
             rewriter.wrote(overlay.len() as u64, bytes);

@@ -184,6 +184,30 @@ pub async fn parked_statuses_are_bounded_by_number_and_age(world: World) {
     assert_eq!(letters[1..], expected);
 }
 
+pub async fn too_many_letters_in_all_refuse_who_has_many(mut world: World) {
+    let tenants = [world.tenant(1).await, world.tenant(2).await, world.tenant(3).await];
+    let some = |from: u32, count: u32| -> Vec<_> {
+        (from..from + count).map(|number| wrote(identity("549"), None, &number.to_string())).collect()
+    };
+    tenants[0].accept(channel_id(1), &some(0, 160)).await.unwrap();
+    let id = tenants[1].accept(channel_id(2), &some(0, 100)).await.unwrap().conversations[0];
+    drop(tenants);
+    world.reopen().await;
+    let tenants = [world.open_tenant(1).await, world.open_tenant(2).await, world.open_tenant(3).await];
+    for (tenant, channel) in [(&tenants[0], 1), (&tenants[1], 2)] {
+        let refused = tenant.accept(channel_id(channel), &some(500, 1)).await;
+        assert!(matches!(refused, Err(StorageError::Crowded { entries: 260 })), "{refused:?}");
+    }
+    hear(&*tenants[2], 3, "549", "who has nothing is heard").await;
+    // Two that are read make room for one: the third tenant's is one more.
+    for _ in 0..2 {
+        let mut commit = step(&*tenants[1], id).await;
+        commit.acknowledge.push(tenants[1].inbox(id, 1).await.unwrap()[0].seq);
+        tenants[1].commit(commit).await.unwrap();
+    }
+    assert_eq!(tenants[0].accept(channel_id(1), &some(500, 1)).await.unwrap().new, [true]);
+}
+
 pub async fn a_full_inbox_refuses(mut world: World) {
     let tenant = world.tenant(1).await;
     let other = world.tenant(2).await;

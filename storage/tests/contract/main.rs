@@ -45,7 +45,8 @@ contract! {
         a_status_finds_its_message
         a_status_waits_for_its_message
         parked_statuses_are_bounded_by_number_and_age
-        a_full_inbox_refuses;
+        a_full_inbox_refuses
+        too_many_letters_in_all_refuse_who_has_many;
     contacts: contacts_are_known_by_either_part
         two_who_are_one_are_merged
         a_new_number_is_followed

@@ -63,7 +63,7 @@ impl Home {
 }
 
 pub fn small_limits() -> Limits {
-    Limits { inbox_entries_max: 200, parked_max: 5, unrouted_max: 4, ..Limits::default() }
+    Limits { inbox_entries_max: 200, letters_max: 260, parked_max: 5, unrouted_max: 4, ..Limits::default() }
 }
 
 impl World {
