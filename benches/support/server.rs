@@ -58,20 +58,28 @@ pub fn set_up(folder: &Path, limits: &str, more: &str) -> SetUp {
         at("media"),
     );
     fs::write(folder.join("iassistance.toml"), settings).unwrap();
-    let made = |arguments: &[&str]| -> String {
-        let output = command(folder).args(arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().last().unwrap_or_default();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?} failed: {text}{error}");
-        let answer: Value = serde_json::from_str(line).unwrap();
-        answer["id"].as_str().expect("an id").to_owned()
-    };
-    let tenant = made(&["tenant", "create", "Bench"]);
-    let meta_app = made(&["meta-app", "create", "bench"]);
-    let to = ["--tenant", &tenant, "--meta-app", &meta_app, "--phone-number-id", PHONE_NUMBER_ID];
-    made(&[&["channel", "connect", "--name", "bench"][..], &to].concat());
+    let meta_app = made(folder, &["meta-app", "create", "bench"]);
+    let tenant = add_tenant(folder, &meta_app, PHONE_NUMBER_ID);
     SetUp { tenant, meta_app }
+}
+
+/// Sets up a tenant with this number; its id.
+pub fn add_tenant(folder: &Path, meta_app: &str, number: &str) -> String {
+    let tenant = made(folder, &["tenant", "create", "Bench"]);
+    let to = ["--tenant", &tenant, "--meta-app", meta_app, "--phone-number-id", number];
+    made(folder, &[&["channel", "connect", "--name", "bench"][..], &to].concat());
+    tenant
+}
+
+/// The id of what a command made.
+fn made(folder: &Path, arguments: &[&str]) -> String {
+    let output = command(folder).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_default();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?} failed: {text}{error}");
+    let answer: Value = serde_json::from_str(line).unwrap();
+    answer["id"].as_str().expect("an id").to_owned()
 }
 
 fn command(folder: &Path) -> Command {
@@ -136,6 +144,20 @@ impl Server {
             }
             before = now;
         }
+    }
+
+    /// What memory it has, megabytes.
+    pub fn memory_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1_024.0
+    }
+
+    /// How many sockets it has open.
+    pub fn connections(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+        let is_socket = |link: std::path::PathBuf| link.to_string_lossy().starts_with("socket:");
+        open.filter(|entry| fs::read_link(entry.path()).is_ok_and(is_socket)).count()
     }
 
     fn metrics(&self) -> BTreeMap<String, f64> {

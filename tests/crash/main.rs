@@ -12,6 +12,7 @@
 )]
 
 mod load;
+mod restarts;
 mod system;
 mod verdict;
 
