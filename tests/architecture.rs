@@ -26,7 +26,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 24] = [
+const ALONE: [(&str, &[&str]); 26] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
     ("sha2", &["vault", "channels", "assistant", "simulator"]),

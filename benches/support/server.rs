@@ -58,12 +58,17 @@ pub fn set_up(folder: &Path, limits: &str, more: &str) -> SetUp {
         at("media"),
     );
     fs::write(folder.join("iassistance.toml"), settings).unwrap();
-    let made = |arguments: &[&str]| made(folder, ACCESS_TOKEN, arguments, "id");
-    let tenant = made(&["tenant", "create", "Bench"]);
-    let meta_app = made(&["meta-app", "create", "bench"]);
-    let to = ["--tenant", &tenant, "--meta-app", &meta_app, "--phone-number-id", PHONE_NUMBER_ID];
-    made(&[&["channel", "connect", "--name", "bench"][..], &to].concat());
+    let meta_app = made(folder, ACCESS_TOKEN, &["meta-app", "create", "bench"], "id");
+    let tenant = add_tenant(folder, &meta_app, PHONE_NUMBER_ID);
     SetUp { tenant, meta_app }
+}
+
+/// Sets up a tenant with this number; its id.
+pub fn add_tenant(folder: &Path, meta_app: &str, number: &str) -> String {
+    let tenant = made(folder, ACCESS_TOKEN, &["tenant", "create", "Bench"], "id");
+    let to = ["--tenant", &tenant, "--meta-app", meta_app, "--phone-number-id", number];
+    made(folder, ACCESS_TOKEN, &[&["channel", "connect", "--name", "bench"][..], &to].concat(), "id");
+    tenant
 }
 
 /// What a command of the administration made: this of its answer.
@@ -143,6 +148,20 @@ impl Server {
             }
             before = now;
         }
+    }
+
+    /// What memory it has, megabytes.
+    pub fn memory_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1_024.0
+    }
+
+    /// How many sockets it has open.
+    pub fn connections(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+        let is_socket = |link: std::path::PathBuf| link.to_string_lossy().starts_with("socket:");
+        open.filter(|entry| fs::read_link(entry.path()).is_ok_and(is_socket)).count()
     }
 
     fn metrics(&self) -> BTreeMap<String, f64> {

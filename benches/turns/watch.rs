@@ -1,4 +1,5 @@
 //! What is known of each turn: the moments that the driver and the simulator saw.
+#![allow(dead_code, reason = "each bench uses its part of this")]
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -58,6 +59,22 @@ impl Watch {
         if let Some(turn) = self.turns.get_mut(&number) {
             turn.acknowledged = Some(Instant::now());
         }
+    }
+
+    /// It was not acknowledged, so nobody answers it.
+    pub fn refused(&mut self, number: u64) {
+        self.turns.remove(&number);
+        self.waiting.remove(&number);
+    }
+
+    /// How many messages wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A message that was acknowledged.
+    pub fn turn(&self, number: u64) -> &Turn {
+        &self.turns[&number]
     }
 
     pub fn take(&mut self, moment: Moment) {

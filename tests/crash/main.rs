@@ -15,6 +15,7 @@ mod chores;
 mod dashboard;
 mod lives;
 mod load;
+mod restarts;
 mod system;
 mod verdict;
 

@@ -294,11 +294,21 @@ impl Server {
         self.process.kill().await.unwrap();
     }
 
+    /// `kill -SIGNAL`.
+    pub async fn signal(&self, signal: &str) {
+        let id = self.process.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// What it ended with, when it has ended.
+    pub async fn status(&mut self) -> std::process::ExitStatus {
+        self.process.wait().await.unwrap()
+    }
+
     /// `kill`, and it ends in good order.
     pub async fn ask_to_stop(&mut self) {
-        let id = self.process.id().expect("it runs");
-        let asked = Command::new("kill").arg(id.to_string()).status().await.unwrap();
-        assert!(asked.success());
+        self.signal("TERM").await;
         match tokio::time::timeout(STOP_WITHIN, self.process.wait()).await {
             Ok(status) => assert!(status.unwrap().success(), "{}", tail(&self.log)),
             Err(_) => panic!("the server did not stop:\n{}", tail(&self.log)),

@@ -362,7 +362,9 @@ async fn depth_bombs_go_off_in_nobodys_hands() {
 
 #[actix::test]
 async fn a_body_that_trickles_in_is_cut_off_at_its_deadline() {
-    let flow = Flow::start().await;
+    // It would be cut off earlier for its pace.
+    let settings = vec!["server.pace_window_ms=86400000"];
+    let flow = Flow::with(Options { settings, ..Options::default() }).await;
     let body = messages(NUMBERS[0], "15550199001", &[("wamid.t", 1_790_000_000, "slow")]);
     let mut stream = TcpStream::connect(flow.address).await.unwrap();
     let begin = format!("{}Content-Length: {}\r\n\r\n", head(&flow, &body), body.len());

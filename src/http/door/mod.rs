@@ -19,7 +19,7 @@ pub use self::wire::Wire;
 
 /// What is said to an address that has too many connections, whatever it wants: its request is not read.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\nconnection: close\r\n\
-    content-type: application/problem+json\r\ncontent-length: 149\r\n\r\n\
+    content-type: application/problem+json\r\ncontent-length: 152\r\n\r\n\
     {\"type\":\"urn:iassistance:problem:unavailable\",\"title\":\"Not now: nothing was accepted\",\
     \"status\":503,\"code\":\"unavailable\",\"detail\":\"too many connections\"}";
 

@@ -10,8 +10,8 @@ use iassistance_domain::id::{ChannelId, ConversationId, MessageId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind, SeenMark};
 use iassistance_domain::{Pii, Timestamp};
 
+use super::Shared;
 use super::tenant::{Known, Parked, TenantData, about};
-use super::{Result, Shared};
 use crate::commit::{Accepted, Letter};
 use crate::rules::{described, is_echo_of, is_ours, known_by_id, may_be_ours, unsay};
 
@@ -35,7 +35,7 @@ impl TenantData {
         shared: &Shared,
         channel: ChannelId,
         events: &[InboundEvent],
-    ) -> Result<Accepted> {
+    ) -> Accepted {
         let around = Around { shared, channel, now: shared.clock.now() };
         let mut accepted = Accepted::default();
         for event in events {
@@ -52,7 +52,7 @@ impl TenantData {
             accepted.conversations.extend(told.filter(|id| !accepted.conversations.contains(id)));
         }
         self.publish();
-        Ok(accepted)
+        accepted
     }
 
     fn take_in(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {

@@ -51,6 +51,7 @@ pub(super) enum Refused {
 
 /// How long a line may get.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "a limit is named with its kind last")]
 pub(super) struct LineLimits {
     /// How many of each urgency may wait.
     pub(super) length_max: usize,
