@@ -9,7 +9,7 @@ use crate::chores::Chores;
 use crate::system::{Listened, System, UNKNOWN_MS};
 
 /// How long after its start, or after it listens, a life ends at the latest, milliseconds.
-const STARTING_MS_MAX: u64 = 150;
+const STARTING_MS_MAX: u64 = 120;
 const RECOVERING_MS_MAX: u64 = 250;
 const LOADED_MS_MAX: u64 = 2_000;
 /// One in so many lives is long enough to find out what became of the sends that kills cut short.
@@ -85,8 +85,8 @@ impl Lives {
         match (self.before, entropy.up_to(LONG_ONE_IN - 1)) {
             (Some(Kind::Burdened), 0..10) => Kind::Recovering,
             (_, 0) => Kind::Long,
-            (_, 1..6) => Kind::Starting,
-            (_, 6..10) => Kind::Burdened,
+            (_, 1..7) => Kind::Starting,
+            (_, 7..11) => Kind::Burdened,
             _ => Kind::Loaded,
         }
     }

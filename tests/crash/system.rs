@@ -28,6 +28,17 @@ pub const NUMBERS: [&str; 2] = ["200000000000001", "200000000000002"];
 /// by then has not happened.
 pub const UNKNOWN_MS: u64 = 4_000;
 
+/// Nothing is summed up: the simulated model repeats what it hears, and so it would what a summary has
+/// of messages that were answered long ago.
+const ASSISTANT: &str = r#"
+enabled = true
+task = "Answer."
+quiet_ms = 0
+cap_ms = 0
+[context]
+summary = false
+"#;
+
 /// A start that takes longer than this has failed.
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -151,7 +162,7 @@ impl System {
         ])
         .await;
         let assistant = self.folder.0.path().join("assistant.toml");
-        std::fs::write(&assistant, "enabled = true\ntask = \"Answer.\"\nquiet_ms = 0\ncap_ms = 0\n").unwrap();
+        std::fs::write(&assistant, ASSISTANT).unwrap();
         self.cli(&["assistant", "set", "--tenant", &id, assistant.to_str().unwrap()]).await;
         let key = self.cli(&["key", "create", "crash", "--tenant", &id, "--scope", "read"]).await;
         Tenant { id, key: key["key"].as_str().unwrap().to_owned() }
