@@ -16,10 +16,12 @@
 
 mod accept;
 mod assistant;
+mod changes;
 mod channels;
 mod check;
 mod contacts;
 mod conversation;
+pub(crate) mod copy;
 mod directory;
 pub mod disk;
 mod keys;
@@ -30,6 +32,7 @@ mod open;
 mod outbox;
 mod platform;
 mod provider;
+pub(crate) mod replace;
 mod space;
 mod summary;
 mod tenant;
@@ -50,11 +53,14 @@ use iassistance_vault::Keyring;
 
 use crate::Limits;
 use crate::error::StorageError;
+use changes::Changes;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
 use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
 use writer::Writer;
+
+pub(crate) use changes::Taken;
 
 /// How to open a store.
 pub struct SledOptions {
@@ -79,6 +85,7 @@ impl SledOptions {
 pub struct SledStore(Arc<Core>);
 
 struct Core {
+    path: PathBuf,
     limits: Limits,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -92,6 +99,7 @@ struct Core {
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
     contact_keys: Arc<KeyCache>,
+    changes: Arc<Changes>,
     db: Db,
     _lock: File,
 }
@@ -119,8 +127,11 @@ impl SledStore {
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
         let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
         let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
-        let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
+        let changes = Arc::new(Changes::default());
+        let (queue_max, group_max) = (limits.write_queue_max, limits.group_max);
+        let writer = Writer::start(db.clone(), files, Arc::clone(&changes), queue_max, group_max)?;
         Ok(Self(Arc::new(Core {
+            path,
             limits,
             clock,
             entropy,
@@ -133,6 +144,7 @@ impl SledStore {
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
             contact_keys,
+            changes,
             db,
             _lock: lock,
         })))

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use iassistance_domain::event::EventSeq;
 
+use super::changes::Changes;
 use super::disk::Files;
 use super::line::{Line, Refused, Urgency};
 use super::space::{Result, Space, SpaceId, broken};
@@ -71,11 +72,17 @@ impl Group {
 
 impl Writer {
     /// Starts the thread. `queue_max` writes of each urgency may wait; `group_max` share a sync at most.
-    pub(super) fn start(db: Db, files: Files, queue_max: usize, group_max: usize) -> Result<Self> {
+    pub(super) fn start(
+        db: Db,
+        files: Files,
+        changes: Arc<Changes>,
+        queue_max: usize,
+        group_max: usize,
+    ) -> Result<Self> {
         let line = Arc::new(Line::new(queue_max, group_max));
         let shared = Arc::new(Shared::default());
         let (end, ended) = watch::channel(false);
-        let mut thread = Thread { db, files, line: Arc::clone(&line), shared: Arc::clone(&shared) };
+        let mut thread = Thread { db, files, changes, line: Arc::clone(&line), shared: Arc::clone(&shared) };
         thread::Builder::new()
             .name("storage-writer".to_owned())
             .spawn(move || {
@@ -146,6 +153,7 @@ impl Writer {
 struct Thread {
     db: Db,
     files: Files,
+    changes: Arc<Changes>,
     line: Arc<Line<Job>>,
     shared: Arc<Shared>,
 }
@@ -221,6 +229,7 @@ impl Thread {
             .sync(!group.new_trees.is_empty())
             .map_err(|error| StorageError::Disk { doing: "syncing", reason: error.to_string() })?;
         metrics::histogram!("iassistance_storage_sync_seconds").record(started.elapsed().as_secs_f64());
+        self.changes.record(group.spaces.values());
         Ok(())
     }
 }
