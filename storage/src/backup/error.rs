@@ -91,6 +91,11 @@ pub enum BackupError {
     /// The tenant's keys are not there.
     #[error("the keyring has no keys of {0}: restore the keyring that belongs to the backup first")]
     NoKeys(TenantId),
+    /// The tenant's conversations do not stand aside.
+    #[error(
+        "the conversations of {0} did not stand aside in time, or it is being restored already: try again"
+    )]
+    Running(TenantId),
     /// More changed during the backup than can be kept in mind.
     #[error("more changed while the backup was made than backup.changed_bytes_max allows: raise it")]
     TooMuchChanged,

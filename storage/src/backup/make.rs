@@ -177,7 +177,10 @@ impl Inner {
         if only.is_none() {
             let link = Link { id: manifest.id, sha256: hash };
             state.tip = Some(Tip { link, base: manifest.id, base_at: manifest.at });
-            self.index.prune(self.keep, now, known).await?;
+            if let Err(error) = self.index.prune(self.keep, now, known).await {
+                // The backup is whole; the next base tries again.
+                tracing::warn!(%error, "old backups could not be removed");
+            }
         }
         Ok(manifest)
     }

@@ -195,6 +195,27 @@ impl Source {
         Self { index: Index::new(place.clone()), place }
     }
 
+    /// The backups that are there, newest first, and the names of manifests that cannot be read.
+    pub async fn list(&self) -> Result<(Vec<Arc<Manifest>>, Vec<String>), BackupError> {
+        self.index.list().await
+    }
+
+    /// The backup that is meant, with all that it goes back to; one of a tenant alone where it is named by
+    /// its id.
+    ///
+    /// # Errors
+    /// As [`chain`](Self::chain).
+    pub async fn chain_of_any(&self, which: Which) -> Result<Chain, BackupError> {
+        let tenant = match which {
+            Which::Id(id) => {
+                let (all, _) = self.index.all().await?;
+                all.iter().find(|(manifest, _)| manifest.id == id).and_then(|(manifest, _)| manifest.tenant)
+            }
+            Which::Latest | Which::At(_) => None,
+        };
+        self.chain(which, tenant).await
+    }
+
     /// The backup that is meant, with all that it goes back to: of the whole store, or, where `tenant` is
     /// named, of that tenant alone too.
     ///
