@@ -14,10 +14,14 @@ use iassistance_channels::{GraphSender, GraphSettings, Sender};
 use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError, EgressSettings};
+use iassistance_storage::backup::BackupError;
 use iassistance_storage::content::{ContentError, ContentStore};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{Limits, MemoryStore, SledOptions, SledStore, StorageError, Store};
 use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
+
+use crate::copies::Copies;
+use crate::erasures::{ErasureError, replay_erasures};
 
 /// How long a connection to a destination may take to come about, milliseconds.
 const CONNECT_MS: u64 = 5_000;
@@ -40,6 +44,12 @@ pub enum AppError {
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] iassistance_actors::engine::EngineError),
+    /// Backups cannot be made.
+    #[error("backups cannot be made: {0}")]
+    Backup(#[from] BackupError),
+    /// Who was erased could not be erased again.
+    #[error(transparent)]
+    Erasure(#[from] ErasureError),
     /// A folder could not be made.
     #[error("cannot create {path}: {source}")]
     Folder {
@@ -93,6 +103,8 @@ pub struct Vaulted {
     pub keyring: Arc<Keyring>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The same where it is on disk, for backups.
+    pub sled: Option<SledStore>,
     /// The files of messages.
     pub content: ContentStore,
     /// The way out.
@@ -120,6 +132,8 @@ pub struct App {
     pub engine: Engine,
     /// The way out.
     pub egress: Egress,
+    /// Backups, where they are made.
+    pub copies: Option<Copies>,
 }
 
 impl Vaulted {
@@ -143,13 +157,14 @@ impl Vaulted {
         let keyring = Arc::new(keyring);
         let limits = Limits::from(&settings.storage);
         let (for_clock, for_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-        let store: Arc<dyn Store> = if memory {
-            Arc::new(MemoryStore::new(limits, for_clock, for_entropy))
+        let (store, sled): (Arc<dyn Store>, _) = if memory {
+            (Arc::new(MemoryStore::new(limits, for_clock, for_entropy)), None)
         } else {
             let disk = parts.disk.take().unwrap_or_else(|| Arc::new(SystemDisk));
             let path = settings.storage.path.clone();
             let options = SledOptions { path, limits, disk, suspect: parts.suspect };
-            Arc::new(SledStore::open(options, Arc::clone(&keyring), for_clock, for_entropy)?)
+            let sled = SledStore::open(options, Arc::clone(&keyring), for_clock, for_entropy)?;
+            (Arc::new(sled.clone()), Some(sled))
         };
         let store = match parts.wrap_store.take() {
             Some(wrap) => wrap(store),
@@ -162,7 +177,7 @@ impl Vaulted {
             ContentStore::open(&settings.media, &egress, Arc::clone(&store))?
         };
         let settings = Arc::new(settings);
-        Ok(Self { settings, keyring, store, content, egress, sender, clock, entropy, root_key_created })
+        Ok(Self { settings, keyring, store, sled, content, egress, sender, clock, entropy, root_key_created })
     }
 }
 
@@ -171,24 +186,44 @@ impl App {
     /// thread.
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
         let Vaulted { settings, keyring, store, egress, .. } = vaulted;
+        // Before anything is woken, and long before the port opens: what a backup brought back.
+        replay_erasures(vaulted)?;
+        if let Some(sled) = &vaulted.sled
+            && let Some(held) = sled.settle_restored().await?
+        {
+            tracing::warn!(
+                held,
+                "the store was restored: messages that waited to be sent may have left since, and are reconciled"
+            );
+        }
         let engine = engine(vaulted, parts)?;
+        let copies = Copies::open(vaulted, &engine)?;
         let tenants = engine.recover(settings.storage.dedup_days).await?;
         tracing::info!(tenants, "the engine runs");
+        if let Some(copies) = &copies {
+            copies.run();
+        }
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
             store: Arc::clone(store),
             engine,
             egress: egress.clone(),
+            copies,
         })
     }
 
     /// Stops the actors and closes the store. Work that is not finished goes on at the next start.
     pub async fn stop(&self) -> Result<(), StillRunning> {
         // A stop begins with a drain, which may take the rest of the time.
-        let stopped = self.engine.stop((self.settings.server.shutdown_ms / 4).max(1)).await;
+        let limit_ms = (self.settings.server.shutdown_ms / 4).max(1);
+        let copied = match &self.copies {
+            Some(copies) => copies.stop(limit_ms).await,
+            None => Ok(()),
+        };
+        let stopped = self.engine.stop(limit_ms).await;
         self.store.close().await;
-        stopped
+        stopped.and(copied)
     }
 }
 

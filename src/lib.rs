@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod cli;
+pub mod copies;
+pub mod erasures;
 pub mod http;
 pub mod replay;
 pub mod serving;

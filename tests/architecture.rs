@@ -26,10 +26,11 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 26] = [
+const ALONE: [(&str, &[&str]); 27] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
-    ("sha2", &["vault", "channels", "assistant", "simulator"]),
+    ("sha2", &["vault", "channels", "assistant", "simulator", "storage"]),
+    ("age", &["storage"]),
     ("reqwest", &["egress", "channels", "assistant"]),
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),

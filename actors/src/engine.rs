@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use futures::future::select;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -67,8 +67,10 @@ pub(crate) struct Shared {
     pub(crate) turn_limiter: Limiter<ConversationKey>,
     pub(crate) step_limiter: Limiter<TenantId>,
     tenants: Registry<TenantId, TenantActor>,
-    conversations: Registry<ConversationKey, ConversationActor>,
-    doorbells: DashMap<TenantId, Arc<Doorbell>>,
+    pub(crate) conversations: Registry<ConversationKey, ConversationActor>,
+    pub(crate) doorbells: DashMap<TenantId, Arc<Doorbell>>,
+    /// Tenants whose data is being replaced: none of their conversations is activated.
+    pub(crate) held: DashSet<TenantId>,
     pub(crate) assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
     own: Weak<Shared>,
 }
@@ -148,6 +150,7 @@ impl Engine {
                 turn_limiter,
                 step_limiter,
                 doorbells: DashMap::new(),
+                held: DashSet::new(),
                 assistants: DashMap::new(),
                 own: own.clone(),
             }
@@ -300,6 +303,10 @@ impl Shared {
         &self,
         key: ConversationKey,
     ) -> Result<Mailbox<ConversationActor>, RegistryFull> {
+        if self.held.contains(&key.tenant) {
+            // Whoever is refused tries again, as when there is no room.
+            return Err(RegistryFull { name: "held tenant's conversation", actors_max: 0 });
+        }
         if let Some(mailbox) = self.conversations.get(&key) {
             return Ok(mailbox);
         }

@@ -7,6 +7,7 @@
 //! those alone who asked for them, and who is too slow for them misses some.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -79,6 +80,8 @@ struct Tail {
     frames: Mutex<VecDeque<Frame>>,
     latest: watch::Sender<EventSeq>,
     whispers: broadcast::Sender<Whisper>,
+    /// Whether the log that it tails is not the tenant's any more.
+    ended: AtomicBool,
 }
 
 /// One who watches a tenant.
@@ -107,6 +110,14 @@ impl Hub {
         let mut closing = self.closing.subscribe();
         // An error means that the hub has gone, which is as much.
         drop(closing.wait_for(|closing| *closing).await);
+    }
+
+    /// Tells all who watch a tenant that its log was replaced: they are closed.
+    pub(crate) fn end(&self, tenant: TenantId) {
+        if let Some((_, tail)) = self.tails.remove(&tenant) {
+            tail.ended.store(true, Ordering::Release);
+            tail.latest.send_modify(|_| {});
+        }
     }
 
     /// Watches a tenant from after `after`; from now on when that is `None`.
@@ -160,7 +171,13 @@ impl Hub {
         let entry = self.tails.entry(tenant).or_insert_with(|| {
             let (whispers, _) = broadcast::channel(WHISPERS_MAX);
             let latest = watch::Sender::new(now);
-            let tail = Arc::new(Tail { tenant, frames: Mutex::default(), latest, whispers });
+            let tail = Arc::new(Tail {
+                tenant,
+                frames: Mutex::default(),
+                latest,
+                whispers,
+                ended: AtomicBool::new(false),
+            });
             let (follower, store, tails) = (Arc::clone(&tail), Arc::clone(store), Arc::clone(&self.tails));
             let (mut closing, keep) = (self.closing.subscribe(), self.tail_events);
             self.tasks.spawn("hub.tail", async move {
@@ -194,7 +211,7 @@ impl Tail {
         unwatched: impl Fn() -> bool,
     ) {
         let mut latest = store.latest_event();
-        while !unwatched() {
+        while !self.ended.load(Ordering::Acquire) && !unwatched() {
             match store.events(after, PAGE).await {
                 Ok(events) if events.is_empty() => {
                     if latest.changed().await.is_err() {
@@ -262,7 +279,7 @@ impl Subscription {
     /// the future before it resolves loses nothing.
     pub async fn next(&mut self, limit: usize) -> Result<Batch, StorageError> {
         loop {
-            if *self.closing.borrow() {
+            if *self.closing.borrow() || self.tail.ended.load(Ordering::Acquire) {
                 return Ok(Batch::Closed);
             }
             if self.heard < WHISPERS_FIRST

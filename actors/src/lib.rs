@@ -22,6 +22,7 @@ mod phrasing;
 mod reading;
 pub mod recovery;
 pub mod rehearsal;
+pub mod restoring;
 pub mod settings;
 mod shelf;
 pub mod stage;

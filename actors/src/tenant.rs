@@ -78,6 +78,19 @@ impl TenantActor {
     }
 }
 
+/// What is kept here is not true any more: the tenant's data was replaced.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Forget;
+
+impl Handler<Permitted<Forget>> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Permitted<Forget>, _: &mut Context<Self>) {
+        self.desk = None;
+    }
+}
+
 impl Actor for TenantActor {
     type Context = Context<Self>;
 }

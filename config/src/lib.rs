@@ -8,9 +8,9 @@ mod turns;
 
 pub use secret::Secret;
 pub use settings::{
-    ActorSettings, AssistantDefaults, Backend, DispatchSettings, LimitSettings, LiveSettings, LogFormat,
-    LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings, StorageSettings,
-    UnknownPolicy, VaultSettings, WindowSettings,
+    ActorSettings, AssistantDefaults, Backend, BackupSettings, DispatchSettings, LimitSettings, LiveSettings,
+    LogFormat, LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings,
+    StorageSettings, UnknownPolicy, VaultSettings, WindowSettings,
 };
 pub use turns::{KnowledgeSettings, ModelPrice, PriceSettings, ToolSettings};
 

@@ -59,6 +59,18 @@ impl Settings {
                 "dispatch.concurrency_per_tenant",
                 "must be at least 1",
             ),
+            (
+                self.backup.to.is_empty() || !self.backup.recipients.is_empty(),
+                "backup.recipients",
+                "must name at least one age public key (age1...) where backup.to is set",
+            ),
+            (
+                self.backup.every_minutes == 0 || !self.backup.to.is_empty(),
+                "backup.to",
+                "must name a folder or a bucket where backup.every_minutes is set",
+            ),
+            (self.backup.keep > 0, "backup.keep", "must be at least 1"),
+            (self.backup.base_hours > 0, "backup.base_hours", "must be at least 1"),
             (self.actors.tenant_mailbox > 0, "actors.tenant_mailbox", "must be at least 1"),
             (self.actors.conversation_mailbox > 0, "actors.conversation_mailbox", "must be at least 1"),
             (self.actors.letters_per_step > 0, "actors.letters_per_step", "must be at least 1"),

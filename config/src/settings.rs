@@ -18,6 +18,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// Where keys are kept.
     pub vault: VaultSettings,
+    /// Copies of it.
+    pub backup: BackupSettings,
     /// Meta's Graph API.
     pub meta: MetaSettings,
     /// How long channels let a business write.
@@ -139,6 +141,36 @@ pub struct VaultSettings {
     /// The root key that opens the keyring, if `IASSISTANCE_ROOT_KEY` is not set (64 hexadecimal digits or
     /// base64 of 32 bytes). Created at the first start.
     pub root_key_file: PathBuf,
+}
+
+/// Where backups go, and how often.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSettings {
+    /// A folder, or `s3://bucket/prefix`; empty: nowhere.
+    pub to: String,
+    /// Who can open them: age public keys.
+    pub recipients: Vec<String>,
+    /// How often the running server makes one, minutes; 0: only when asked to.
+    pub every_minutes: u64,
+    /// How often that is a base, hours.
+    pub base_hours: u64,
+    /// How many bases are kept, with what follows each.
+    pub keep: usize,
+    /// For the changes between two backups that are kept in mind, bytes.
+    pub changed_bytes_max: usize,
+    /// The age identity for restoring one tenant into the running server; empty: the request names one.
+    pub identity_file: PathBuf,
+    /// The largest tenant that is restored into the running server, bytes.
+    pub tenant_bytes_max: usize,
+    /// Where the bucket is reached; empty for the cloud's own address.
+    pub s3_endpoint: String,
+    /// The bucket's region.
+    pub s3_region: String,
+    /// The key's id for the bucket.
+    pub s3_access_key_id: String,
+    /// The key for the bucket.
+    pub s3_secret_access_key: Secret,
 }
 
 /// Meta's Graph API.

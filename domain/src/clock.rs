@@ -34,6 +34,16 @@ impl Timestamp {
         self.0
     }
 
+    /// A moment written as `2026-11-24T09:30:00Z`, with any offset; nothing for other texts.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_millisecond()))
+    }
+
+    /// As `2026-11-24T09:30:00Z`; milliseconds where no calendar reaches.
+    pub fn to_rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |at| at.to_string())
+    }
+
     /// This moment and `millis` more; stops at the end of the range.
     pub const fn plus_millis(self, millis: u64) -> Self {
         let millis = if millis > i64::MAX as u64 { i64::MAX } else { millis.cast_signed() };

@@ -117,6 +117,8 @@ ids! {
     DocumentId = "doc";
     /// A question with expected traits that a tenant keeps.
     GoldenId = "gld";
+    /// A backup of the store.
+    BackupId = "bak";
 }
 
 impl MessageId {

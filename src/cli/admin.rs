@@ -10,7 +10,7 @@ use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 
-use super::{Failure, Output};
+use super::{Failure, Output, keyring};
 use crate::app::Vaulted;
 use crate::http::auth;
 
@@ -102,6 +102,24 @@ pub enum KeyCommand {
         /// What it may do: read, operate, manage, platform. May be given several times.
         #[arg(long = "scope", value_parser = parse_scope, required = true)]
         scopes: Vec<Scope>,
+    },
+    /// Copies the keyring into a file, sealed for age public keys. Without it no backup can be read.
+    Backup {
+        /// The file; it must not be there.
+        #[arg(long, value_name = "FILE")]
+        to: std::path::PathBuf,
+        /// Who can open it, an age public key; `backup.recipients` without it.
+        #[arg(long = "recipient", value_name = "AGE1…")]
+        recipients: Vec<String>,
+    },
+    /// Puts the keyring back where there is none. It needs the root key that it had.
+    Restore {
+        /// The file that `key backup` wrote.
+        #[arg(long, value_name = "FILE")]
+        from: std::path::PathBuf,
+        /// The file of the age identity.
+        #[arg(long, value_name = "FILE")]
+        identity: std::path::PathBuf,
     },
     /// Lists the keys, without what was handed out.
     List,
@@ -301,6 +319,10 @@ pub async fn key(vaulted: &Vaulted, command: KeyCommand, output: &Output) -> Res
                 .map(|key| json!({ "id": key.id, "name": key.name, "tenant": key.tenant, "scopes": key.scopes, "revoked_at": key.revoked_at }))
                 .collect();
             output.answer(&lines.join("\n"), &values)
+        }
+        KeyCommand::Backup { to, recipients } => keyring::backup(&vaulted.settings, &to, &recipients, output),
+        KeyCommand::Restore { from, identity } => {
+            keyring::restore(&vaulted.settings, &from, &identity, output)
         }
         KeyCommand::Revoke { key: id } => {
             let mut key = vaulted.store.api_key(id).await?.ok_or_else(|| format!("there is no key {id}"))?;

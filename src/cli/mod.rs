@@ -2,11 +2,14 @@
 
 mod admin;
 mod assistant;
+mod backup;
 mod doctor;
+mod keyring;
 mod knowledge;
 mod live;
 mod output;
 mod replay;
+mod restore;
 mod root_key;
 mod sandbox;
 mod serve;
@@ -70,7 +73,9 @@ enum Command {
     #[command(subcommand)]
     Knowledge(knowledge::KnowledgeCommand),
     Replay(replay::Arguments),
-    /// API keys: create, list, revoke.
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    /// API keys: create, list, revoke. The keyring: backup, restore.
     #[command(subcommand)]
     Key(admin::KeyCommand),
     /// Check every record of the store; the server must not be running on it.
@@ -143,6 +148,20 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Replay(arguments) => on_engine(settings, &sources, output, async |vaulted, engine| {
             replay::run(vaulted, engine, &arguments, output).await
         }),
+        Command::Backup(backup::Arguments { command: Some(command), .. }) => {
+            backup::look(&settings, command, output)
+        }
+        Command::Backup(arguments) => {
+            on_store(settings, &sources, output, async |v| backup::make(v, arguments, output).await)
+        }
+        Command::Restore(arguments) => restore::run(&settings, &sources, &arguments, output),
+        // They need the keyring's file alone, and no store.
+        Command::Key(admin::KeyCommand::Backup { to, recipients }) => {
+            keyring::backup(&settings, &to, &recipients, output)
+        }
+        Command::Key(admin::KeyCommand::Restore { from, identity }) => {
+            keyring::restore(&settings, &from, &identity, output)
+        }
         Command::Key(command) => {
             on_store(settings, &sources, output, async |v| admin::key(v, command, output).await)
         }

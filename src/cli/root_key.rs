@@ -33,18 +33,7 @@ pub fn run(
             format!("there is no keyring at {}: nothing to rotate", vault.keyring_file.display()).into()
         );
     }
-    let old = match sources.root_key() {
-        Some(text) => RootKey::from_text(text.expose())?,
-        None if vault.root_key_file.exists() => {
-            RootKey::load_or_create_file(&vault.root_key_file, &SystemEntropy)?.0
-        }
-        None => {
-            let file = vault.root_key_file.display();
-            return Err(
-                format!("the present root key is neither in IASSISTANCE_ROOT_KEY nor in {file}").into()
-            );
-        }
-    };
+    let old = present(settings, sources)?;
     let keyring = Keyring::open(&vault.keyring_file, &old, true, Arc::new(SystemEntropy))?;
     let (new, created) = RootKey::load_or_create_file(&new_key_file, &SystemEntropy)?;
     keyring.rotate_root(&new)?;
@@ -58,4 +47,17 @@ pub fn run(
         &text,
         &serde_json::json!({ "rotated": true, "new_key_file": new_key_file, "created": created }),
     )
+}
+
+/// The root key that counts now; none is made.
+pub fn present(settings: &Settings, sources: &Sources) -> Result<RootKey, Failure> {
+    let file = &settings.vault.root_key_file;
+    match sources.root_key() {
+        Some(text) => Ok(RootKey::from_text(text.expose())?),
+        None if file.exists() => Ok(RootKey::load_or_create_file(file, &SystemEntropy)?.0),
+        None => {
+            let file = file.display();
+            Err(format!("the present root key is neither in IASSISTANCE_ROOT_KEY nor in {file}").into())
+        }
+    }
 }

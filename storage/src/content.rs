@@ -6,9 +6,9 @@
 //! [`ContentStore::put`] returns. A contact's files are sealed with a key that comes of the contact's
 //! own: when that is destroyed, nothing opens them any more, wherever copies of them are.
 
-mod bucket;
+pub(crate) mod bucket;
 mod error;
-mod folder;
+pub(crate) mod folder;
 mod format;
 mod reader;
 
@@ -173,6 +173,24 @@ impl ContentStore {
         Self::over(Arc::new(InMemory::new()), None, keys, file_bytes_max)
     }
 
+    /// A folder whose files are put back as they were stored; it has no keys to open one. Blocking.
+    pub(crate) fn raw_folder(path: &std::path::Path) -> Result<Self> {
+        struct NoKeys;
+        #[async_trait]
+        impl KeyHolder for NoKeys {
+            async fn content_key(
+                &self,
+                _: TenantId,
+                _: ContentOwner,
+            ) -> std::result::Result<ContentKey, StorageError> {
+                Err(StorageError::NotFound("key"))
+            }
+        }
+        let folder = Folder::open(path)?;
+        let objects = folder.objects()?;
+        Ok(Self::over(objects, Some(folder), NoKeys, u64::MAX))
+    }
+
     fn over(
         objects: Arc<dyn ObjectStore>,
         folder: Option<Folder>,
@@ -318,6 +336,34 @@ impl ContentStore {
 }
 
 impl ContentStore {
+    /// A file as it is stored, for a backup.
+    pub(crate) async fn sealed(
+        &self,
+        tenant: TenantId,
+        id: MediaId,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
+        match self.0.objects.get(&path_of(tenant, id)).await {
+            Ok(found) => {
+                Ok(Some(found.into_stream().map_err(|error| failed("reading a file", &error)).boxed()))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("opening a file", &error)),
+        }
+    }
+
+    /// Puts a file back as it was stored. What was altered meanwhile will not open.
+    pub(crate) async fn put_sealed(&self, tenant: TenantId, id: MediaId, sealed: Bytes) -> Result<()> {
+        if let Some(folder) = &self.0.folder {
+            folder.prepare(tenant).await?;
+        }
+        let put = self.0.objects.put(&path_of(tenant, id), sealed.into()).await;
+        put.map_err(|error| failed("putting a file back", &error))?;
+        match &self.0.folder {
+            Some(folder) => folder.make_private(tenant, id).await,
+            None => Ok(()),
+        }
+    }
+
     async fn key(&self, tenant: TenantId, owner: ContentOwner, id: MediaId) -> Result<ContentKey> {
         match self.0.keys.content_key(tenant, owner).await {
             Err(StorageError::NotFound(_)) => Err(ContentError::KeyGone { media: id }),

@@ -5,6 +5,7 @@
 //! way. Every command is durable when it returns. The files of messages are too large for the backends: a
 //! [`ContentStore`] keeps them in a folder or a bucket.
 
+pub mod backup;
 pub mod commit;
 pub mod content;
 pub mod error;

@@ -9,6 +9,7 @@ mod trials;
 mod turning;
 
 mod acknowledged;
+mod backups;
 mod bad_input;
 mod channels;
 mod collecting;

@@ -80,6 +80,36 @@ impl Keyring {
         Ok(Self { path, entropy, state: Mutex::new(State { root, keys }), platform, tenants, _lock: lock })
     }
 
+    /// The keyring's file as it is, to be kept apart. Its keys are wrapped by the root key. It may be open
+    /// meanwhile: it is always replaced whole.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyringMissing`], [`VaultError::PermissionsTooOpen`], [`VaultError::Io`].
+    pub fn export(path: &Path) -> Result<Vec<u8>, VaultError> {
+        let bytes = file::read_private(path, FILE_BYTES_MAX)?;
+        bytes.map(|bytes| bytes.to_vec()).ok_or_else(|| VaultError::KeyringMissing { path: path.to_owned() })
+    }
+
+    /// Puts an exported keyring where there is none. Whether a root key fits it is seen when it is opened.
+    ///
+    /// # Errors
+    /// [`VaultError::InUse`], [`VaultError::Io`], also where there is one already.
+    pub fn import(path: &Path, exported: &[u8]) -> Result<(), VaultError> {
+        let _lock = file::lock(path)?;
+        Self::write_private(path, exported)
+    }
+
+    /// Writes a new file that nobody else can read, lasting when this returns.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`], also where there is one already.
+    pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
+        if path.exists() {
+            return Err(VaultError::io(path)(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        file::replace(path, bytes)
+    }
+
     /// Where the keyring is: what to back up, apart from the database.
     pub fn path(&self) -> &Path {
         &self.path

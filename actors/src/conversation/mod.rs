@@ -132,6 +132,12 @@ pub struct Rest {
     pub at_once: bool,
 }
 
+/// Put yourself away, whatever you are at: the tenant's data is about to be replaced. What is not
+/// committed is not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
+
 /// Show your state.
 #[derive(Message)]
 #[rtype(result = "Option<Snapshot>")]
@@ -265,6 +271,19 @@ impl Handler<Permitted<Rest>> for ConversationActor {
         let Permitted { message: Rest { at_once }, permit } = message;
         drop(permit);
         if self.core.as_ref().is_none_or(|core| core.may_rest(at_once)) && self.life.retire() {
+            context.stop();
+        }
+    }
+}
+
+impl Handler<Permitted<Leave>> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Permitted<Leave>, context: &mut Context<Self>) {
+        drop(message.permit);
+        // With it the turn under way and all timers.
+        self.core = None;
+        if self.life.retire() {
             context.stop();
         }
     }

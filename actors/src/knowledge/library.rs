@@ -62,7 +62,7 @@ impl Library {
     }
 
     /// Begins a change of a tenant's documents: whoever searches after it is written finds what it says.
-    pub(super) fn change(self: &Arc<Self>, tenant: TenantId) -> Change {
+    pub(crate) fn change(self: &Arc<Self>, tenant: TenantId) -> Change {
         *self.changing.entry(tenant).or_default() += 1;
         Change { library: Arc::clone(self), tenant }
     }
@@ -130,7 +130,7 @@ impl Library {
 }
 
 /// A change of a tenant's documents, until this is dropped.
-pub(super) struct Change {
+pub(crate) struct Change {
     library: Arc<Library>,
     tenant: TenantId,
 }

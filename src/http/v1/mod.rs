@@ -14,6 +14,7 @@ use super::{Problem, auth};
 mod assistant;
 mod assistant_draft;
 mod assistant_versions;
+mod backups;
 mod channels;
 mod conversations;
 mod dead_letters;
@@ -107,6 +108,8 @@ routes! {
     "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }
     "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
     "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
+    "/backups" => { get: backups::list, post: backups::make }
+    "/tenants/{tenant}/restore" => { post: backups::restore }
     "/tenants/{tenant}/live-tickets" => { post: live_tickets::issue }
 }
 

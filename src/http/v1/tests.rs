@@ -174,7 +174,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
         ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
         ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
-        ("post", "run") => Some(json!({})),
+        ("post", "run" | "restore") => Some(json!({})),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 const ANY_REGION: &str = "us-east-1";
 
 /// The bucket that the settings name. Nothing is asked of it yet.
-pub(super) fn open(settings: &MediaSettings, egress: &Egress) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn open(settings: &MediaSettings, egress: &Egress) -> Result<Arc<dyn ObjectStore>> {
     let needed = |key, text: &str| {
         let missing = || ContentError::Settings { key, rule: "is needed when there is a bucket".to_owned() };
         if text.is_empty() { Err(missing()) } else { Ok(()) }

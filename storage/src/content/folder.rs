@@ -89,7 +89,7 @@ impl Folder {
 }
 
 /// Makes the folder and those above it that are missing, and makes them lasting.
-fn create(folder: &Path) -> io::Result<()> {
+pub(crate) fn create(folder: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !holder(path).is_dir()).collect();
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
     sync(holder(folder))?;

@@ -16,6 +16,7 @@
 
 mod accept;
 mod assistant;
+mod changes;
 mod channels;
 mod check;
 mod contacts;
@@ -29,11 +30,13 @@ mod keys;
 mod knowledge;
 mod line;
 mod live;
+pub(crate) mod moment;
 mod money;
 mod open;
 mod outbox;
 mod platform;
 mod provider;
+pub(crate) mod replace;
 mod rewrite;
 mod room;
 mod space;
@@ -53,6 +56,7 @@ use iassistance_vault::Keyring;
 
 use crate::Limits;
 use crate::error::StorageError;
+use changes::Changes;
 use directory::Directory;
 use disk::{Disk, SystemDisk};
 use generation::Home;
@@ -65,6 +69,8 @@ use space::{AllLetters, KeyCache, PLATFORM, Page, Read, Result, Space, vault_err
 use writer::{Health, Writer};
 
 pub use rewrite::Rewritten;
+
+pub(crate) use changes::Taken;
 
 /// How to open a store.
 pub struct SledOptions {
@@ -110,6 +116,7 @@ struct Core {
     rewriter: Arc<Rewriter>,
     home: Home,
     all_letters: AllLetters,
+    changes: Arc<Changes>,
 }
 
 impl SledStore {
@@ -148,12 +155,14 @@ impl SledStore {
             room: Arc::clone(&room),
             limits: limits.clone(),
         })?);
+        let changes = Arc::new(Changes::default());
         let parts = writer::Parts {
             live: Arc::clone(&live),
             home: home.clone(),
             health,
             room: Arc::clone(&room),
             rewriter: Arc::clone(&rewriter),
+            changes: Arc::clone(&changes),
         };
         let line = LineLimits {
             length_max: limits.write_queue_max,
@@ -179,6 +188,7 @@ impl SledStore {
             rewriter,
             home,
             all_letters,
+            changes,
         })))
     }
 

@@ -404,35 +404,44 @@ pub(super) fn broken(doing: &'static str) -> impl Fn(::sled::Error) -> StorageEr
     move |error| StorageError::Disk { doing, reason: error.to_string() }
 }
 
+impl Counters {
+    /// Counts a record, by its key.
+    pub(super) fn see(&mut self, key: &[u8]) {
+        let number = |at| number_in(key, at).unwrap_or_default();
+        match key.first() {
+            Some(&code) if code == INBOX.code => {
+                self.letters += 1;
+                self.seq = self.seq.max(number(17));
+            }
+            Some(&code) if code == PARKED_SINCE.code => {
+                self.parked += 1;
+                self.seq = self.seq.max(number(9));
+            }
+            Some(&code) if code == UNROUTED.code => {
+                self.unrouted += 1;
+                self.seq = self.seq.max(number(1));
+            }
+            Some(&code) if code == OUTBOX.code => self.order = self.order.max(number(17)),
+            Some(&code) if code == EVENT.code => self.event = self.event.max(number(1)),
+            Some(&code) if code == ASSISTANT.code => self.settings = self.settings.max(number(1)),
+            _ => {}
+        }
+    }
+}
+
 fn count(tree: &Tree) -> Result<Counters> {
     let mut counters = Counters::default();
-    let mut each = |prefix: u8, act: &mut dyn FnMut(&mut Counters, &[u8])| -> Result<()> {
+    for prefix in [INBOX.code, PARKED_SINCE.code, UNROUTED.code, OUTBOX.code] {
         for key in tree.scan_prefix([prefix]).keys() {
-            act(&mut counters, &key.map_err(broken("counting what is stored"))?);
+            counters.see(&key.map_err(broken("counting what is stored"))?);
         }
-        Ok(())
-    };
-    each(INBOX.code, &mut |counters, key| {
-        counters.letters += 1;
-        counters.seq = counters.seq.max(number_in(key, 17).unwrap_or_default());
-    })?;
-    each(PARKED_SINCE.code, &mut |counters, key| {
-        counters.parked += 1;
-        counters.seq = counters.seq.max(number_in(key, 9).unwrap_or_default());
-    })?;
-    each(UNROUTED.code, &mut |counters, key| {
-        counters.unrouted += 1;
-        counters.seq = counters.seq.max(number_in(key, 1).unwrap_or_default());
-    })?;
-    each(OUTBOX.code, &mut |counters, key| {
-        counters.order = counters.order.max(number_in(key, 17).unwrap_or_default());
-    })?;
-    let last = |prefix: u8| -> Result<u64> {
-        let row =
+    }
+    for prefix in [EVENT.code, ASSISTANT.code] {
+        let last =
             tree.scan_prefix([prefix]).next_back().transpose().map_err(broken("counting what is stored"))?;
-        Ok(row.and_then(|(key, _)| number_in(&key, 1)).unwrap_or_default())
-    };
-    counters.event = last(EVENT.code)?;
-    counters.settings = last(ASSISTANT.code)?;
+        if let Some((key, _)) = last {
+            counters.see(&key);
+        }
+    }
     Ok(counters)
 }

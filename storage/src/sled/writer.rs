@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use iassistance_domain::event::EventSeq;
 
+use super::changes::Changes;
 use super::copy;
 use super::files::Files;
 use super::generation::Home;
@@ -76,6 +77,7 @@ pub(super) struct Parts {
     pub(super) health: Arc<Health>,
     pub(super) room: Arc<Room>,
     pub(super) rewriter: Arc<Rewriter>,
+    pub(super) changes: Arc<Changes>,
 }
 
 /// Writes that are made durable together.
@@ -245,13 +247,14 @@ impl Thread {
         let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
         files.sync(!group.new_trees.is_empty()).map_err(failed("syncing"))?;
         metrics::histogram!("iassistance_storage_sync_seconds").record(started.elapsed().as_secs_f64());
+        self.parts.changes.record(group.spaces.values());
         Ok(())
     }
 
     /// Applies a group to the database in use, and to the one that is being written in its place. Gives
     /// back what has to be synced.
     fn apply(&self, group: &Group) -> Result<(Db, Arc<Mutex<Files>>)> {
-        let Parts { live, home, health, room, rewriter } = &self.parts;
+        let Parts { live, home, health, room, rewriter, .. } = &self.parts;
         let mut current = live.lock();
         // A rewrite that ended badly just now.
         health.check()?;
