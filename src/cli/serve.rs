@@ -46,7 +46,11 @@ pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(),
             Ok(())
         };
         unless_asked_twice(output, async |asked| {
-            Ok(serving.run(async { Ok(asked.cancelled().await) }, tell).await?)
+            let asked = async {
+                asked.cancelled().await;
+                Ok(())
+            };
+            Ok(serving.run(asked, tell).await?)
         })
         .await
     })

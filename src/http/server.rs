@@ -41,7 +41,7 @@ impl Listening {
     pub fn closing(&self) -> Closing {
         Closing {
             draining: self.draining.clone(),
-            closing: self.closing.clone(),
+            sent_home: self.closing.clone(),
             handle: self.handle.clone(),
         }
     }
@@ -50,7 +50,7 @@ impl Listening {
 /// Ends a server in good order.
 pub struct Closing {
     draining: CancellationToken,
-    closing: CancellationToken,
+    sent_home: CancellationToken,
     handle: ServerHandle,
 }
 
@@ -62,7 +62,7 @@ impl Closing {
 
     /// Nobody new is let in, connections without a request are closed, and requests in hand are finished.
     pub async fn close(&self) {
-        self.closing.cancel();
+        self.sent_home.cancel();
         self.handle.stop(true).await;
     }
 }

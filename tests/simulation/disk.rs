@@ -1,14 +1,13 @@
 //! A disk that dies at a failpoint, and what is found on it afterwards.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use iassistance_storage::sled::disk::Disk;
+use iassistance_storage::sled::disk::{Disk, Step};
 
 use crate::chance::Chance;
 use crate::life::Dead;
@@ -40,6 +39,8 @@ struct State {
     synced: BTreeMap<u64, Vec<u8>>,
     /// The files of folders as they were last synced: names and inodes.
     listed: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
+    /// What was lasting under names that other files were given since, which is not lasting yet.
+    covered: BTreeMap<PathBuf, Vec<u8>>,
     points: u64,
 }
 
@@ -128,7 +129,7 @@ impl SimDisk {
         let is_listed =
             state.listed.get(path.parent().unwrap()).is_none_or(|names| names.get(path) == Some(&inode));
         if !is_listed && (ending == Ending::Power || chance.happens(500)) {
-            return None;
+            return state.covered.get(path).cloned();
         }
         let synced = state.synced.get(&inode).cloned().unwrap_or_default();
         if ending == Ending::Power || synced == now {
@@ -153,25 +154,32 @@ fn torn(synced: Vec<u8>, now: &[u8], chance: &Chance) -> Vec<u8> {
 }
 
 impl Disk for SimDisk {
-    fn sync_data(&self, file: &File) -> io::Result<()> {
+    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state();
         self.point(&mut state)?;
-        let metadata = file.metadata()?;
-        // By its descriptor: a file may be open for writing alone, and have another name by now.
-        let content = fs::read(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        state.synced.insert(metadata.ino(), content);
-        self.point(&mut state)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        self.point(&mut state)?;
-        let mut names = BTreeMap::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            names.insert(entry.path(), entry.metadata()?.ino());
+        match step {
+            Step::SyncData(path) => {
+                let inode = fs::metadata(path)?.ino();
+                state.synced.insert(inode, fs::read(path)?);
+            }
+            Step::SyncDir(path) => {
+                let mut names = BTreeMap::new();
+                for entry in fs::read_dir(path)? {
+                    let entry = entry?;
+                    names.insert(entry.path(), entry.metadata()?.ino());
+                }
+                state.covered.retain(|covered, _| covered.parent() != Some(path));
+                state.listed.insert(path.to_owned(), names);
+            }
+            Step::Rename(_, to) => {
+                let former = fs::metadata(to).ok().and_then(|file| state.synced.get(&file.ino()).cloned());
+                if let Some(former) = former {
+                    state.covered.entry(to.to_owned()).or_insert(former);
+                }
+                work()?;
+            }
+            _ => work()?,
         }
-        state.listed.insert(path.to_owned(), names);
         self.point(&mut state)
     }
 }

@@ -141,7 +141,7 @@ pub fn open(around: &Surroundings, path: &Path, disk: Arc<SimDisk>, life: u64) -
     let (keyring, path) = (path.join("keyring.json"), path.join("store"));
     let keyring = Keyring::open(&keyring, &root, path.exists(), Arc::clone(&entropy) as _)
         .map_err(|error| format!("the keyring does not open: {error}"))?;
-    let options = SledOptions { path, limits: Limits::from(&around.settings.storage), disk };
+    let options = SledOptions { path, limits: Limits::from(&around.settings.storage), disk, suspect: false };
     SledStore::open(options, Arc::new(keyring), Arc::new(around.clock.clone()), entropy)
         .map_err(|error| format!("the store does not open: {error}"))
 }
