@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use async_trait::async_trait;
+use futures::future::{Either, select};
 use iassistance_actors::conversation::{ConversationKey, Snapshot};
 use iassistance_actors::{Engine, EngineParts, EngineSettings};
 use iassistance_assistant::scripted::Scripted;
@@ -29,6 +30,8 @@ const STOP_MS: u64 = 30_000;
 const DEDUP_DAYS: u32 = 8;
 /// How often in a row nothing may be seen to happen before it is believed.
 const STILL_ROUNDS: usize = 4;
+/// How often it is seen to be still before what is waited for is taken to wait for time.
+const LOOKS: usize = 3;
 /// How many turns of the writer an actor has to answer in.
 const ANSWER_ROUNDS: usize = 40;
 
@@ -157,6 +160,13 @@ impl Life {
     ) -> Result<Self, String> {
         let (disk, dead) = (Arc::clone(disk), Arc::clone(dead));
         let store: Arc<dyn Store> = Arc::new(open(around, &path, Arc::clone(&disk), life)?);
+        let failed = |error: &dyn std::fmt::Display| format!("life {life} does not begin: {error}");
+        // Opened first: that is done on other threads, and not counted.
+        let mut tenants = Vec::new();
+        for tenant in around.tenants {
+            let opened = store.tenant(TenantCtx::platform(tenant)).await;
+            tenants.push(opened.map_err(|error| failed(&error))?);
+        }
         let activity = Arc::new(Activity::default());
         let counting = Arc::clone(&activity);
         let hook: Hook = Arc::new(move |_| Ok(Some(Box::new(counting.hold()))));
@@ -172,14 +182,8 @@ impl Life {
             services: Arc::new(around.model.clone()),
             http: Arc::new(NoTools),
         };
-        let failed = |error: &dyn std::fmt::Display| format!("life {life} does not begin: {error}");
         let engine = Engine::start(EngineSettings::from(&around.settings), parts).map_err(|e| failed(&e))?;
         engine.recover(DEDUP_DAYS).await.map_err(|error| failed(&error))?;
-        let mut tenants = Vec::new();
-        for tenant in around.tenants {
-            let opened = store.tenant(TenantCtx::platform(tenant)).await;
-            tenants.push(opened.map_err(|error| failed(&error))?);
-        }
         let (clock, conversations) = (around.clock.clone(), Mutex::default());
         Ok(Self { engine, dead, disk, store, activity, path, tenants, clock, conversations })
     }
@@ -240,16 +244,14 @@ impl Life {
     pub async fn carried_out<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            let still = pin!(self.still());
-            match futures::future::select(&mut work, still).await {
-                futures::future::Either::Left((done, _)) => return (!self.is_dead()).then_some(done),
-                futures::future::Either::Right(_) => {}
-            }
-            if let Poll::Ready(done) = futures::poll!(&mut work) {
-                return (!self.is_dead()).then_some(done);
-            }
-            if self.is_dead() {
-                return None;
+            for _ in 0..LOOKS {
+                let still = pin!(self.still());
+                if let Either::Left((done, _)) = select(&mut work, still).await {
+                    return (!self.is_dead()).then_some(done);
+                }
+                if self.is_dead() {
+                    return None;
+                }
             }
             if let Some(due) = self.clock.next_due() {
                 self.clock.advance_to(due);

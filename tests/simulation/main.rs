@@ -35,7 +35,7 @@ use crate::meta::Counts;
 use crate::play::{Play, Tally};
 use crate::verdict::Endings;
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 const STEPS: (u64, u64) = (15, 40);
 /// How many seeds are played at once.
 const SIDE_BY_SIDE: u64 = 2;

@@ -72,8 +72,9 @@ pub struct Counts {
 #[derive(Default)]
 pub struct State {
     pub due: BTreeMap<(Timestamp, u64), Delivery>,
-    next_delivery: u64,
-    next_mid: u64,
+    /// How many webhooks were about each contact, and how many of our messages were accepted.
+    webhooks_of: BTreeMap<usize, u64>,
+    mids_of: BTreeMap<usize, u64>,
     pub accepted: Vec<Accepted>,
     /// How often each message was handed over.
     handed: BTreeMap<MessageId, u32>,
@@ -81,7 +82,8 @@ pub struct State {
     pub unknown: BTreeSet<MessageId>,
     /// How often a message was accepted and then given up, so that it may leave again.
     pub given_up: BTreeMap<MessageId, u32>,
-    in_hand: usize,
+    /// How many are under way: of the assistant, and of people, who do not queue behind it.
+    in_hand: [usize; 2],
     /// The moments at which each pair was sent something in this life.
     paced: BTreeMap<usize, Vec<Timestamp>>,
     /// Nothing goes wrong any more.
@@ -124,11 +126,13 @@ impl World {
         })
     }
 
-    /// A webhook leaves at `now`, sooner or later.
-    pub fn deliver(&self, now: Timestamp, body: &Value, tokens: Vec<String>, contact: Option<usize>) {
+    /// A webhook about a contact leaves at `now`, sooner or later; with the names of what they wrote.
+    pub fn deliver(&self, now: Timestamp, body: &Value, tokens: Vec<String>, contact: usize) {
         let mut state = self.state();
-        let number = state.next_delivery;
-        state.next_delivery += 1;
+        let counted = state.webhooks_of.entry(contact).or_default();
+        *counted += 1;
+        let number = contact as u64 * 1_000_000 + *counted;
+        let contact = (!tokens.is_empty()).then_some(contact);
         let chance = Chance::of(self.seed, &format!("webhook {number}"));
         let delay_ms = match chance.weighed(&[(70, 0_u8), (15, 1), (10, 2), (4, 3), (1, 4)]) {
             0 => 0,
@@ -178,15 +182,16 @@ impl World {
         state.due.insert(key, delivery);
     }
 
-    fn mid(&self, state: &mut State, prefix: &str) -> String {
-        state.next_mid += 1;
-        format!("{prefix}{}-{}", self.seed, state.next_mid)
+    fn mid(&self, state: &mut State, contact: usize) -> String {
+        let number = state.mids_of.entry(contact).or_default();
+        *number += 1;
+        format!("{}{}-{contact}-{number}", self.contacts[contact].prefix(), self.seed)
     }
 
     /// The machine is new: what it knew of its pace is forgotten.
     pub fn new_life(&self) {
         let mut state = self.state();
-        (state.in_hand, state.deadly) = (0, None);
+        (state.in_hand, state.deadly) = ([0; 2], None);
         state.paced.clear();
     }
 }
@@ -231,8 +236,8 @@ impl Line {
                 wrong.push(format!("tenancy: {} is told of {token}", who.name));
             }
         }
-        if state.in_hand > 3 {
-            wrong.push(format!("limits: {} sends under way at once", state.in_hand));
+        if state.in_hand.iter().any(|count| *count > 3) {
+            wrong.push(format!("limits: {:?} sends under way at once", state.in_hand));
         }
         let now = self.clock.now();
         let paced = state.paced.entry(contact).or_default();
@@ -270,7 +275,7 @@ impl Line {
     /// Meta accepts a message, and will tell of it.
     fn accept(&self, state: &mut State, contact: usize, entry: &OutboxEntry) -> String {
         let who = &self.world.contacts[contact];
-        let mid = self.world.mid(state, who.prefix());
+        let mid = self.world.mid(state, contact);
         state.counts.accepted += 1;
         let text = words(&entry.content);
         state.trace.push(format!("accepted for {}: {text}", who.name));
@@ -295,14 +300,14 @@ impl Line {
             *state.given_up.entry(entry.message).or_default() += 1;
             state.counts.failed_later += 1;
             drop(state);
-            return self.world.deliver(now, &who.failed(mid, entry.message, now), Vec::new(), None);
+            return self.world.deliver(now, &who.failed(mid, entry.message, now), Vec::new(), contact);
         }
         for body in who.reports(mid, entry.message, &text, now) {
             if !calm && chance.happens(200) {
                 self.world.state().counts.statuses_dropped += 1;
                 continue;
             }
-            self.world.deliver(now, &body, Vec::new(), None);
+            self.world.deliver(now, &body, Vec::new(), contact);
         }
     }
 
@@ -313,7 +318,7 @@ impl Line {
             *handed += 1;
             let handed = *handed;
             state.counts.sends += 1;
-            state.in_hand += 1;
+            state.in_hand[usize::from(entry.by_person)] += 1;
             self.judge(&mut state, contact, entry, &words(&entry.content));
             let fate = self.fate(&state, entry, contact, handed);
             let deadly = state.deadly.take();
@@ -401,13 +406,14 @@ pub fn words(content: &Content) -> String {
 }
 
 /// Tells when a send ends, also when it is cut off.
-struct InHand<'a>(&'a Line);
+struct InHand<'a>(&'a Line, bool);
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
         self.0.activity.note();
         let mut state = self.0.world.state();
-        state.in_hand = state.in_hand.saturating_sub(1);
+        let count = &mut state.in_hand[usize::from(self.1)];
+        *count = count.saturating_sub(1);
     }
 }
 
@@ -428,7 +434,7 @@ impl Sender for Line {
         if self.dead.is_dead() {
             return std::future::pending().await;
         }
-        let _in_hand = InHand(self);
+        let _in_hand = InHand(self, entry.by_person);
         self.hand_over(contact, entry).await.into()
     }
 

@@ -291,6 +291,9 @@ impl Play {
     /// One step.
     pub async fn step(&mut self) -> Result<(), String> {
         self.tally.borrow_mut().steps += 1;
+        // Each step has its own: how much was drawn in one of them decides nothing in the next.
+        let purpose = format!("step {}", self.tally.borrow().steps);
+        self.chance = Chance::of(self.around.seed, &purpose);
         let deed = self.chance.weighed(&DEEDS);
         self.world()
             .state()
@@ -363,7 +366,7 @@ impl Play {
                 let token = format!("o-{}-{}", who.name, self.world().state().counts.webhooks);
                 let words = format!("{token} from the owner");
                 let body = who.was_written_to(&token, &words, self.now());
-                self.world().deliver(self.now(), &body, Vec::new(), None);
+                self.world().deliver(self.now(), &body, Vec::new(), somebody);
                 // Whoever has control then is not known here.
                 self.world().state().held.remove(&somebody);
                 self.deliver_due().await;
@@ -399,7 +402,7 @@ impl Play {
             if in_one { vec![said] } else { said.into_iter().map(|one| vec![one]).collect() };
         for said in webhooks {
             let tokens = said.iter().map(|(token, _)| token.clone()).collect();
-            self.world().deliver(now, &who.wrote(&said, now), tokens, Some(contact));
+            self.world().deliver(now, &who.wrote(&said, now), tokens, contact);
         }
     }
 
