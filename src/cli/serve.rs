@@ -25,12 +25,8 @@ const STOPPING: &str = "Stopping: work in hand is finished, the rest goes on at 
 pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
     actix::System::new().block_on(async {
         let metrics = Metrics::install()?;
-        let serving = Serving {
-            settings,
-            root_key: sources.root_key(),
-            parts: Arc::new(AppParts::default),
-            metrics,
-        };
+        let serving =
+            Serving { settings, root_key: sources.root_key(), parts: Arc::new(AppParts::default), metrics };
         let tell = |news: News<'_>| {
             match news {
                 News::RootKey(path) => output.root_key_created(Some(path)),

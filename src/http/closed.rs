@@ -73,14 +73,14 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "live" }))
 }
 
-async fn ready(closed: web::Data<Closed>) -> Problem {
-    Problem::unavailable(AGAIN_S, closed.reason.text())
+async fn ready(closed: web::Data<Closed>) -> Result<HttpResponse, Problem> {
+    Err(Problem::unavailable(AGAIN_S, closed.reason.text()))
 }
 
 async fn metrics_of(closed: web::Data<Closed>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(closed.metrics.render())
 }
 
-async fn refuse() -> Problem {
-    Problem::unavailable(AGAIN_S, "the store cannot write: see /health/ready")
+async fn refuse() -> Result<HttpResponse, Problem> {
+    Err(Problem::unavailable(AGAIN_S, "the store cannot write: see /health/ready"))
 }

@@ -388,7 +388,10 @@ async fn large_records_are_kept() {
     let raw = "x".repeat(700_000);
     let id =
         tenant.accept(channel_id(1), &[kept(Some(identity("549")), &raw)]).await.unwrap().conversations[0];
-    assert!(fs::read_dir(database_folder(&world.home.as_ref().unwrap().path()).join("blobs")).unwrap().count() > 0);
+    assert!(
+        fs::read_dir(database_folder(&world.home.as_ref().unwrap().path()).join("blobs")).unwrap().count()
+            > 0
+    );
     drop(tenant);
     world.reopen().await;
     assert!(told(&world.open_tenant(1).await.inbox(id, 9).await.unwrap()) == [format!("kept:{raw}")]);

@@ -28,6 +28,13 @@ pub(super) struct Current {
     pub(super) _lock: File,
 }
 
+/// Keeps a database whose disk failed from ever being dropped. It costs the memory that it has, once per
+/// failure; dropping it would wait for ever for what it can not write, and hold up every other database of
+/// the process meanwhile.
+pub(super) fn leak(db: &Db) {
+    std::mem::forget(db.clone());
+}
+
 impl Live {
     pub(super) fn new(current: Current) -> Self {
         Self { current: Mutex::new(Some(current)), spaces: Mutex::default() }
@@ -46,11 +53,7 @@ impl Live {
 
     /// Opens one of the trees and makes a space of it that follows the database. `open` may take long,
     /// and nobody may write to the tree meanwhile.
-    pub(super) fn space(
-        &self,
-        name: &[u8],
-        open: impl FnOnce(Tree) -> Result<Space>,
-    ) -> Result<Arc<Space>> {
+    pub(super) fn space(&self, name: &[u8], open: impl FnOnce(Tree) -> Result<Space>) -> Result<Arc<Space>> {
         let opening = |db: &Db| db.open_tree(name).map_err(broken("opening a tree"));
         let (db, number) = self.database()?;
         let space = Arc::new(open(opening(&db)?)?);
