@@ -25,6 +25,9 @@ const LOOK_MS: u64 = 500;
 /// one that fails doubles it.
 const MEND_MS: u64 = 5_000;
 const MEND_MS_MAX: u64 = 60_000;
+/// So often in a row the store may refuse to open on a disk that does its work. Then this process cannot mend
+/// it, and whoever started it starts another.
+const REFUSALS_MAX: u32 = 4;
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +38,31 @@ pub enum ServingError {
     /// The server could not listen.
     #[error(transparent)]
     Listen(#[from] CannotListen),
+    /// The disk does its work again, and the store does not open all the same.
+    #[error("the disk works again, but the store does not open in this process ({0}): start the server anew")]
+    Stuck(Box<ServingError>),
+    /// The disk does not do its work.
+    #[error("{why} (a probe of the disk says: {probe})")]
+    Probe {
+        /// What failed first.
+        why: StorageError,
+        /// What the probe says.
+        probe: std::io::Error,
+    },
     /// The server ended, or a signal could not be waited for.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
 type Result<T> = std::result::Result<T, ServingError>;
+
+impl ServingError {
+    /// Whether it can get better by itself.
+    const fn is_of_the_disk(&self) -> bool {
+        let Self::App(AppError::Storage(error)) = self else { return matches!(self, Self::Probe { .. }) };
+        matches!(error, StorageError::Disk { .. } | StorageError::NoRoom { .. })
+    }
+}
 
 /// What every life begins with.
 pub struct Serving {
@@ -119,7 +141,7 @@ impl Serving {
         let mending = async {
             stop(app).await;
             let clock = (self.parts)().clock.unwrap_or_else(|| Arc::new(SystemClock));
-            let mut pause = MEND_MS;
+            let (mut pause, mut refusals) = (MEND_MS, 0);
             let mended = loop {
                 tokio::select! {
                     asked = asked.as_mut() => break asked.map(|()| None).map_err(ServingError::from),
@@ -128,6 +150,10 @@ impl Serving {
                 match self.begin_anew(why).await {
                     Ok(mended) => break Ok(Some(mended)),
                     Err(error) => {
+                        refusals = if error.is_of_the_disk() { 0 } else { refusals + 1 };
+                        if refusals == REFUSALS_MAX {
+                            break Err(ServingError::Stuck(Box::new(error)));
+                        }
                         if reason.set(error.to_string()) {
                             tracing::warn!(%error, "the store is not mended yet; it is tried again");
                         }
@@ -147,10 +173,8 @@ impl Serving {
         let folder = self.settings.storage.path.clone();
         let disk: Arc<dyn Disk> = (self.parts)().disk.unwrap_or_else(|| Arc::new(SystemDisk));
         let probed = tokio::task::spawn_blocking(move || probe(&folder, &*disk)).await;
-        probed.map_err(std::io::Error::other)?.map_err(|error| {
-            let reason = format!("{why} (a probe of the disk: {error})");
-            std::io::Error::new(error.kind(), reason)
-        })?;
+        let probed = probed.map_err(std::io::Error::other)?;
+        probed.map_err(|probe| ServingError::Probe { why: why.clone(), probe })?;
         let vaulted = self.open(true).await?;
         match App::start(&vaulted, (self.parts)()).await {
             Ok(app) => Ok((vaulted, app)),

@@ -93,6 +93,11 @@ pub struct Flow {
     finished: bool,
 }
 
+/// The root key of every folder.
+pub fn root_key() -> Secret {
+    Secret::new("7c".repeat(31) + "01")
+}
+
 /// Everything that was logged in this process.
 pub fn log() -> String {
     String::from_utf8_lossy(&captured().lock().unwrap()).into_owned()
@@ -234,7 +239,7 @@ impl Flow {
             wrap_store: options.wrap_store,
             ..AppParts::default()
         };
-        let root = Secret::new("7c".repeat(31) + "01");
+        let root = root_key();
         let vaulted = Vaulted::open(settings, Some(&root), &mut parts).unwrap();
         if !reopened {
             folder.key = set_up(&vaulted, &folder).await;
@@ -473,7 +478,7 @@ impl Drop for Flow {
     }
 }
 
-fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings {
+pub fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings {
     let mut flags = vec![
         format!("storage.path={}", folder.join("store").display()),
         format!("vault.keyring_file={}", folder.join("keyring.json").display()),

@@ -28,6 +28,7 @@ mod knowledge;
 mod limits;
 mod live;
 mod media;
+mod mending;
 mod model_failures;
 mod money;
 mod once;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ::sled::{Batch, Db, IVec, Tree};
 
 use super::disk::Disk;
+use super::live::leak;
 use super::open::failed;
 use super::space::{Result, broken};
 use super::tx::Overlay;
@@ -27,6 +28,15 @@ pub(super) struct Copy {
     /// The tree that is being copied, and its last key that is.
     at: Option<(IVec, IVec)>,
     copied: Counted,
+    failed: bool,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if self.failed {
+            leak(&self.new);
+        }
+    }
 }
 
 /// What is alive in a database.
@@ -47,12 +57,20 @@ impl Copy {
     /// A copy of `old` into `new`, which is empty. Nothing is copied yet.
     pub(super) fn new(disk: Arc<dyn Disk>, old: &Db, new: Db) -> Self {
         let waiting = trees_of(old);
-        Self { disk, new, begun: HashMap::new(), waiting, at: None, copied: Counted::default() }
+        Self {
+            disk,
+            new,
+            begun: HashMap::new(),
+            waiting,
+            at: None,
+            copied: Counted::default(),
+            failed: false,
+        }
     }
 
-    /// The new database, and what was copied into it.
-    pub(super) fn into_new(self) -> (Db, Counted) {
-        (self.new, self.copied)
+    /// The new database could not write what it was given.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
     }
 
     /// The new database.
@@ -67,6 +85,10 @@ impl Copy {
 
     /// Copies the next piece; says whether anything is left.
     pub(super) fn piece(&mut self, old: &Db) -> Result<bool> {
+        self.copy_piece(old).inspect_err(|_| self.failed = true)
+    }
+
+    fn copy_piece(&mut self, old: &Db) -> Result<bool> {
         let (name, from) = match (self.at.take(), self.waiting.last()) {
             (Some((name, last)), _) => (name, Some(last)),
             (None, Some(name)) => (name.clone(), None),
@@ -106,7 +128,7 @@ impl Copy {
     }
 
     /// What was changed meanwhile. What is not copied yet will be copied as it is then.
-    pub(super) fn mirror(&self, name: &[u8], changes: &Overlay) -> Result<()> {
+    pub(super) fn mirror(&mut self, name: &[u8], changes: &Overlay) -> Result<()> {
         let Some(tree) = self.begun.get(name) else { return Ok(()) };
         let up_to = match &self.at {
             Some((current, last)) if **current == *name => Bound::Included(&**last),
@@ -114,6 +136,7 @@ impl Copy {
         };
         let batch = batch(changes.range::<[u8], _>((Bound::Unbounded, up_to)));
         let applied = self.disk.apply(|| tree.apply_batch(batch.clone()));
+        self.failed |= applied.is_err();
         applied.map_err(failed("writing the new database"))
     }
 }

@@ -21,7 +21,7 @@ pub enum Step<'a> {
     SyncData(&'a Path),
     /// A folder's list of files is made lasting.
     SyncDir(&'a Path),
-    /// A small file is written, not lasting yet.
+    /// A file is written, not lasting yet.
     Write(&'a Path),
     /// A folder is created.
     CreateDir(&'a Path),
@@ -131,6 +131,12 @@ impl dyn Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
+    }
+
+    /// Copies a file, its content lasting; its name is not yet.
+    pub(super) fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(Step::Write(to), &mut || fs::copy(from, to).map(drop))?;
+        self.sync_data(to)
     }
 
     /// Writes a small file whole, its content lasting; its name is not yet.

@@ -25,6 +25,7 @@ pub(super) struct Files {
     db: File,
     db_path: PathBuf,
     blobs: Blobs,
+    retired: bool,
 }
 
 struct Blobs {
@@ -47,7 +48,7 @@ impl Files {
         };
         let db_path = folder.join("db");
         let db = File::open(&db_path)?;
-        let mut files = Self { disk, folder: folder.to_owned(), db, db_path, blobs };
+        let mut files = Self { disk, folder: folder.to_owned(), db, db_path, blobs, retired: false };
         files.disk.sync_data(&folder.join("conf"))?;
         files.sync(true)?;
         Ok(files)
@@ -55,6 +56,9 @@ impl Files {
 
     /// Makes lasting what the database has written; with `folders`, also that its files are there.
     pub(super) fn sync(&mut self, folders: bool) -> io::Result<()> {
+        if self.retired {
+            return Ok(());
+        }
         let new_blobs = self.blobs.sync_new(&*self.disk)?;
         if new_blobs || folders {
             self.disk.sync_dir(&self.blobs.folder)?;
@@ -65,6 +69,12 @@ impl Files {
             self.disk.sync_dir(&self.folder)?;
         }
         Ok(())
+    }
+
+    /// Another database has taken their place, and has all that was written to this one, durably: there is
+    /// nothing to sync any more, and they may be removed.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
     }
 }
 

@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::files;
 use super::open::failed;
 use super::space::Result;
-use crate::error::OpenProblem;
+use crate::error::{OpenProblem, StorageError};
 
 /// The format of the store as a whole. It goes up when an earlier version could not read it.
 ///
@@ -76,6 +77,39 @@ impl Home {
     pub(super) fn trust(&self) -> io::Result<()> {
         self.disk.remove(&self.folder.join(UNSYNCED))?;
         self.disk.sync_dir(&self.folder)
+    }
+
+    /// Copies the database in use, as the system has it, into a new generation, durably, and puts that in
+    /// its place. Its snapshots stay behind: the log tells all. Whoever still has the old files open in this
+    /// process holds nothing up.
+    pub(super) fn write_anew(&self, number: u64) -> Result<u64> {
+        let doing = "writing the store anew after a disk failed";
+        let (old, new) = (self.generation(number), self.generation(number + 1));
+        let needed = files::bytes_of(&old).map_err(failed(doing))?;
+        let free = self.disk.free_bytes(&self.folder).unwrap_or(u64::MAX);
+        if free < needed {
+            return Err(StorageError::NoRoom { free, needed });
+        }
+        tracing::warn!(bytes = needed, "a disk failed before: the store is written anew before it is served");
+        let write = || {
+            let copied = [(old.clone(), new.clone()), (old.join("blobs"), new.join("blobs"))];
+            for (old, new) in &copied {
+                self.disk.create_dir(new)?;
+                for name in names(old)?.iter().filter(|name| !name.starts_with("snap.")) {
+                    if old.join(name).is_file() {
+                        self.disk.copy(&old.join(name), &new.join(name))?;
+                    }
+                }
+            }
+            self.disk.sync_dir(&copied[1].1)?;
+            self.disk.sync_dir(&new)?;
+            self.disk.sync_dir(&self.folder)?;
+            self.switch(number + 1)?;
+            self.trust()
+        };
+        write().map_err(failed(doing))?;
+        self.remove_others(number + 1)?;
+        Ok(number + 1)
     }
 
     /// Writes a small file in one step: it is there whole, or as it was before.
@@ -204,7 +238,6 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
 mod tests {
     use super::super::disk::SystemDisk;
     use super::*;
-    use crate::error::StorageError;
 
     fn home() -> (tempfile::TempDir, Home) {
         let folder = tempfile::tempdir().unwrap();

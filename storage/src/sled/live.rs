@@ -28,6 +28,13 @@ pub(super) struct Current {
     pub(super) _lock: File,
 }
 
+/// Keeps a database whose disk failed from ever being dropped. It costs the memory that it has, once per
+/// failure; dropping it would wait for ever for what it can not write, and hold up every other database of
+/// the process meanwhile.
+pub(super) fn leak(db: &Db) {
+    std::mem::forget(db.clone());
+}
+
 impl Live {
     pub(super) fn new(current: Current) -> Self {
         Self { current: Mutex::new(Some(current)), spaces: Mutex::default() }

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use ::sled::{Config, Db, Error};
 
-use super::copy::Copy;
 use super::files::Files;
 use super::generation::Home;
-use super::live::Current;
+use super::live::{Current, leak};
 use super::space::{PLATFORM, Result};
 use crate::error::{OpenProblem, StorageError};
 
@@ -36,24 +35,27 @@ pub(super) const SYNC_BYTES: u64 = 8 * 1_024 * 1_024;
 ///    its beginning. If that fails too, nothing more is touched.
 /// 6. What its files say is made lasting. After a disk has failed (`suspect`, or its mark in the folder)
 ///    a sync of the same files proves nothing: the system may take what it could not write for written.
-///    Then all of it is written anew, into another generation.
+///    Then all of it is written anew first, into another generation.
 ///
 /// Blobs that nothing refers to any more stay: sled removes those that it knows to be stale itself,
 /// and for the others nothing outside of it can tell. A rewrite leaves them behind.
 pub(super) fn open(home: &Home, cache_bytes: u64, suspect: bool) -> Result<Current> {
     fs::create_dir_all(&home.folder).map_err(failed("opening the store"))?;
     let lock = lock(&home.folder)?;
-    let number = home.prepare()?;
+    let mut number = home.prepare()?;
+    if suspect || home.is_suspect() {
+        number = home.write_anew(number)?;
+    }
     let folder = home.generation(number);
     let db = open_guarded(&folder, cache_bytes)?;
-    home.disk.apply(|| db.open_tree(PLATFORM)).map_err(failed("opening the platform's tree"))?;
-    home.disk.flush(&db).map_err(failed("opening the store"))?;
-    let opened = if suspect || home.is_suspect() {
-        write_anew(home, &db, number, cache_bytes)?
-    } else {
-        (number, db, files_of(home, &folder)?)
-    };
-    let (number, db, files) = opened;
+    let opened = home.disk.apply(|| db.open_tree(PLATFORM)).and_then(|_| home.disk.flush(&db));
+    let files = opened.map_err(failed("opening the platform's tree")).and_then(|()| files_of(home, &folder));
+    let files = files.inspect_err(|_| {
+        leak(&db);
+        if let Err(error) = home.suspect() {
+            tracing::warn!(%error, "that the disk failed could not be noted in the store's folder");
+        }
+    })?;
     Ok(Current { number, db, files: Arc::new(Mutex::new(files)), copy: None, _lock: lock })
 }
 
@@ -69,31 +71,6 @@ pub(super) fn create(home: &Home, number: u64, cache_bytes: u64) -> Result<(Db, 
 
 fn files_of(home: &Home, folder: &Path) -> Result<Files> {
     Files::open(Arc::clone(&home.disk), folder).map_err(failed("syncing the store that was opened"))
-}
-
-/// Writes everything into a new generation and puts that in place of the old one.
-fn write_anew(home: &Home, old: &Db, number: u64, cache_bytes: u64) -> Result<(u64, Db, Files)> {
-    let doing = "writing the store anew after a disk failed";
-    tracing::warn!("the disk failed before: everything is written anew before anything is served");
-    let (new, mut files) = create(home, number + 1, cache_bytes)?;
-    let mut copy = Copy::new(Arc::clone(&home.disk), old, new);
-    let mut synced = 0;
-    while copy.piece(old)? {
-        if copy.copied().bytes - synced >= SYNC_BYTES {
-            synced = copy.copied().bytes;
-            flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
-            tracing::info!(mib = synced / (1_024 * 1_024), "writing the store anew");
-        }
-    }
-    flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
-    home.switch(number + 1).map_err(failed(doing))?;
-    let (new, copied) = copy.into_new();
-    home.trust().map_err(failed(doing))?;
-    if let Err(error) = home.disk.remove(&home.generation(number)) {
-        tracing::warn!(%error, "the former database could not be removed; the next start tries again");
-    }
-    tracing::info!(rows = copied.rows, "everything was written anew");
-    Ok((number + 1, new, files))
 }
 
 /// Makes lasting what a database was given.

@@ -281,7 +281,10 @@ impl Store for SledStore {
     }
 
     async fn close(&self) {
-        self.0.writer.close().await;
+        if !self.0.writer.close(&*self.0.clock).await {
+            tracing::error!("the disk does not answer: the database stays open until the process ends");
+            return;
+        }
         self.0.rewriter.close().await;
         let live = Arc::clone(&self.0.live);
         let let_go = move || {

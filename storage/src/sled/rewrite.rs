@@ -12,8 +12,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use super::copy::{Copy, Counted, trees_of};
 use super::files::{self, Files};
 use super::generation::Home;
-use super::live::{Current, Live};
+use super::live::{Current, Live, leak};
 use super::open::{self, SYNC_BYTES, failed};
 use super::room::Room;
 use super::space::{Result, broken};
@@ -32,7 +32,9 @@ use crate::error::StorageError;
 
 /// After so many rows or bytes that were written a look at the files is taken.
 const LOOK_ROWS: u64 = 4_096;
-const LOOK_BYTES: u64 = 4 * 1_024 * 1_024;
+const LOOK_BYTES: (u64, u64) = (64 * 1_024, 4 * 1_024 * 1_024);
+/// The part of the smallest files that are rewritten, after which a look is taken.
+const LOOK_PART: u64 = 16;
 /// How long others may write between two pieces, at least.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Rows that are counted at a time.
@@ -42,6 +44,8 @@ const COUNT_PART: u64 = 4;
 const COUNT_ROWS_MIN: u64 = 1_000;
 /// A database that is large from the beginning is written anew only once it is so much larger again.
 const FRESH_FACTOR: f64 = 1.5;
+/// How often a writing thread that waits for the database is looked after.
+const NUDGE: Duration = Duration::from_secs(2);
 /// Wishes that wait.
 const ASKED_MAX: usize = 4;
 
@@ -67,6 +71,7 @@ enum Ask {
 pub(super) struct Rewriter {
     asks: SyncSender<Ask>,
     shared: Arc<Shared>,
+    look_bytes: u64,
     ended: watch::Receiver<bool>,
 }
 
@@ -92,6 +97,7 @@ impl Rewriter {
         let (asks, asked) = sync_channel(ASKED_MAX);
         let shared = Arc::new(Shared::default());
         let (end, ended) = watch::channel(false);
+        let look_bytes = (parts.limits.rewrite_bytes_min / LOOK_PART).clamp(LOOK_BYTES.0, LOOK_BYTES.1);
         let mut thread = Thread { parts, shared: Arc::clone(&shared), measured: None };
         thread::Builder::new()
             .name("storage-rewriter".to_owned())
@@ -101,7 +107,7 @@ impl Rewriter {
                 end.send_replace(true);
             })
             .map_err(failed("starting the rewriting thread"))?;
-        let rewriter = Self { asks, shared, ended };
+        let rewriter = Self { asks, shared, look_bytes, ended };
         rewriter.look();
         Ok(rewriter)
     }
@@ -112,7 +118,7 @@ impl Rewriter {
         let rows = shared.rows_written.fetch_add(rows, Ordering::Relaxed) + rows;
         let bytes = shared.bytes_unlooked.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let looked = shared.rows_looked.load(Ordering::Relaxed);
-        if bytes >= LOOK_BYTES || rows.saturating_sub(looked) >= LOOK_ROWS {
+        if bytes >= self.look_bytes || rows.saturating_sub(looked) >= LOOK_ROWS {
             self.look();
         }
     }
@@ -169,7 +175,15 @@ struct Measured {
 
 impl Thread {
     fn run(&mut self, asked: &Receiver<Ask>) {
-        while let Ok(ask) = asked.recv() {
+        loop {
+            let ask = match asked.recv_timeout(NUDGE) {
+                Ok(ask) => ask,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.nudge();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             if self.shared.ending.load(Ordering::Acquire) {
                 return;
             }
@@ -186,6 +200,16 @@ impl Thread {
                     let _gone = answer.send(rewritten);
                 }
             }
+        }
+    }
+
+    /// sled does not always wake who waits for a write that fails. Another one that flushes does.
+    fn nudge(&self) {
+        if self.parts.health.busy_for() >= NUDGE
+            && let Ok((db, _)) = self.parts.live.database()
+            && let Err(error) = self.parts.home.disk.flush(&db)
+        {
+            tracing::warn!(%error, "the database does not write");
         }
     }
 
@@ -249,7 +273,10 @@ impl Thread {
     }
 
     fn go_on(&self) -> Result<()> {
-        if self.shared.ending.load(Ordering::Acquire) { Err(StorageError::Closed) } else { Ok(()) }
+        if self.shared.ending.load(Ordering::Acquire) {
+            return Err(StorageError::Closed);
+        }
+        self.parts.health.check()
     }
 
     fn rewrite(&mut self, live: Option<Counted>) -> Result<Rewritten> {
@@ -299,7 +326,7 @@ impl Thread {
             if !more || copied - synced >= SYNC_BYTES {
                 // In parts, and while others write: the last sync, for which they wait, has little to do.
                 synced = copied;
-                open::flush(home, &new, &mut files).map_err(failed(doing))?;
+                open::flush(home, &new, &mut files).inspect_err(|_| leak(&new)).map_err(failed(doing))?;
             }
             if !more {
                 break;
@@ -307,25 +334,32 @@ impl Thread {
             thread::sleep(PAUSE);
         }
         let mut current = live.lock();
+        self.go_on()?;
         let current = current.as_mut().ok_or(StorageError::Closed)?;
         let mut copy = current.copy.take().ok_or_else(broken_off)?;
         // Trees that were created in the last moment.
         while copy.piece(&current.db)? {}
-        open::flush(home, copy.new_database(), &mut files).map_err(failed(doing))?;
-        self.switch(current, copy, files).inspect_err(|error| self.parts.health.fail(error))
+        open::flush(home, copy.new_database(), &mut files)
+            .inspect_err(|_| copy.fail())
+            .map_err(failed(doing))?;
+        self.switch(current, &copy, files).inspect_err(|error| {
+            leak(copy.new_database());
+            self.parts.health.fail(error, Some(&current.db));
+        })
     }
 
     /// Everything is in the new database, durably, and nobody writes. If this fails, nobody knows which
     /// database counts, and nothing may be written any more.
-    fn switch(&self, current: &mut Current, copy: Copy, files: Files) -> Result<Counted> {
+    fn switch(&self, current: &mut Current, copy: &Copy, files: Files) -> Result<Counted> {
         let Parts { live, home, .. } = &self.parts;
         home.switch(current.number + 1).map_err(failed("putting the new database in place"))?;
-        let (new, copied) = copy.into_new();
-        live.hand_over(&new)?;
+        live.hand_over(copy.new_database())?;
         current.number += 1;
-        current.db = new;
-        current.files = Arc::new(Mutex::new(files));
-        Ok(copied)
+        current.db = copy.new_database().clone();
+        let old = std::mem::replace(&mut current.files, Arc::new(Mutex::new(files)));
+        // Whoever is about to sync what it wrote to both finds nothing to do; it is synced already.
+        old.lock().unwrap_or_else(PoisonError::into_inner).retire();
+        Ok(copy.copied())
     }
 
     /// Gives the new database up.

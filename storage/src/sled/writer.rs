@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::sled::Db;
 use tokio::sync::{oneshot, watch};
 
+use iassistance_domain::Clock;
 use iassistance_domain::event::EventSeq;
 
 use super::changes::Changes;
@@ -18,7 +19,7 @@ use super::copy;
 use super::files::Files;
 use super::generation::Home;
 use super::line::{Line, LineLimits, Refused, Urgency};
-use super::live::Live;
+use super::live::{Live, leak};
 use super::open::failed;
 use super::rewrite::Rewriter;
 use super::room::Room;
@@ -38,16 +39,25 @@ pub(super) struct Writer {
     ended: watch::Receiver<bool>,
 }
 
+/// A disk that takes longer than this to write a group is taken for broken, until it has.
+const STALLED: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has.
+const LOOK_MS: u64 = 1_000;
+
 /// Whether what is written becomes durable.
 pub(super) struct Health {
     home: Home,
     closed: AtomicBool,
     broken: OnceLock<StorageError>,
+    began: Instant,
+    /// Since when a group is being written, milliseconds after the beginning and one more; 0 for none.
+    busy_since: AtomicU64,
 }
 
 impl Health {
     pub(super) fn new(home: Home) -> Self {
-        Self { home, closed: AtomicBool::new(false), broken: OnceLock::new() }
+        let (closed, broken) = (AtomicBool::new(false), OnceLock::new());
+        Self { home, closed, broken, began: Instant::now(), busy_since: AtomicU64::new(0) }
     }
 
     /// Nothing while writes are durable, otherwise why they are not.
@@ -55,15 +65,36 @@ impl Health {
         match self.broken.get() {
             Some(broken) => Err(broken.clone()),
             None if self.closed.load(Ordering::Acquire) => Err(StorageError::Closed),
+            None if self.busy_for() >= STALLED => {
+                let reason = format!("it has not answered for {} seconds", STALLED.as_secs());
+                Err(StorageError::Disk { doing: "writing", reason })
+            }
             None => Ok(()),
         }
     }
 
-    /// Nothing is acknowledged any more. Leaves word of it in the folder, for whoever opens it next.
-    pub(super) fn fail(&self, error: &StorageError) {
+    /// For how long a group has been being written.
+    pub(super) fn busy_for(&self) -> Duration {
+        match self.busy_since.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            since => self.began.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+        }
+    }
+
+    fn set_busy(&self, is_busy: bool) {
+        let now = || u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.busy_since.store(if is_busy { now() + 1 } else { 0 }, Ordering::Release);
+    }
+
+    /// Nothing is acknowledged any more, and the database is not touched again. Leaves word of it in the
+    /// folder, for whoever opens it next.
+    pub(super) fn fail(&self, error: &StorageError, db: Option<&Db>) {
         tracing::error!(%error, "a write did not become durable; nothing is acknowledged any more");
         // A first failure stands; there is no second, for nothing is written after it.
         let _first = self.broken.set(error.clone());
+        if let Some(db) = db {
+            leak(db);
+        }
         if let Err(error) = self.home.suspect() {
             tracing::warn!(%error, "nor could it be noted in the store's folder");
         }
@@ -170,13 +201,22 @@ impl Writer {
         self.health.check()
     }
 
-    /// Takes no more writes, and returns when those that wait are written.
-    pub(super) async fn close(&self) {
+    /// Takes no more writes, and returns when those that wait are written; says whether they are: a disk that
+    /// does not answer is not waited for.
+    pub(super) async fn close(&self, clock: &dyn Clock) -> bool {
         self.health.closed.store(true, Ordering::Release);
         self.line.close();
         let mut ended = self.ended.clone();
-        // An error means that the thread has gone, which is what is waited for.
-        let _gone = ended.wait_for(|ended| *ended).await;
+        let stalled = async {
+            while self.health.busy_for() < STALLED {
+                clock.sleep_millis(LOOK_MS).await;
+            }
+        };
+        tokio::select! {
+            // An error means that the thread has gone, which is what is waited for.
+            _ = ended.wait_for(|ended| *ended) => true,
+            () = stalled => false,
+        }
     }
 }
 
@@ -213,6 +253,7 @@ impl Thread {
             return;
         }
         let started = Instant::now();
+        self.parts.health.set_busy(true);
         metrics::histogram!("iassistance_storage_group_size").record(measure(jobs.len()));
         // sled and what runs here may panic; after that nobody knows what is applied.
         let mut answers = Vec::with_capacity(jobs.len());
@@ -227,8 +268,10 @@ impl Thread {
             || StorageError::Disk { doing: "writing", reason: "the writing thread panicked".to_owned() };
         let durable = outcome.unwrap_or_else(|_| Err(panicked()));
         if let Err(error) = &durable {
-            self.parts.health.fail(error);
+            let database = self.parts.live.database().ok();
+            self.parts.health.fail(error, database.as_ref().map(|(db, _)| db));
         }
+        self.parts.health.set_busy(false);
         metrics::histogram!("iassistance_storage_commit_seconds").record(started.elapsed().as_secs_f64());
         for answer in answers {
             answer(&durable);
@@ -256,8 +299,10 @@ impl Thread {
     fn apply(&self, group: &Group) -> Result<(Db, Arc<Mutex<Files>>)> {
         let Parts { live, home, health, room, rewriter, .. } = &self.parts;
         let mut current = live.lock();
-        // A rewrite that ended badly just now.
-        health.check()?;
+        if let Some(broken) = health.broken.get() {
+            // By a rewrite that ended badly just now.
+            return Err(broken.clone());
+        }
         let current = current.as_mut().ok_or(StorageError::Closed)?;
         for name in &group.new_trees {
             home.disk.apply(|| current.db.open_tree(name)).map_err(failed("creating a tree"))?;
@@ -272,7 +317,7 @@ impl Thread {
                 home.disk.apply(|| tree.apply_batch(batch.clone())).map_err(failed("writing"))?;
             }
             let mirrored =
-                current.copy.as_ref().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
+                current.copy.as_mut().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
             if let Err(error) = mirrored {
                 tracing::warn!(%error, "the store is not rewritten: the new database does not take what is written");
                 current.copy = None;

@@ -125,8 +125,11 @@ impl World {
     }
 
     pub fn open_again(&self) -> Result<SledStore, StorageError> {
-        let home = self.home.as_ref().unwrap();
-        open(home, &self.limits, Arc::new(SystemDisk), &self.clock, &self.entropy)
+        self.open_on(Arc::new(SystemDisk))
+    }
+
+    pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<SledStore, StorageError> {
+        open(self.home.as_ref().unwrap(), &self.limits, disk, &self.clock, &self.entropy)
     }
 
     pub fn now(&self) -> Timestamp {

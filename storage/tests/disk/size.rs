@@ -1,0 +1,142 @@
+//! Files that have become too large are rewritten, and nobody notices.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iassistance_domain::event::EventSeq;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::sled::disk::{Disk, Step, SystemDisk};
+use iassistance_storage::{Limits, SledStore, Store, TenantStore};
+
+use crate::support::*;
+
+/// Commands of the day that is played.
+const WRITES: u64 = 4_000;
+/// Records that are written over and over, removed and written again.
+const RECORDS: u64 = 200;
+
+/// A disk that waits for nothing.
+struct NoWait;
+
+impl Disk for NoWait {
+    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        if matches!(step, Step::SyncData(_) | Step::SyncDir(_)) { Ok(()) } else { work() }
+    }
+}
+
+/// A store with a tenant, and what it lives in.
+async fn begin(limits: Limits) -> (tempfile::TempDir, World, SledStore, Arc<dyn TenantStore>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::sled_in(folder.path(), limits, Arc::new(SystemDisk));
+    world.shut().await;
+    let store = world.open_on(Arc::new(NoWait)).unwrap();
+    store.create_tenant(tenant(1)).await.unwrap();
+    store.put_channel(channel(1)).await.unwrap();
+    let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
+    (folder, world, store, tenant)
+}
+
+/// A day of heavy overwriting and deletion; how long each write took, sorted, and what is there afterwards.
+async fn day(tenant: &dyn TenantStore) -> (Vec<Duration>, usize) {
+    let mut waits = Vec::new();
+    let body = "words ".repeat(1_000);
+    for number in 0..WRITES {
+        let record = u8::try_from(number * 7 % RECORDS).unwrap();
+        let started = Instant::now();
+        if number % 4 == 3 {
+            tenant.remove_golden(golden(record, "").id).await.unwrap();
+        } else {
+            tenant.put_golden(golden(record, &format!("{body} {number}"))).await.unwrap();
+        }
+        waits.push(started.elapsed());
+    }
+    waits.sort();
+    (waits, tenant.golden().await.unwrap().len())
+}
+
+fn percent(waits: &[Duration], percent: usize) -> u128 {
+    waits[(waits.len() * percent / 100).min(waits.len() - 1)].as_micros()
+}
+
+#[tokio::test]
+async fn files_stay_under_three_times_what_is_alive() {
+    let mut ratios = Vec::new();
+    for rewrite_ratio in [2.5, 0.0] {
+        let limits = Limits { rewrite_ratio, rewrite_bytes_min: 512 * 1_024, ..small_limits() };
+        let (_kept, world, store, tenant) = begin(limits).await;
+        let (waits, records) = day(&*tenant).await;
+        // What was asked for is done in order: the looks of the day were taken before.
+        let last = store.rewrite().await.unwrap();
+        let hundredths = last.before_bytes * 100 / last.live_bytes;
+        let (p50, p99) = (percent(&waits, 50), percent(&waits, 99));
+        println!(
+            "{{\"rewrite_ratio\":{rewrite_ratio},\"writes\":{WRITES},\"live_bytes\":{},\"file_bytes\":{},\
+             \"files_per_hundred_alive\":{hundredths},\"p50_us\":{p50},\"p99_us\":{p99}}}",
+            last.live_bytes, last.before_bytes
+        );
+        assert_eq!(tenant.golden().await.unwrap().len(), records);
+        store.close().await;
+        let store = world.open_again().unwrap();
+        let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
+        assert_eq!(tenant.golden().await.unwrap().len(), records, "and after it was opened again");
+        store.close().await;
+        ratios.push(hundredths);
+    }
+    assert!(ratios[0] < 300, "{ratios:?}");
+    assert!(ratios[1] > 300, "without it they are not: {ratios:?}");
+}
+
+#[tokio::test]
+async fn whoever_reads_and_writes_while_it_is_rewritten_sees_nothing_of_it() {
+    let (_kept, world, store, tenant) = begin(Limits { inbox_entries_max: 10_000, ..small_limits() }).await;
+    let id = hear(&*tenant, 1, "549", "0").await;
+    let mut texts = vec!["0".to_owned()];
+    let rewriting = async {
+        for _ in 0..6 {
+            store.rewrite().await.unwrap();
+        }
+        // One that is created afterwards is in the database that is in use then.
+        store.create_tenant(crate::support::tenant(2)).await.unwrap();
+    };
+    let working = async {
+        for number in 1..=600 {
+            let text = number.to_string();
+            assert_eq!(hear(&*tenant, 1, "549", &text).await, id);
+            texts.push(text);
+            if number % 50 == 0 {
+                assert_eq!(
+                    told(&tenant.inbox(id, 9_999).await.unwrap()),
+                    texts,
+                    "a read sees what was written"
+                );
+            }
+        }
+    };
+    futures::future::join(rewriting, working).await;
+    let events = tenant.events(EventSeq(0), 10_000).await.unwrap();
+    assert!(events.windows(2).all(|two| two[1].seq.0 == two[0].seq.0 + 1), "no gap");
+    drop(tenant);
+    assert!(store.database_folder().unwrap().ends_with("gen-7"));
+    store.close().await;
+    let store = world.open_again().unwrap();
+    let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
+    assert_eq!(told(&tenant.inbox(id, 9_999).await.unwrap()), texts);
+    store.tenant(TenantCtx::platform(tenant_id(2))).await.unwrap();
+    let (_, bad) = store.check(&|_, _| {}).await.unwrap();
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn a_rewrite_that_was_broken_off_leaves_nothing_behind() {
+    let (_kept, world, store, tenant) = begin(small_limits()).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    let rewriting = store.rewrite();
+    let closing = store.close();
+    // It is done, or it is broken off: the store is whole either way.
+    let (rewritten, ()) = futures::future::join(rewriting, closing).await;
+    drop((rewritten, tenant));
+    let store = world.open_again().unwrap();
+    let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
+    assert_eq!(told(&tenant.inbox(id, 9).await.unwrap()), ["hello"]);
+}
