@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub mod furnish;
 pub mod rows;
 
 use std::path::{Path, PathBuf};
@@ -468,7 +469,18 @@ pub async fn queue(tenant: &dyn TenantStore, id: ConversationId, messages: &[Mes
 pub fn begin_turn(conversation: &mut Conversation, now: Timestamp) {
     let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
     conversation.apply(Input::PolicyChanged(policy), now);
-    let (message, opens) = (message_id(1), Opening::Ordinary);
+    receive(conversation, message_id(1), now);
+}
+
+/// Lets the conversation begin a turn on this message.
+pub fn begin_turn_on(conversation: &mut Conversation, message: MessageId) {
+    let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
+    conversation.apply(Input::PolicyChanged(policy), START);
+    receive(conversation, message, START);
+}
+
+fn receive(conversation: &mut Conversation, message: MessageId, now: Timestamp) {
+    let opens = Opening::Ordinary;
     let received = Input::MessageReceived { message, sent_at: now, answer: true, fragment: false, opens };
     conversation.apply(received, now);
 }
