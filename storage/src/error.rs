@@ -42,6 +42,19 @@ pub enum StorageError {
         /// Which kind of record.
         kind: &'static str,
     },
+    /// A later version wrote a record. It is left as it is.
+    #[error(
+        "a record of kind `{kind}` is of schema {found} and this version knows up to {known}: start the version \
+         that wrote it"
+    )]
+    NewerRecord {
+        /// Which kind of record.
+        kind: &'static str,
+        /// The schema that it has.
+        found: u16,
+        /// The latest schema of that kind that this version knows.
+        known: u16,
+    },
     /// The disk failed. Nothing is acknowledged until the server is started anew.
     #[error(
         "the disk failed while {doing}: {reason}; nothing is acknowledged any more, mend the disk and start again"

@@ -8,6 +8,7 @@
 pub mod commit;
 pub mod content;
 pub mod error;
+pub mod findings;
 mod limits;
 pub mod memory;
 mod rules;
@@ -17,6 +18,7 @@ pub mod store;
 pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, SummaryChange, TurnCommit};
 pub use content::{ContentError, ContentOwner, ContentStore};
 pub use error::{OpenProblem, StorageError};
+pub use findings::{Examination, Finding, Findings, Outcome, Problem, Progress, SetAside};
 pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use sled::{SledOptions, SledStore};

@@ -26,8 +26,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore,
-    TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, InboxEntry, Progress, SendReport,
+    SetAside, StorageError, Store, TenantStore, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;
@@ -140,9 +140,26 @@ impl Store for FaultyStore {
     async fn close(&self) {
         self.inner.close().await;
     }
-    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
-        (self.hook)(Act { name: "check", conversation: None })?;
-        self.inner.check(progress).await
+    async fn examine(
+        &self,
+        examination: &Examination,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Findings> {
+        (self.hook)(Act { name: "examine", conversation: None })?;
+        self.inner.examine(examination, progress).await
+    }
+    async fn set_aside(
+        &self,
+        tenant: Option<TenantCtx>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<SetAside>> {
+        (self.hook)(Act { name: "set_aside", conversation: None })?;
+        self.inner.set_aside(tenant, after, limit).await
+    }
+    async fn upgrade_records(&self) -> Result<u64> {
+        (self.hook)(Act { name: "upgrade_records", conversation: None })?;
+        self.inner.upgrade_records().await
     }
 }
 

@@ -25,15 +25,19 @@ pub mod disk;
 mod keys;
 mod knowledge;
 mod line;
+mod mend;
 mod money;
 mod open;
 mod outbox;
 mod platform;
 mod provider;
+mod quarantine;
 mod space;
 mod summary;
 mod tenant;
 mod tx;
+mod upgrade;
+mod verify;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
@@ -53,6 +57,7 @@ use crate::error::StorageError;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
+use quarantine::watch_over;
 use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
 use writer::Writer;
 
@@ -120,13 +125,15 @@ impl SledStore {
         let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
         let trees = db.tree_names().iter().map(|name| name.to_vec()).collect();
         let writer = Writer::start(db.clone(), files, limits.write_queue_max, limits.group_max)?;
+        let platform = Arc::new(platform);
+        watch_over(&platform, writer.by_the_way(), &clock, &entropy);
         Ok(Self(Arc::new(Core {
             limits,
             clock,
             entropy,
             keyring,
             writer,
-            platform: Arc::new(platform),
+            platform,
             directory: Arc::new(RwLock::new(directory)),
             meta_apps: Arc::new(RwLock::new(meta_apps)),
             tenants: RwLock::default(),
@@ -176,7 +183,9 @@ impl Core {
             return Err(StorageError::Damaged { kind: "tenant's tree" });
         }
         let tree = self.db.open_tree(name).map_err(broken("opening a tenant's tree"))?;
-        Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys)).map(Arc::new)
+        let space = Arc::new(Space::open(Some(tenant), tree, vault, Arc::clone(&self.contact_keys))?);
+        watch_over(&space, self.writer.by_the_way(), &self.clock, &self.entropy);
+        Ok(space)
     }
 }
 

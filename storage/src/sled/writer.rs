@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -34,6 +34,28 @@ pub(super) struct Writer {
 struct Shared {
     closed: AtomicBool,
     broken: OnceLock<StorageError>,
+}
+
+/// A way to the writing thread for what nobody waits for. It keeps nothing from ending.
+#[derive(Clone)]
+pub(super) struct ByTheWay(Weak<Line<Job>>);
+
+impl ByTheWay {
+    /// Puts a write into the line; says whether there was room. It may be left out at the end.
+    pub(super) fn write(
+        &self,
+        space: Arc<Space>,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+    ) -> bool {
+        let Some(line) = self.0.upgrade() else { return false };
+        let job: Job = Box::new(move |group| {
+            if let Err(error) = group.run(&space, work) {
+                tracing::warn!(%error, "what is done by the way could not be written");
+            }
+            Box::new(|_| ())
+        });
+        line.push(Urgency::Patient, job).is_ok()
+    }
 }
 
 /// Writes that are made durable together.
@@ -122,6 +144,11 @@ impl Writer {
             Refused::Closed => StorageError::Closed,
         })?;
         answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
+    }
+
+    /// A way for what nobody waits for.
+    pub(super) fn by_the_way(&self) -> ByTheWay {
+        ByTheWay(Arc::downgrade(&self.line))
     }
 
     /// Nothing while writes are durable, otherwise why they are not.
