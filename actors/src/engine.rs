@@ -16,6 +16,7 @@ use iassistance_domain::{Clock, Entropy};
 use iassistance_storage::content::ContentStore;
 use iassistance_storage::{StorageError, Store, TenantStore};
 
+use crate::checks::Checks;
 use crate::conversation::{ConversationActor, ConversationKey, Rest};
 use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     conversations: Registry<ConversationKey, ConversationActor>,
     doorbells: DashMap<TenantId, Arc<Doorbell>>,
     pub(crate) assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
+    pub(crate) checks: Checks,
     own: Weak<Shared>,
 }
 
@@ -140,6 +142,7 @@ impl Engine {
                 step_limiter,
                 doorbells: DashMap::new(),
                 assistants: DashMap::new(),
+                checks: Checks::default(),
                 own: own.clone(),
             }
         });

@@ -117,6 +117,8 @@ ids! {
     DocumentId = "doc";
     /// A question with expected traits that a tenant keeps.
     GoldenId = "gld";
+    /// An examination of the store.
+    CheckId = "chk";
 }
 
 impl MessageId {

@@ -18,6 +18,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use iassistance_domain::budget::{Cost, Day};
+use iassistance_domain::event::{EventKind, EventSeq};
+use iassistance_storage::Examination;
 use support::furnish::*;
 use support::*;
 
@@ -35,6 +38,44 @@ async fn write_a_fixture() {
     fs::create_dir_all(&home).unwrap();
     furnish_folder(&home).await;
     tar(&home, &["-czf", folder.join("store.tar.gz").to_str().unwrap(), "keyring", "store"]);
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_opens_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let archive = fixtures.join("format-1/store.tar.gz");
+    tar(folder.path(), &["-xzf", archive.to_str().unwrap()]);
+    let mut world = World::open_in(folder.path(), small_limits()).unwrap();
+    world.store.upgrade_records().await.unwrap();
+    let found = world.store.examine(&Examination::default(), &|_| {}).await.unwrap();
+    assert_eq!(found.findings, [], "every record opens and agrees");
+    assert!(found.records >= 190, "{}", found.records);
+    let mut said = Vec::new();
+    for number in [1, 2] {
+        let tenant = world.open_tenant(number).await;
+        for conversation in tenant.conversations(None, 9).await.unwrap() {
+            let messages = tenant.messages(conversation.id, None, 9).await.unwrap();
+            said.extend(messages.iter().map(|message| words(&message.content)));
+            said.extend(told(&tenant.inbox(conversation.id, 9).await.unwrap()));
+            assert_eq!(tenant.outbox(conversation.id).await.unwrap().len(), 1);
+            assert!(tenant.summary(conversation.id).await.unwrap().is_some());
+            assert!(tenant.contact(conversation.contact).await.unwrap().is_some());
+        }
+        let log = tenant.events(EventSeq(0), 99).await.unwrap();
+        assert!(log.iter().all(|event| event.kind != EventKind::EventUnreadable) && !log.is_empty());
+        assert_eq!(tenant.passages().await.unwrap(), passages(number, 3, 1));
+        assert!(tenant.assistant().await.unwrap().unwrap().settings == settings("b"));
+        assert_eq!(tenant.spent(Day(7)).await.unwrap(), Cost(8));
+    }
+    said.sort();
+    let heard = ["hello from 549", "hello from 549", "hello from 551", "hello from 551", "unread", "unread"];
+    assert_eq!(said, [&["an answer"; 8][..], &heard].concat());
+    // And goes on as any other.
+    hear(&*world.open_tenant(1).await, 1, "560", "a new one").await;
+    world.reopen().await;
+    let found = world.store.examine(&Examination::default(), &|_| {}).await.unwrap();
+    assert_eq!(found.findings, []);
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn a_damaged_record_is_reported_and_stops_nothing_else() {
         damage(&mut world, &[1; 16], kind, |value| flip_last(value)).await;
         world.reopen().await;
     }
-    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
+    let (_, bad) = unopened(&*world.store).await;
     let kinds: Vec<_> = bad.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
     let provider_id = "provider_id";
     let expected =
@@ -214,7 +214,7 @@ async fn nothing_of_what_was_taken_back_is_in_any_record() {
     for mut event in tenant.events(EventSeq(0), 99).await.unwrap() {
         assert!(event.kind.message_mut().is_none_or(|message| message.content == Content::Removed));
     }
-    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
+    let (_, bad) = unopened(&*world.store).await;
     assert!(bad.is_empty(), "{bad:?}");
     drop(tenant);
     assert_eq!(with_words(plaintexts(&mut world, 1).await), 0);

@@ -14,6 +14,7 @@ mod channels;
 mod collecting;
 mod context;
 mod control;
+mod damage;
 mod disclosure;
 mod duties;
 mod errors;

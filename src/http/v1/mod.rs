@@ -15,6 +15,7 @@ mod assistant;
 mod assistant_draft;
 mod assistant_versions;
 mod channels;
+mod checks;
 mod conversations;
 mod dead_letters;
 mod events;
@@ -27,6 +28,7 @@ mod media;
 mod meta_apps;
 mod operator;
 mod page;
+mod quarantine;
 mod rehearsals;
 mod settings_form;
 mod spending;
@@ -105,6 +107,10 @@ routes! {
     "/tenants/{tenant}/events" => { get: events::list }
     "/tenants/{tenant}/dead-letters" => { get: dead_letters::list }
     "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }
+    "/tenants/{tenant}/quarantine" => { get: quarantine::of_tenant }
+    "/quarantine" => { get: quarantine::of_platform }
+    "/checks" => { post: checks::begin }
+    "/checks/{check}" => { get: checks::show }
     "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
     "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
     "/tenants/{tenant}/live-tickets" => { post: live_tickets::issue }

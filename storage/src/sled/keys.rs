@@ -121,10 +121,10 @@ impl<T> Kind<T> {
         Self { code, name, schema, upgrade: None, holds: PhantomData }
     }
 
-    /// The same kind, whose older records are read by `upgrade`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no kind has a released older schema yet"))]
-    pub(super) const fn upgraded_by(self, upgrade: Upgrade) -> Self {
-        Self { upgrade: Some(upgrade), ..self }
+    /// The same kind in a later schema, with what makes it of older ones.
+    #[cfg(test)]
+    pub(super) const fn later(self, schema: u16, upgrade: Upgrade) -> Self {
+        Self { schema, upgrade: Some(upgrade), ..self }
     }
 
     /// The beginning of every key of this kind.
@@ -219,9 +219,14 @@ impl AnyKind {
     }
 }
 
+/// A line may end in `, upgrade function`: what reads its older schemas.
 macro_rules! kinds {
-    ($($constant:ident: $record:ty = $code:literal, $name:literal, schema $schema:literal;)*) => {
-        $(pub(super) const $constant: Kind<$record> = Kind::new($code, $name, $schema);)*
+    ($($constant:ident: $record:ty = $code:literal, $name:literal, schema $schema:literal
+        $(, upgrade $upgrade:path)?;)*) => {
+        $(pub(super) const $constant: Kind<$record> = Kind {
+            $(upgrade: Some($upgrade),)?
+            ..Kind::new($code, $name, $schema)
+        };)*
 
         /// All kinds whose records are sealed JSON.
         pub(super) const KINDS: &[AnyKind] = &[$(AnyKind::of($constant)),*];

@@ -149,3 +149,156 @@ impl Tx<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use iassistance_domain::golden::{GoldenQuestion, Traits};
+    use iassistance_domain::id::GoldenId;
+    use iassistance_domain::tenant::Tenant;
+    use iassistance_domain::{ManualClock, SeededEntropy, Timestamp};
+    use iassistance_vault::{Keyring, RootKey, SystemEntropy};
+    use serde_json::json;
+
+    use super::super::keys::{self, GOLDEN};
+    use super::super::{SledOptions, SledStore};
+    use super::*;
+    use crate::{Limits, Store};
+
+    /// More than two steps of the walk.
+    const QUESTIONS: u8 = 250;
+    const TENANTS: u8 = 3;
+
+    /// Schema 3 says again what is asked; schema 2 was never released.
+    fn in_schema_3(schema: u16, mut record: Value) -> Option<Value> {
+        let asked = record.get("question")?.as_str()?.to_owned();
+        record["question"] = json!(format!("{asked} {asked}"));
+        (schema == 1).then_some(record)
+    }
+
+    static LATER: [AnyKind; 1] = [AnyKind::of(GOLDEN.later(3, in_schema_3))];
+
+    struct Home {
+        folder: tempfile::TempDir,
+        keyring: Arc<Keyring>,
+    }
+
+    impl Home {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
+            let file = folder.path().join("keyring");
+            let keyring = Arc::new(Keyring::open(&file, &root, false, Arc::new(SystemEntropy)).unwrap());
+            Self { folder, keyring }
+        }
+
+        fn open(&self) -> SledStore {
+            let options = SledOptions::new(self.folder.path().join("store"), Limits::default());
+            let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+            SledStore::open(options, Arc::clone(&self.keyring), clock, Arc::new(SeededEntropy::new(3))).unwrap()
+        }
+    }
+
+    fn id(number: u8) -> TenantId {
+        TenantId::from_bytes([number; 16])
+    }
+
+    async fn filled(store: &SledStore) {
+        for number in 1..=TENANTS {
+            let tenant = Tenant { id: id(number), name: "t".to_owned(), created_at: Timestamp::EPOCH };
+            store.create_tenant(tenant).await.unwrap();
+            let space = store.0.space(id(number)).await.unwrap();
+            let put = |tx: &mut Tx<'_>| {
+                for question in 0..QUESTIONS {
+                    let id = GoldenId::from_bytes([question; 16]);
+                    let question =
+                        GoldenQuestion { id, question: "When?".to_owned(), expect: Traits::default() };
+                    tx.put(&keys::golden(id), Owner::Tenant, &question)?;
+                }
+                Ok(())
+            };
+            store.0.writer.write(&space, put).await.unwrap();
+        }
+    }
+
+    /// How many questions of a tenant are of each schema, and that all read as the later one.
+    async fn schemas(store: &SledStore, number: u8) -> (usize, usize) {
+        let space = store.0.space(id(number)).await.unwrap();
+        let rows = space.rows(GOLDEN.key().bytes(), Page::First, usize::MAX).unwrap();
+        for (key, sealed) in &rows {
+            let read = space.try_open(GOLDEN.later(3, in_schema_3), key, sealed).unwrap();
+            assert_eq!(read.question, "When? When?");
+        }
+        let of = |schema: u16| rows.iter().filter(|(_, sealed)| peek_schema(sealed) == Some(schema)).count();
+        (of(1), of(3))
+    }
+
+    #[tokio::test]
+    async fn older_records_are_read_and_written_anew_once_wherever_it_is_interrupted() {
+        let home = Home::new();
+        let mut store = home.open();
+        filled(&store).await;
+        assert_eq!(schemas(&store, 1).await, (QUESTIONS.into(), 0), "they can be read before that");
+        let mut starts = 0;
+        loop {
+            starts += 1;
+            {
+                let mut upgrading = pin!(store.0.upgrade_records(&LATER));
+                // Interrupted after some of its steps: a few more each time.
+                let mut polls = 0;
+                let ended = std::future::poll_fn(|context| {
+                    polls += 1;
+                    match upgrading.as_mut().poll(context) {
+                        Poll::Pending if polls > starts => Poll::Ready(None),
+                        other => other.map(Some),
+                    }
+                })
+                .await;
+                if let Some(upgraded) = ended {
+                    upgraded.unwrap();
+                    break;
+                }
+            }
+            store.close().await;
+            drop(store);
+            store = home.open();
+        }
+        assert!(starts > 2, "{starts}");
+        for number in 1..=TENANTS {
+            assert_eq!(schemas(&store, number).await, (0, QUESTIONS.into()));
+        }
+        // Where nothing is left to do, nothing is read: its first look already knows.
+        assert_eq!(store.0.upgrade_records(&LATER).await.unwrap(), 0);
+        let nothing = pin!(store.0.upgrade_records(&[])).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(nothing, Poll::Ready(Ok(0))));
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_was_never_released_and_a_later_one_are_left_alone() {
+        let home = Home::new();
+        let store = home.open();
+        filled(&store).await;
+        let space = store.0.space(id(1)).await.unwrap();
+        for (number, schema) in [(0, 2), (1, 4)] {
+            let key = keys::golden(GoldenId::from_bytes([number; 16]));
+            let place = Place { tree: &space.name, key: key.bytes(), schema };
+            let sealed = space.vault.seal(place, KeyRef::Tenant, b"{}").unwrap();
+            let put = move |tx: &mut Tx<'_>| {
+                tx.put_sealed(&key, sealed);
+                Ok(())
+            };
+            store.0.writer.write(&space, put).await.unwrap();
+        }
+        let upgraded = store.0.upgrade_records(&LATER).await.unwrap();
+        assert_eq!(upgraded, u64::from(TENANTS) * u64::from(QUESTIONS) - 2);
+        let read = |number: u8| {
+            let key = keys::golden(GoldenId::from_bytes([number; 16]));
+            let sealed = space.sealed(key.bytes()).unwrap().unwrap();
+            space.try_open(GOLDEN.later(3, in_schema_3), key.bytes(), &sealed).err()
+        };
+        assert!(matches!(read(0), Some(Unopened::Unreadable)));
+        assert!(matches!(read(1), Some(Unopened::Newer(4))));
+    }
+}
