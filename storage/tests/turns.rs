@@ -240,7 +240,10 @@ async fn damage_to_it_is_reported_and_stops_nothing_else() {
     assert_eq!(tenant.passages().await.unwrap(), passages(1, 2, 2));
     assert!(tenant.remove_document(document_id(2)).await.unwrap());
     let (_, bad) = unopened(&*world.store).await;
-    assert_eq!(bad.len(), 4, "the turn, the golden question, the reservation, the sum: {bad:?}");
+    let left: BTreeSet<_> = bad.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
+    // What was met may be out of the way already; a sum stays, so that nothing is spent.
+    assert!(left.is_superset(&["reservation", "spent_in_a_day"].into()), "{bad:?}");
+    assert!(left.is_subset(&["golden_question", "reservation", "spent_in_a_day", "turn"].into()), "{bad:?}");
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ impl TenantStore for FaultyTenant {
         self.inner.unfinished(after, limit).await
     }
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
-        (self.hook)(Act { name: "conversation", conversation: None })?;
+        (self.hook)(Act { name: "conversation", conversation: Some(id) })?;
         self.inner.conversation(id).await
     }
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {

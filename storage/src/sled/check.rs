@@ -164,7 +164,7 @@ impl Core {
         }
         self.gather_again(space, walk, suspects).await?;
         let held = Arc::new(std::mem::take(walk));
-        let mut unread = 0;
+        let (mut unread, behind) = (0, hex(&[SET_ASIDE.code]));
         for some in suspects.chunks(AGAIN_ROWS) {
             let (some, walk) = (some.to_vec(), Arc::clone(&held));
             let (keyring, platform) = (Arc::clone(&self.keyring), Arc::clone(&self.platform));
@@ -182,7 +182,9 @@ impl Core {
                 let is_unread =
                     matches!(finding.problem, Problem::DoesNotOpen | Problem::Newer { .. } | Problem::Unknown);
                 unread += u64::from(is_unread);
-                found.set_aside += u64::from(finding.outcome == Outcome::SetAside && is_unread);
+                // Those that the walk has not come to are counted when it does.
+                let is_behind = finding.key.as_str() > behind.as_str();
+                found.set_aside += u64::from(finding.outcome == Outcome::SetAside && is_behind);
                 found.push(finding);
             }
         }
@@ -197,8 +199,12 @@ impl Core {
         let of = |code: u8| suspects.iter().any(|key| key.first() == Some(&code));
         if of(UNROUTED_SEEN.code) {
             let reader = Arc::clone(space);
-            let hashes = blocking(move || reader.hashes(UNROUTED.key().bytes(), 9)).await?;
-            walk.unrouted = hashes.unwrap_or_default();
+            let read = move || {
+                let kept = reader.hashes(UNROUTED.key().bytes(), 9)?.unwrap_or_default();
+                let aside = reader.hashes(&aside(UNROUTED.key().bytes()), 10)?.unwrap_or_default();
+                Ok(&kept | &aside)
+            };
+            walk.unrouted = blocking(read).await?;
         }
         if of(TOMBSTONE.code) {
             let reader = Arc::clone(space);
@@ -283,6 +289,9 @@ fn look_at(
         let may = if sets_aside { how.0 } else { how.1 };
         let outcome = if may { tx.mend(around, key, trouble.mend)? } else { Outcome::Left };
         findings.push(Finding { outcome, ..finding(tx.space.id, key, trouble.problem) });
+        if outcome == Outcome::SetAside {
+            break;
+        }
     }
     Ok(findings)
 }
@@ -329,6 +338,9 @@ impl Space {
         let Some(&code) = key.first() else { return Ok(()) };
         if code == SET_ASIDE.code {
             walk.set_aside += 1;
+            if key.get(1) == Some(&UNROUTED.code) {
+                walk.unrouted.extend(id_in(key, 10));
+            }
             return Ok(());
         }
         walk.rows += 1;

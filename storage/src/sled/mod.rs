@@ -42,6 +42,7 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -53,7 +54,7 @@ use iassistance_domain::{Clock, Entropy};
 use iassistance_vault::Keyring;
 
 use crate::Limits;
-use crate::error::StorageError;
+use crate::error::{OpenProblem, StorageError};
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
@@ -109,6 +110,21 @@ impl SledStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
+        let path = options.path.clone();
+        // The database panics on some kinds of damage to its file.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_files(options, keyring, clock, entropy)));
+        opened.unwrap_or_else(|_| {
+            let reason = "the database panicked".to_owned();
+            Err(OpenProblem::Corrupt { path, reason }.into())
+        })
+    }
+
+    fn open_files(
+        options: SledOptions,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
         let SledOptions { path, limits, disk } = options;
         let open::Opened { db, lock } = open::open(&path, limits.cache_bytes, &*disk)?;
         let tree = db.open_tree(PLATFORM).map_err(broken("opening the platform's tree"))?;
@@ -118,7 +134,7 @@ impl SledStore {
         let platform = Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
-            return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
+            return Err(OpenProblem::WrongKeyring { path, records }.into());
         }
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;

@@ -2,6 +2,7 @@
 //! being put together.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use ::sled::{IVec, Tree};
@@ -148,7 +149,7 @@ impl Space {
     /// at most `limit`. None of them belongs to a write that is half applied. Blocking.
     pub(super) fn rows(&self, prefix: &[u8], page: Page<'_>, limit: usize) -> Result<Vec<Row>> {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
-        let rows: ::sled::Result<Vec<_>> = match page {
+        guarded(|| match page {
             Page::First => self.tree.scan_prefix(prefix).take(limit).collect(),
             Page::Last => self.tree.scan_prefix(prefix).rev().take(limit).collect(),
             Page::After(key) => {
@@ -157,8 +158,7 @@ impl Space {
                 within(self.tree.range(above..), prefix).take(limit).collect()
             }
             Page::Before(key) => within(self.tree.range(..key).rev(), prefix).take(limit).collect(),
-        };
-        rows.map_err(broken("reading"))
+        })
     }
 
     /// The next rows of the whole tree, at most `limit` and somewhat more than `bytes_max`; and whether they
@@ -166,16 +166,18 @@ impl Space {
     pub(super) fn page(&self, after: Option<&[u8]>, limit: usize, bytes_max: usize) -> Result<(Vec<Row>, bool)> {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
         let above = after.map(|key| [key, &[0]].concat()).unwrap_or_default();
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        for row in self.tree.range(above..) {
-            let (key, sealed) = row.map_err(broken("reading"))?;
-            bytes += sealed.len();
-            rows.push((key, sealed));
-            if rows.len() == limit || bytes > bytes_max {
-                return Ok((rows, false));
+        guarded(|| {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            for row in self.tree.range(above..) {
+                let (key, sealed) = row?;
+                bytes += sealed.len();
+                rows.push((key, sealed));
+                if rows.len() == limit || bytes > bytes_max {
+                    return Ok((rows, false));
+                }
             }
-        }
-        Ok((rows, true))
+            Ok((rows, true))
+        })
     }
 
     /// The first rows whose keys begin with `prefix`, at most `limit`, where that takes no longer than a point
@@ -186,13 +188,15 @@ impl Space {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(None),
         };
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        for row in self.tree.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
-            let (key, sealed) = row.map_err(broken("reading"))?;
-            bytes += sealed.len();
-            rows.push((key, sealed));
-        }
+        let (rows, bytes) = guarded(|| {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            for row in self.tree.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
+                let (key, sealed) = row?;
+                bytes += sealed.len();
+                rows.push((key, sealed));
+            }
+            Ok((rows, bytes))
+        })?;
         Ok((rows.len() <= FEW_ROWS && bytes <= FEW_BYTES).then_some(rows))
     }
 
@@ -347,7 +351,7 @@ impl Read for Space {
     }
 
     fn sealed(&self, key: &[u8]) -> Result<Option<IVec>> {
-        self.tree.get(key).map_err(broken("reading"))
+        guarded(|| self.tree.get(key))
     }
 
     fn first_rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Row>> {
@@ -445,6 +449,17 @@ pub(super) fn vault_error(error: VaultError) -> StorageError {
 /// What storage says when the database fails.
 pub(super) fn broken(doing: &'static str) -> impl Fn(::sled::Error) -> StorageError {
     move |error| StorageError::Disk { doing, reason: error.to_string() }
+}
+
+/// Reads from the database, which panics on some kinds of damage to its file: whoever reads is told instead.
+fn guarded<R>(read: impl FnOnce() -> ::sled::Result<R>) -> Result<R> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(broken("reading")),
+        Err(_) => Err(StorageError::Disk {
+            doing: "reading",
+            reason: "the database panicked: its file is damaged".to_owned(),
+        }),
+    }
 }
 
 pub(super) fn count(tree: &Tree) -> Result<Counters> {

@@ -160,11 +160,15 @@ pub(super) fn files_of<R: Read>(reader: &R, key: &[u8], sealed: &[u8]) -> Vec<Me
 
 /// How a record that is asked for is found.
 enum Found<T> {
+    /// As it should be.
     Whole(T),
     /// It does not open. That is told where it is.
     Unreadable,
-    /// It is set aside, or in the way of one that is.
+    /// A later version wrote it: it is left alone, and believed.
+    Newer,
+    /// It is set aside.
     Aside,
+    /// It is not there.
     Absent,
 }
 
@@ -298,7 +302,8 @@ impl<R: Read> Look<'_, R> {
         match self.reader.try_open(key.kind, key.bytes(), &sealed) {
             Ok(record) => Ok(Found::Whole(record)),
             Err(Unopened::Other(error)) => Err(error),
-            Err(_) => Ok(Found::Unreadable),
+            Err(Unopened::Newer(_)) => Ok(Found::Newer),
+            Err(Unopened::Altered | Unopened::Unreadable) => Ok(Found::Unreadable),
         }
     }
 
@@ -427,7 +432,7 @@ impl<R: Read> Look<'_, R> {
             Found::Absent => true,
             Found::Unreadable | Found::Aside => self.out.mending,
             // Another may have that id: ours goes before what was taken for another's.
-            Found::Whole(_) => false,
+            Found::Whole(_) | Found::Newer => false,
         };
         if mend {
             self.disagrees("place by Meta's id", Mend::Known(hash, known));
@@ -634,7 +639,7 @@ impl<R: Read> Look<'_, R> {
         let edition = number_in(self.key, 17).unwrap_or_default();
         let counts = match self.find(&keys::document(id))? {
             Found::Whole(stored) => stored.may_count(edition),
-            Found::Unreadable | Found::Aside => true,
+            Found::Unreadable | Found::Newer | Found::Aside => true,
             Found::Absent => false,
         };
         if !counts {
