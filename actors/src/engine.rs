@@ -19,6 +19,7 @@ use iassistance_domain::{Clock, Entropy};
 use iassistance_storage::content::ContentStore;
 use iassistance_storage::{StorageError, Store, TenantStore};
 
+use crate::checks::Checks;
 use crate::conversation::{ConversationActor, ConversationKey, Rest};
 use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     /// Tenants whose data is being replaced: none of their conversations is activated.
     pub(crate) held: DashSet<TenantId>,
     pub(crate) assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
+    pub(crate) checks: Checks,
     own: Weak<Shared>,
 }
 
@@ -152,6 +154,7 @@ impl Engine {
                 doorbells: DashMap::new(),
                 held: DashSet::new(),
                 assistants: DashMap::new(),
+                checks: Checks::default(),
                 own: own.clone(),
             }
         });

@@ -6,6 +6,7 @@
 //! mailbox is a doorbell, the inbox is the letterbox: losing every actor loses nothing.
 
 mod assistants;
+pub mod checks;
 pub mod conversation;
 mod deeds;
 pub mod dispatcher;

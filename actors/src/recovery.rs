@@ -10,7 +10,8 @@ use crate::engine::{Engine, Shared};
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Engine {
-    /// Wakes every tenant that has unfinished work, and from then on looks for forgotten work, idle
+    /// Wakes every tenant that has unfinished work, brings records of earlier versions to the present one,
+    /// and from then on looks for forgotten work, idle
     /// conversations every `sweep_ms`, and once a day for expired dedup keys. Returns the number of tenants.
     pub async fn recover(&self, dedup_days: u32) -> Result<usize, StorageError> {
         let tenants = self.store().tenants().await?;
@@ -19,6 +20,16 @@ impl Engine {
             self.shared.wake_tenant(tenant.id);
         }
         self.resume_reading();
+        let store = Arc::clone(self.store());
+        self.shared.tasks.spawn("recovery.upgrade", async move {
+            match store.upgrade_records().await {
+                Ok(0) | Err(StorageError::Closed) => {}
+                Ok(upgraded) => tracing::info!(upgraded, "records of an earlier version were written anew"),
+                Err(error) => {
+                    tracing::warn!(%error, "records of an earlier version could not be written anew; the next start goes on");
+                }
+            }
+        });
         let weak = Arc::downgrade(&self.shared);
         let (clock, sweep_ms) = (Arc::clone(self.clock()), self.shared.settings.actors.sweep_ms);
         let stopping = self.shared.dispatcher.stopping();

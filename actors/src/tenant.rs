@@ -32,6 +32,16 @@ pub struct Wake;
 #[rtype(result = "()")]
 pub struct Release(pub ConversationId);
 
+/// A conversation cannot go on before a person has looked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hold {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
 /// The actor of one tenant.
 pub struct TenantActor {
     life: LifeGuard<TenantId>,
@@ -118,6 +128,27 @@ impl Handler<Permitted<Release>> for TenantActor {
             desk.admit(shared, tenant).await;
         });
         message.permit.exclusively(step)
+    }
+}
+
+impl Handler<Permitted<Hold>> for TenantActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: Permitted<Hold>, _: &mut Context<Self>) -> Self::Result {
+        let Permitted { message: Hold { conversation, reason }, permit } = message;
+        let step = self.step(async move |shared, tenant, desk: &mut Desk| {
+            let now = shared.parts.clock.now();
+            desk.guardian.quarantine(&conversation, now);
+            if let Err(error) = desk.hold(shared, tenant, conversation, now, reason).await {
+                tracing::warn!(%tenant, %conversation, %error, "a conversation could not be held; it is tried again");
+                desk.guardian.release(&conversation);
+                shared.doorbell(tenant).set_quarantined(conversation, false);
+                let at = now.plus_millis(shared.settings.actors.restart_pause_max_ms.max(1));
+                desk.delayed.entry(at).or_default().insert(conversation);
+                desk.wake_at(shared, tenant, at);
+            }
+        });
+        permit.exclusively(step)
     }
 }
 
@@ -260,25 +291,34 @@ impl Desk {
                 tracing::warn!(%tenant, %conversation, after_ms, "a conversation failed and is restarted");
                 self.delayed.entry(now.plus_millis(after_ms.max(1))).or_default().insert(conversation);
             }
-            Verdict::Quarantine if shared.doorbell(tenant).is_quarantined(conversation) => {}
             Verdict::Quarantine => {
-                let id = DeadLetterId::new(now, &*shared.parts.entropy);
-                tracing::error!(%tenant, %conversation, dead_letter = %id, "a conversation failed again and again and is held");
-                let letter = DeadLetter {
-                    id,
-                    conversation,
-                    work: DeadWork::Conversation,
-                    reason:
-                        "the conversation failed again and again; its inbox waits, and a replay lets it run"
-                            .into(),
-                    at: now,
-                    replayed_at: None,
-                };
-                shared.doorbell(tenant).set_quarantined(conversation, true);
-                let event = EventKind::ConversationQuarantined { dead_letter: id };
-                shared.tenant_store(tenant).await?.put_dead_letter(letter, event).await?;
+                let reason =
+                    "the conversation failed again and again; its inbox waits, and a replay lets it run";
+                self.hold(shared, tenant, conversation, now, reason.to_owned()).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Holds a conversation for a person, who is told by a dead letter.
+    async fn hold(
+        &mut self,
+        shared: &Shared,
+        tenant: TenantId,
+        conversation: ConversationId,
+        now: Timestamp,
+        reason: String,
+    ) -> Result<(), StorageError> {
+        if shared.doorbell(tenant).is_quarantined(conversation) {
+            return Ok(());
+        }
+        let id = DeadLetterId::new(now, &*shared.parts.entropy);
+        tracing::error!(%tenant, %conversation, dead_letter = %id, "a conversation cannot go on and is held");
+        let work = DeadWork::Conversation;
+        let letter = DeadLetter { id, conversation, work, reason, at: now, replayed_at: None };
+        shared.doorbell(tenant).set_quarantined(conversation, true);
+        let event = EventKind::ConversationQuarantined { dead_letter: id };
+        shared.tenant_store(tenant).await?.put_dead_letter(letter, event).await?;
         Ok(())
     }
 

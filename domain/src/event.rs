@@ -324,6 +324,21 @@ pub enum EventKind {
         /// The version that counts from now on.
         version: u64,
     },
+    /// A record did not open and was set aside; what else there is goes on without it.
+    #[serde(rename = "record.quarantined")]
+    RecordQuarantined {
+        /// Its kind: `message`, `turn`, …
+        kind: String,
+    },
+    /// A record that was set aside opens and is where it was.
+    #[serde(rename = "record.restored")]
+    RecordRestored {
+        /// Its kind.
+        kind: String,
+    },
+    /// Stands where an event was that does not open any more, or is not there.
+    #[serde(rename = "event.unreadable")]
+    EventUnreadable,
 }
 
 impl EventKind {
@@ -369,6 +384,9 @@ impl EventKind {
             Self::DeletionRequested { .. } => "deletion.requested",
             Self::KnowledgeChanged { .. } => "knowledge.changed",
             Self::SettingsChanged { .. } => "settings.changed",
+            Self::RecordQuarantined { .. } => "record.quarantined",
+            Self::RecordRestored { .. } => "record.restored",
+            Self::EventUnreadable => "event.unreadable",
         }
     }
 

@@ -119,6 +119,8 @@ ids! {
     GoldenId = "gld";
     /// A backup of the store.
     BackupId = "bak";
+    /// An examination of the store.
+    CheckId = "chk";
 }
 
 impl MessageId {

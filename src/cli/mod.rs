@@ -78,8 +78,7 @@ enum Command {
     /// API keys: create, list, revoke. The keyring: backup, restore.
     #[command(subcommand)]
     Key(admin::KeyCommand),
-    /// Check every record of the store; the server must not be running on it.
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Follow a tenant's events in the terminal, over the live socket of a running server.
     Live(live::Arguments),
     /// The root key: rotate.
@@ -127,9 +126,13 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::BareIngress => serve::bare(&settings, output),
         Command::Live(arguments) => live::run(&settings, &sources, &arguments, output),
         Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
-        Command::Doctor => {
-            on_store(settings, &sources, output, async |vaulted| doctor::run(vaulted, output).await)
-        }
+        Command::Doctor(arguments) => match arguments.server.clone() {
+            Some(server) => doctor::on_server(&settings, &sources, &arguments, &server, output),
+            None => {
+                let offline = async |vaulted: &Vaulted| doctor::run(vaulted, &arguments, output).await;
+                on_store(settings, &sources, output, offline).map_err(doctor::hint)
+            }
+        },
         Command::Tenant(command) => {
             on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await)
         }

@@ -224,7 +224,12 @@ impl From<StorageError> for Problem {
                 tracing::error!(%error, "storage failed");
                 Self::unavailable(30, "the store cannot write: see /health/ready").uncertain()
             }
-            StorageError::Damaged { .. } | StorageError::Vault(_) | StorageError::Open(_) => {
+            StorageError::Damaged { .. } | StorageError::NewerRecord { .. } => {
+                tracing::error!(%error, "a record could not be read");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", "A record cannot be read")
+                    .detail("who runs the platform finds out more by `iassistance doctor`")
+            }
+            StorageError::Vault(_) | StorageError::Open(_) => {
                 tracing::error!(%error, "a record could not be read");
                 Self::internal()
             }

@@ -291,6 +291,15 @@ impl ContentStore {
         Ok(Some(OpenedMedia { owner: head.owner, mime, filename, bytes_len, stream: stream.boxed() }))
     }
 
+    /// Whether there is a file of this id. Nothing of it is read.
+    pub async fn has(&self, tenant: TenantId, id: MediaId) -> Result<bool> {
+        match self.0.objects.head(&path_of(tenant, id)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(failed("looking for a file", &error)),
+        }
+    }
+
     /// Removes a file; says whether there was one.
     pub async fn delete(&self, tenant: TenantId, id: MediaId) -> Result<bool> {
         let path = path_of(tenant, id);

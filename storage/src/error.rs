@@ -50,6 +50,19 @@ pub enum StorageError {
         /// Which kind of record.
         kind: &'static str,
     },
+    /// A later version wrote a record. It is left as it is.
+    #[error(
+        "a record of kind `{kind}` is of schema {found} and this version knows up to {known}: start the version \
+         that wrote it"
+    )]
+    NewerRecord {
+        /// Which kind of record.
+        kind: &'static str,
+        /// The schema that it has.
+        found: u16,
+        /// The latest schema of that kind that this version knows.
+        known: u16,
+    },
     /// The disk is nearly full. It goes on by itself when there is room again.
     #[error(
         "the disk has {} MiB left and {} MiB must be free: remove something or give it more room; it goes on by itself then",

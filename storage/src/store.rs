@@ -31,6 +31,7 @@ use iassistance_vault::ContentKey;
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
 use crate::content::ContentOwner;
 use crate::error::StorageError;
+use crate::findings::{Examination, Findings, Progress, SetAside};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -97,9 +98,34 @@ pub trait Store: Send + Sync + 'static {
     fn health(&self) -> std::result::Result<(), StorageError>;
     /// Ends all writing in good order. Later commands fail with `Closed`.
     async fn close(&self);
-    /// Reads every record of every tenant; calls `progress(tenant number, records so far)` now and
-    /// then; returns how many records opened and a line for each that did not.
-    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)>;
+    /// Examines the whole store: every record opens and is of a schema that is known, what it refers to is
+    /// there, indexes and counts agree; and repairs it, if that is asked for. Others go on meanwhile: what
+    /// looks wrong while something is being written is looked at again before it is told of. Takes some
+    /// memory for a page of records, however many there are.
+    async fn examine(
+        &self,
+        examination: &Examination,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Findings>;
+    /// Records that were set aside, of a tenant or (`None`) of the platform, in the order of their keys, from
+    /// after that one on, at most `limit`.
+    async fn set_aside(
+        &self,
+        tenant: Option<TenantCtx>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<SetAside>>;
+    /// Brings records of older schemas to the present one, and returns how many. They are readable before
+    /// that too. What is interrupted goes on where it was; where nothing is left to do, nothing is read.
+    async fn upgrade_records(&self) -> Result<u64>;
+    /// Examines the store and changes nothing; calls `progress(tenant number, records so far)` now and then;
+    /// returns how many records opened and a line for each finding that means that something is lost.
+    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
+        let tell = |step: Progress| progress(step.tenant, step.records);
+        let found = self.examine(&Examination::default(), &tell).await?;
+        let unmended = found.findings.iter().filter(|finding| finding.is_unmended());
+        Ok((found.records, unmended.map(ToString::to_string).collect()))
+    }
 }
 
 /// What is to be done with the entry at the head of a conversation's outbox.

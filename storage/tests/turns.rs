@@ -118,7 +118,7 @@ async fn records_from_before_are_read() {
     put_rows(&mut world, 1, &rows).await;
 
     world.reopen().await;
-    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
+    let (_, bad) = unopened(&*world.store).await;
     assert!(bad.is_empty(), "{bad:?}");
     let tenant = world.open_tenant(1).await;
     assert!(tenant.turn(id, record.id).await.unwrap() == Some(record.clone()));
@@ -212,7 +212,7 @@ async fn damage_to_it_is_reported_and_stops_nothing_else() {
         damage(&mut world, &[1; 16], kind, |value| flip_last(value)).await;
     }
     world.reopen().await;
-    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
+    let (_, bad) = unopened(&*world.store).await;
     let kinds: BTreeSet<_> = bad.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
     let expected =
         ["assistant_draft", "golden_question", "passage", "reservation", "spent_in_a_day", "summary", "turn"];
@@ -239,8 +239,11 @@ async fn damage_to_it_is_reported_and_stops_nothing_else() {
     tenant.put_passages(document_id(1), passages(1, 2, 2)).await.unwrap();
     assert_eq!(tenant.passages().await.unwrap(), passages(1, 2, 2));
     assert!(tenant.remove_document(document_id(2)).await.unwrap());
-    let (_, bad) = world.store.check(&|_, _| {}).await.unwrap();
-    assert_eq!(bad.len(), 4, "the turn, the golden question, the reservation, the sum: {bad:?}");
+    let (_, bad) = unopened(&*world.store).await;
+    let left: BTreeSet<_> = bad.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
+    // What was met may be out of the way already; a sum stays, so that nothing is spent.
+    assert!(left.is_superset(&["reservation", "spent_in_a_day"].into()), "{bad:?}");
+    assert!(left.is_subset(&["golden_question", "reservation", "spent_in_a_day", "turn"].into()), "{bad:?}");
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, InboxEntry, SendReport, StorageError, Store, TenantStore,
-    TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, InboxEntry, Progress, SendReport,
+    SetAside, StorageError, Store, TenantStore, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;
@@ -142,9 +142,26 @@ impl Store for FaultyStore {
     async fn close(&self) {
         self.inner.close().await;
     }
-    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
-        let _held = (self.hook)(Act { name: "check", conversation: None })?;
-        self.inner.check(progress).await
+    async fn examine(
+        &self,
+        examination: &Examination,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Findings> {
+        let _held = (self.hook)(Act { name: "examine", conversation: None })?;
+        self.inner.examine(examination, progress).await
+    }
+    async fn set_aside(
+        &self,
+        tenant: Option<TenantCtx>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<SetAside>> {
+        let _held = (self.hook)(Act { name: "set_aside", conversation: None })?;
+        self.inner.set_aside(tenant, after, limit).await
+    }
+    async fn upgrade_records(&self) -> Result<u64> {
+        let _held = (self.hook)(Act { name: "upgrade_records", conversation: None })?;
+        self.inner.upgrade_records().await
     }
 }
 
@@ -163,7 +180,7 @@ impl TenantStore for FaultyTenant {
         self.inner.unfinished(after, limit).await
     }
     async fn conversation(&self, id: ConversationId) -> Result<Option<(Conversation, u64)>> {
-        let _held = (self.hook)(Act { name: "conversation", conversation: None })?;
+        let _held = (self.hook)(Act { name: "conversation", conversation: Some(id) })?;
         self.inner.conversation(id).await
     }
     async fn commit(&self, commit: ConversationCommit) -> Result<EventSeq> {

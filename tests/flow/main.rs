@@ -15,6 +15,7 @@ mod channels;
 mod collecting;
 mod context;
 mod control;
+mod damage;
 mod disclosure;
 mod draining;
 mod duties;

@@ -20,10 +20,13 @@ use crate::engine::Shared;
 use crate::kernel::{Refused, TaskHandle};
 use crate::media::MediaWork;
 use crate::stage::Stage;
+use crate::tenant::Hold;
 use crate::{summary, turn, watch};
 
 /// How long until a step that failed is tried again, milliseconds.
 const RETRY_MS: u64 = 1_000;
+/// How often a step is tried that meets a damaged record: by then it is out of the way, if it may be.
+const DAMAGED_MAX: u32 = 5;
 /// How often a step is decided anew when the store says that it was stale.
 const STALE_MAX: usize = 4;
 
@@ -38,6 +41,8 @@ pub(super) struct Core {
     summarising: bool,
     timer: Option<Timer>,
     last_active: Timestamp,
+    /// Steps that met a damaged record since the last that was committed.
+    damaged: u32,
 }
 
 /// The conversation as it is stored, with what decides about it.
@@ -81,6 +86,7 @@ impl Core {
             summarising: false,
             timer: None,
             last_active: Timestamp::default(),
+            damaged: 0,
         }
     }
 
@@ -122,7 +128,7 @@ impl Core {
         let limit = shared.settings.actors.letters_per_step;
         for stale in 0.. {
             self.load(shared).await?;
-            let Some(loaded) = &self.loaded else { return Ok(()) };
+            let Some(loaded) = &self.loaded else { return self.must_be_idle(shared).await };
             let mut letters = loaded.store.inbox(self.key.conversation, limit).await?;
             let more = letters.len() == limit;
             letters.sort_by_key(|entry| (written_at(entry), entry.seq));
@@ -134,6 +140,13 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// A conversation that is not there has no letters; one whose record was set aside may have some.
+    async fn must_be_idle(&self, shared: &Arc<Shared>) -> Result<(), StorageError> {
+        let store = shared.tenant_store(self.key.tenant).await?;
+        let letters = store.inbox(self.key.conversation, 1).await?;
+        if letters.is_empty() { Ok(()) } else { Err(StorageError::NotFound("conversation")) }
     }
 
     /// One step: letters and inputs are applied, what follows is committed, and only then is
@@ -163,6 +176,7 @@ impl Core {
     pub(super) async fn finish(&mut self, shared: &Arc<Shared>, step: Box<Step>) -> Result<(), StorageError> {
         let committed = Stage::Commit.observe(step.commit()).await?;
         self.last_active = shared.parts.clock.now();
+        self.damaged = 0;
         let Some(loaded) = &mut self.loaded else { return Ok(()) };
         loaded.conversation = committed.conversation;
         loaded.revision = committed.revision;
@@ -372,9 +386,37 @@ impl Core {
             return self.forget();
         }
         metrics::counter!("iassistance_apply_failures_total").increment(1);
+        if let Some(reason) = self.hopeless(error)
+            && shared.tell_tenant(tenant, Hold { conversation, reason })
+        {
+            return self.forget();
+        }
         tracing::warn!(%tenant, %conversation, %error, "a step failed and is tried again");
         self.forget();
         self.wake_at(shared, shared.parts.clock.now().plus_millis(RETRY_MS));
+    }
+
+    /// Why trying again does not help, if it does not: a person has to look first.
+    fn hopeless(&mut self, error: &StorageError) -> Option<String> {
+        let gone = "the conversation's own record does not open";
+        let what = match error {
+            StorageError::Damaged { kind: "conversation" } | StorageError::NotFound("conversation") => {
+                gone.to_owned()
+            }
+            StorageError::NewerRecord { .. } => error.to_string(),
+            StorageError::Damaged { kind } => {
+                self.damaged += 1;
+                if self.damaged < DAMAGED_MAX {
+                    return None;
+                }
+                format!("a record of kind `{kind}` that it needs does not open")
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "{what}; what comes in waits. Run `iassistance doctor`, have the record back from a backup or put it \
+             back, then replay this"
+        ))
     }
 
     fn wake_at(&mut self, shared: &Arc<Shared>, at: Timestamp) {

@@ -16,6 +16,7 @@ mod assistant_draft;
 mod assistant_versions;
 mod backups;
 mod channels;
+mod checks;
 mod conversations;
 mod dead_letters;
 mod events;
@@ -28,6 +29,7 @@ mod media;
 mod meta_apps;
 mod operator;
 mod page;
+mod quarantine;
 mod rehearsals;
 mod settings_form;
 mod spending;
@@ -106,6 +108,10 @@ routes! {
     "/tenants/{tenant}/events" => { get: events::list }
     "/tenants/{tenant}/dead-letters" => { get: dead_letters::list }
     "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }
+    "/tenants/{tenant}/quarantine" => { get: quarantine::of_tenant }
+    "/quarantine" => { get: quarantine::of_platform }
+    "/checks" => { post: checks::begin }
+    "/checks/{check}" => { get: checks::show }
     "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
     "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
     "/backups" => { get: backups::list, post: backups::make }

@@ -155,6 +155,7 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{version}", "1")
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
+        .replace("{check}", &format!("chk_{digits}"))
 }
 
 /// A body that the route takes, where it takes one.
@@ -174,7 +175,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
         ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
         ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
-        ("post", "run" | "restore") => Some(json!({})),
+        ("post", "run" | "restore" | "checks") => Some(json!({})),
         _ => None,
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn load_directory(platform: &Space, keyring: &Keyring) -> Result<Dire
 
 /// Channels are sealed with their tenant's key.
 pub(super) fn open_channel(vault: &TenantVault, key: &[u8], sealed: &[u8]) -> Result<Channel> {
-    open(vault, PLATFORM, CHANNEL, key, KeyRef::Tenant, sealed)
+    open(vault, PLATFORM, CHANNEL, key, KeyRef::Tenant, sealed).map_err(|unopened| unopened.of(CHANNEL))
 }
 
 impl Tx<'_> {
@@ -100,9 +100,14 @@ impl Tx<'_> {
     }
 
     fn address_key(&self, channel: &Channel) -> Key<ChannelOwner> {
-        let text = keys::address_text(&own_address(channel));
-        address_of_hash(self.space.hash("channel address", &[text.as_bytes()]))
+        address_key(self.space, channel)
     }
+}
+
+/// Where it is written down whose a channel's own address is.
+pub(super) fn address_key(platform: &Space, channel: &Channel) -> Key<ChannelOwner> {
+    let text = keys::address_text(&own_address(channel));
+    address_of_hash(platform.hash("channel address", &[text.as_bytes()]))
 }
 
 fn address_of_hash(hash: Hash) -> Key<ChannelOwner> {

@@ -79,8 +79,10 @@ impl Tx<'_> {
             contacts.extend(self.get_readable(&keys::contact(who.contact))?);
         }
         let Some((before, others)) = contacts.split_first() else {
-            // Their letters arrive also while the record of themselves does not open.
-            return Ok(people.first().map(|who| ((who.conversation, who.contact), false)));
+            let Some(who) = people.first() else { return Ok(None) };
+            // What is known of them was lost: it begins anew with what is said now.
+            self.put_contact(around, *who, said, profile_name)?;
+            return Ok(Some(((who.conversation, who.contact), false)));
         };
         let mut contact = before.clone();
         let place = (contact.conversation, contact.id);
@@ -152,6 +154,27 @@ impl Tx<'_> {
         }
     }
 
+    /// A contact of whom nothing is known but what is said now.
+    fn put_contact(
+        &mut self,
+        around: &Circumstances<'_>,
+        who: Addressee,
+        said: &ContactIdentity,
+        profile_name: Option<&Pii<String>>,
+    ) -> Result<()> {
+        let contact = Contact {
+            id: who.contact,
+            channel: around.channel,
+            conversation: who.conversation,
+            identity: said.clone(),
+            profile_name: profile_name.cloned(),
+            merged: Vec::new(),
+            attributes: BTreeMap::new(),
+            created_at: around.now,
+        };
+        self.put(&keys::contact(who.contact), Owner::Contact(who.contact), &contact)
+    }
+
     /// A new contact with a key and a conversation.
     fn open_conversation(
         &mut self,
@@ -168,17 +191,7 @@ impl Tx<'_> {
             let key = address(self.space, channel, part, value);
             self.put(&key, Owner::Tenant, &Addressee { contact: id, conversation })?;
         }
-        let contact = Contact {
-            id,
-            channel,
-            conversation,
-            identity: identity.clone(),
-            profile_name: profile_name.cloned(),
-            merged: Vec::new(),
-            attributes: BTreeMap::new(),
-            created_at: now,
-        };
-        self.put(&keys::contact(id), owner, &contact)?;
+        self.put_contact(around, Addressee { contact: id, conversation }, identity, profile_name)?;
         let opened = Conversation::open(conversation, channel, id, now);
         let stored = StoredConversation { revision: 0, conversation: opened };
         self.put(&keys::conversation(conversation), owner, &stored)?;
@@ -195,7 +208,8 @@ fn oldest_first(named: Vec<Option<Addressee>>) -> Vec<Addressee> {
     people
 }
 
-fn address(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Addressee> {
+/// Where it is written down whom a part of an identity names.
+pub(super) fn address(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Addressee> {
     let hash = space.hash("address", &[part.as_bytes(), b"/", value.reveal(Deliver).as_bytes()]);
     ADDRESS.key().id(channel.to_bytes()).id(hash)
 }

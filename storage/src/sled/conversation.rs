@@ -7,7 +7,7 @@ use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::message::Message;
 use iassistance_domain::{Pii, Timestamp};
 
-use super::keys::{self, Fence, FenceState, Home, Key, Known, StoredConversation};
+use super::keys::{self, Fence, FenceState, Home, Key, Known, StoredConversation, aside};
 use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
@@ -168,14 +168,22 @@ impl Tx<'_> {
         self.record_all(about, events, now)
     }
 
-    /// Puts a dead letter and the event that tells of it.
+    /// Puts a dead letter and the event that tells of it; also of a conversation whose own record does not
+    /// open, or was set aside for that.
     pub(super) fn put_dead_letter(
         &mut self,
         letter: &DeadLetter,
         event: EventKind,
         now: Timestamp,
     ) -> Result<()> {
-        self.append(Some(letter.conversation), vec![event], now)?;
+        let key = keys::fence(letter.conversation);
+        let contact = match self.fence(letter.conversation) {
+            Ok(fence) => Some(fence.state.contact),
+            Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. }) => None,
+            Err(StorageError::NotFound(_)) if self.sealed(&aside(key.bytes()))?.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        self.record_of(Some(letter.conversation), contact, event, now)?;
         self.put(&keys::dead_letter(letter.id), Owner::Tenant, letter)
     }
 

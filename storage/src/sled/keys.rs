@@ -33,6 +33,8 @@
 //! | 29 spent in a day | tenant | day | [`Cost`] |
 //! | 30 spent on a contact | tenant | day ‖ contact | [`Cost`] |
 //! | 31 spent in a conversation | tenant | conversation | [`Cost`] |
+//! | 32 set aside | both | the key of a record that did not open | when, and the record as it was |
+//! | 33 upgrade | both | nothing: there is one | [`Upgrading`] |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -43,7 +45,10 @@
 //! | 71 deletion | platform | deletion | [`Deletion`] |
 //!
 //! A number is never used for another kind; one that is retired stays in this table. A record's
-//! schema goes up when its JSON changes so that older ones must be read differently.
+//! schema goes up when its JSON changes so that older ones must be read differently; with it comes an
+//! [`Upgrade`], which makes the present JSON of an older one. A record of a later schema is refused and
+//! left alone. Schema 1 of conversations and of dedup keys was never released and is not read: all
+//! released versions write what is in this table.
 //!
 //! What a store costs is mostly how many records a message touches, so there is one record for each thing
 //! that is asked for, and none beside it: a message whose dedup key is Meta's id is known by record 11
@@ -54,7 +59,9 @@
 
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::{AssistantDraft, AssistantSettingsVersion};
@@ -78,6 +85,7 @@ use iassistance_domain::tenant::Tenant;
 use iassistance_domain::turn::TurnRecord;
 
 use super::knowledge::{StoredDocument, StoredPassage};
+use super::upgrade::Upgrading;
 use crate::commit::Letter;
 
 /// Bytes of a keyed hash in a key: two of 2^64 records agree by chance.
@@ -87,11 +95,16 @@ const KEY_BYTES_MAX: usize = 1 + 16 + 8 + 16;
 
 pub(super) type Hash = [u8; HASH_BYTES];
 
+/// Makes the present JSON of a record of an older schema, and of nothing else: the same for the same.
+/// Nothing where that schema was never released, or the record does not have it.
+pub(super) type Upgrade = fn(schema: u16, record: Value) -> Option<Value>;
+
 /// A kind of record, and what its records hold.
 pub(super) struct Kind<T> {
     pub(super) code: u8,
     pub(super) name: &'static str,
     pub(super) schema: u16,
+    pub(super) upgrade: Option<Upgrade>,
     holds: PhantomData<fn() -> T>,
 }
 
@@ -105,7 +118,13 @@ impl<T> Copy for Kind<T> {}
 
 impl<T> Kind<T> {
     const fn new(code: u8, name: &'static str, schema: u16) -> Self {
-        Self { code, name, schema, holds: PhantomData }
+        Self { code, name, schema, upgrade: None, holds: PhantomData }
+    }
+
+    /// The same kind in a later schema, with what makes it of older ones.
+    #[cfg(test)]
+    pub(super) const fn later(self, schema: u16, upgrade: Upgrade) -> Self {
+        Self { schema, upgrade: Some(upgrade), ..self }
     }
 
     /// The beginning of every key of this kind.
@@ -116,12 +135,28 @@ impl<T> Kind<T> {
     }
 }
 
+impl<T> Kind<T> {
+    /// The key that these bytes are, if they are one of this kind.
+    pub(super) fn at(self, key: &[u8]) -> Option<Key<T>> {
+        let rest = key.strip_prefix(&[self.code])?;
+        (key.len() <= KEY_BYTES_MAX).then(|| self.key().with(rest))
+    }
+}
+
 /// A key, or the beginning of the keys of some records.
 pub(super) struct Key<T> {
     pub(super) kind: Kind<T>,
     bytes: [u8; KEY_BYTES_MAX],
     length: usize,
 }
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
 
 impl<T> Key<T> {
     fn with(mut self, part: &[u8]) -> Self {
@@ -166,24 +201,86 @@ pub(super) fn moment_in(key: &[u8], at: usize) -> Option<Timestamp> {
     number_in(key, at).map(|number| Timestamp::from_millis((number ^ (1 << 63)).cast_signed()))
 }
 
-macro_rules! kinds {
-    ($($constant:ident: $record:ty = $code:literal, $name:literal, schema $schema:literal;)*) => {
-        $(pub(super) const $constant: Kind<$record> = Kind::new($code, $name, $schema);)*
+/// What is known of a kind, whatever its records hold.
+#[derive(Clone, Copy)]
+pub(super) struct AnyKind {
+    pub(super) code: u8,
+    pub(super) name: &'static str,
+    pub(super) schema: u16,
+    pub(super) upgrade: Option<Upgrade>,
+    /// Whether this is a record of it, in its present schema.
+    pub(super) holds: fn(&[u8]) -> bool,
+}
 
-        /// The name of the kind that a key begins with, and whether `plaintext` is a record of it.
-        pub(super) fn inspect(key: &[u8], plaintext: &[u8]) -> (&'static str, bool) {
-            match key.first() {
-                $(Some(&$code) => ($name, serde_json::from_slice::<$record>(plaintext).is_ok()),)*
-                _ => ("unknown", false),
-            }
-        }
+impl AnyKind {
+    pub(super) const fn of<T: DeserializeOwned>(kind: Kind<T>) -> Self {
+        let Kind { code, name, schema, upgrade, .. } = kind;
+        Self { code, name, schema, upgrade, holds: |record| serde_json::from_slice::<T>(record).is_ok() }
+    }
+}
+
+/// A line may end in `, upgrade function`: what reads its older schemas.
+macro_rules! kinds {
+    ($($constant:ident: $record:ty = $code:literal, $name:literal, schema $schema:literal
+        $(, upgrade $upgrade:path)?;)*) => {
+        $(pub(super) const $constant: Kind<$record> = Kind {
+            $(upgrade: Some($upgrade),)?
+            ..Kind::new($code, $name, $schema)
+        };)*
+
+        /// All kinds whose records are sealed JSON.
+        pub(super) const KINDS: &[AnyKind] = &[$(AnyKind::of($constant)),*];
     };
 }
 
 /// A subject key's code: its records are wrapped keys, not JSON.
 pub(super) const SUBJECT_KEY: Kind<Vec<u8>> = Kind::new(1, "subject_key", 1);
+/// What is set aside: records as they were, not JSON.
+pub(super) const SET_ASIDE: Kind<Vec<u8>> = Kind::new(32, "set_aside", 1);
 /// A conversation's record, read in part.
-const FENCE: Kind<Fence> = Kind::new(CONVERSATION.code, CONVERSATION.name, CONVERSATION.schema);
+const FENCE: Kind<Fence> = Kind {
+    code: CONVERSATION.code,
+    name: CONVERSATION.name,
+    schema: CONVERSATION.schema,
+    upgrade: CONVERSATION.upgrade,
+    holds: PhantomData,
+};
+
+/// The kind of this key's record, if it is sealed JSON of a kind that is known.
+pub(super) fn kind_of(key: &[u8]) -> Option<&'static AnyKind> {
+    let code = *key.first()?;
+    KINDS.iter().find(|kind| kind.code == code)
+}
+
+/// What the kind of this key's record is called.
+pub(super) fn kind_name(key: &[u8]) -> &'static str {
+    match key.first() {
+        Some(&code) if code == SUBJECT_KEY.code => SUBJECT_KEY.name,
+        Some(&code) if code == SET_ASIDE.code => SET_ASIDE.name,
+        _ => kind_of(key).map_or("unknown", |kind| kind.name),
+    }
+}
+
+/// Where the record of a key is set aside.
+pub(super) fn aside(key: &[u8]) -> Vec<u8> {
+    [&[SET_ASIDE.code], key].concat()
+}
+
+/// The conversation that a record belongs to, where its key tells.
+pub(super) fn conversation_in(key: &[u8]) -> Option<ConversationId> {
+    const OF_CONVERSATIONS: [u8; 8] = [
+        CONVERSATION.code,
+        BUSY.code,
+        INBOX.code,
+        OUTBOX.code,
+        MESSAGE.code,
+        TURN.code,
+        SUMMARY.code,
+        SPENT_CONVERSATION.code,
+    ];
+    let code = key.first()?;
+    OF_CONVERSATIONS.contains(code).then(|| id_in(key, 1).map(ConversationId::from_bytes))?
+}
 
 kinds! {
     CONTACT: Contact = 2, "contact", schema 1;
@@ -214,6 +311,7 @@ kinds! {
     SPENT_DAY: Cost = 29, "spent_in_a_day", schema 1;
     SPENT_CONTACT: Cost = 30, "spent_on_a_contact", schema 1;
     SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
+    UPGRADING: Upgrading = 33, "upgrade", schema 1;
     TENANT: Tenant = 64, "tenant", schema 1;
     META_APP: MetaApp = 65, "meta_app", schema 1;
     CHANNEL: Channel = 66, "channel", schema 1;
@@ -256,7 +354,7 @@ pub(super) struct FenceState {
 }
 
 /// Where a message is.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Home {
     pub(super) conversation: ConversationId,
     pub(super) channel: ChannelId,

@@ -40,6 +40,18 @@ pub(super) struct StoredDocument {
     passages: usize,
 }
 
+impl StoredDocument {
+    /// The edition of its passages that counts, and how many those are; nothing while there is none.
+    pub(super) fn counted(&self) -> Option<(u64, usize)> {
+        (self.edition > 0 && self.edition == self.begun).then_some((self.edition, self.passages))
+    }
+
+    /// Whether passages of an edition count, or may come to count.
+    pub(super) fn may_count(&self, edition: u64) -> bool {
+        edition >= self.edition && edition <= self.begun
+    }
+}
+
 /// A passage at rest. Its key says of which document, and where in it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredPassage {
@@ -146,7 +158,7 @@ impl Tx<'_> {
 
     /// Removes some passages of former editions, or of a document that is gone; says whether there may
     /// be more.
-    fn forget_passages(&mut self, id: DocumentId) -> Result<bool> {
+    pub(super) fn forget_passages(&mut self, id: DocumentId) -> Result<bool> {
         let key = keys::document(id);
         let counts = match self.get_readable(&key)? {
             Some(stored) => stored.edition,

@@ -30,12 +30,14 @@ mod keys;
 mod knowledge;
 mod line;
 mod live;
+mod mend;
 pub(crate) mod moment;
 mod money;
 mod open;
 mod outbox;
 mod platform;
 mod provider;
+mod quarantine;
 pub(crate) mod replace;
 mod rewrite;
 mod room;
@@ -43,9 +45,12 @@ mod space;
 mod summary;
 mod tenant;
 mod tx;
+mod upgrade;
+mod verify;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -55,7 +60,7 @@ use iassistance_domain::{Clock, Entropy};
 use iassistance_vault::Keyring;
 
 use crate::Limits;
-use crate::error::StorageError;
+use crate::error::{OpenProblem, StorageError};
 use changes::Changes;
 use directory::Directory;
 use disk::{Disk, SystemDisk};
@@ -63,6 +68,7 @@ use generation::Home;
 use keys::{META_APP, TENANT};
 use line::LineLimits;
 use live::Live;
+use quarantine::watch_over;
 use rewrite::Rewriter;
 use room::Room;
 use space::{AllLetters, KeyCache, PLATFORM, Page, Read, Result, Space, vault_error};
@@ -127,6 +133,21 @@ impl SledStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
+        let path = options.path.clone();
+        // The database panics on some kinds of damage to its file.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_files(options, keyring, clock, entropy)));
+        opened.unwrap_or_else(|_| {
+            let reason = "the database panicked".to_owned();
+            Err(OpenProblem::Corrupt { path, reason }.into())
+        })
+    }
+
+    fn open_files(
+        options: SledOptions,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
         let SledOptions { path, limits, disk, suspect } = options;
         let home = Home { folder: path, disk };
         let live = Arc::new(Live::new(open::open(&home, limits.cache_bytes, suspect)?));
@@ -138,7 +159,7 @@ impl SledStore {
         })?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
-            return Err(crate::error::OpenProblem::WrongKeyring { path: home.folder, records }.into());
+            return Err(OpenProblem::WrongKeyring { path: home.folder, records }.into());
         }
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
@@ -170,6 +191,7 @@ impl SledStore {
             group_max: limits.group_max,
         };
         let writer = Writer::start(parts, line)?;
+        watch_over(&platform, writer.by_the_way(), &clock, &entropy);
         Ok(Self(Arc::new(Core {
             limits,
             clock,
@@ -242,10 +264,12 @@ impl Core {
         if !self.trees.read().unwrap_or_else(PoisonError::into_inner).contains(&name[..]) {
             return Err(StorageError::Damaged { kind: "tenant's tree" });
         }
-        self.live.space(&name, |tree| {
+        let space = self.live.space(&name, |tree| {
             let (keys, letters) = (Arc::clone(&self.contact_keys), Arc::clone(&self.all_letters));
             Space::open(Some(tenant), tree, vault, keys, letters)
-        })
+        })?;
+        watch_over(&space, self.writer.by_the_way(), &self.clock, &self.entropy);
+        Ok(space)
     }
 }
 

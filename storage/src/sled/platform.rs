@@ -17,13 +17,15 @@ use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::disk::Step;
-use super::keys::{self, API_KEY, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN, Unrouted, id_in};
+use super::keys::{self, API_KEY, KINDS, Key, META_APP, TENANT, UNROUTED, UNROUTED_SEEN, Unrouted, id_in};
 use super::open::failed;
+use super::quarantine::unhex;
 use super::space::{Page, Read, Result, Space, vault_error};
 use super::tenant::SledTenant;
 use super::tx::{Owner, Tx};
 use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
+use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
 
@@ -296,7 +298,31 @@ impl Store for SledStore {
         }
     }
 
-    async fn check(&self, progress: &(dyn Fn(usize, u64) + Sync)) -> Result<(u64, Vec<String>)> {
-        self.0.check(progress).await
+    async fn examine(
+        &self,
+        examination: &Examination,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Findings> {
+        self.0.examine(examination, progress).await
+    }
+
+    async fn set_aside(
+        &self,
+        tenant: Option<TenantCtx>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<SetAside>> {
+        self.0.writer.health()?;
+        let space = match tenant {
+            Some(tenant) => self.0.space(tenant.tenant()).await?,
+            None => Arc::clone(&self.0.platform),
+        };
+        let after = after.as_deref().map(|key| unhex(key).ok_or(StorageError::NotFound("record")));
+        let after = after.transpose()?;
+        blocking(move || space.list_set_aside(after.as_deref(), limit)).await
+    }
+
+    async fn upgrade_records(&self) -> Result<u64> {
+        self.0.upgrade_records(KINDS).await
     }
 }

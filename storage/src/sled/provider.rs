@@ -60,7 +60,7 @@ impl Tx<'_> {
     }
 
     /// Removes what is parked, by the key that tells since when.
-    fn unpark(&mut self, since: &[u8]) -> Result<()> {
+    pub(super) fn unpark(&mut self, since: &[u8]) -> Result<()> {
         if let (Some(seq), Some(hash)) = (number_in(since, 9), id_in(since, 17)) {
             self.remove(&PARKED.key().id(hash).number(seq))?;
         }
@@ -178,7 +178,7 @@ impl Space {
 }
 
 /// The key that tells since when something is parked.
-fn parked_since(key: &[u8], hash: Hash, parked: &Parked) -> Vec<u8> {
+pub(super) fn parked_since(key: &[u8], hash: Hash, parked: &Parked) -> Vec<u8> {
     let seq = number_in(key, 17).unwrap_or_default();
     PARKED_SINCE.key().moment(parked.accepted_at).number(seq).id(hash).bytes().to_vec()
 }

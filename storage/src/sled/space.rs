@@ -2,8 +2,9 @@
 //! being put together.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use ::sled::{IVec, Tree};
 use serde::Serialize;
@@ -12,11 +13,14 @@ use tokio::sync::watch;
 
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ContactId, TenantId};
-use iassistance_vault::{KeyRef, Place, SubjectKey, TenantVault, VaultError, subject_of};
+use iassistance_vault::{KeyRef, Opened, Place, SubjectKey, TenantVault, VaultError, subject_of};
 
 use super::keys::{
-    self, ASSISTANT, EVENT, HASH_BYTES, Hash, INBOX, Key, Kind, OUTBOX, PARKED_SINCE, UNROUTED, number_in,
+    self, ASSISTANT, EVENT, HASH_BYTES, Hash, INBOX, Key, Kind, OUTBOX, PARKED_SINCE, SET_ASIDE, UNROUTED,
+    number_in,
 };
+use super::quarantine::Watchman;
+use super::upgrade::present;
 use crate::error::StorageError;
 
 pub(super) type Result<T> = std::result::Result<T, StorageError>;
@@ -104,6 +108,8 @@ pub(super) struct Space {
     /// Held for writing while a group is applied, so that nothing reads half of one.
     pub(super) whole: RwLock<()>,
     pub(super) latest_event: watch::Sender<EventSeq>,
+    /// Told of records that were altered, by their keys.
+    pub(super) watchman: OnceLock<Watchman>,
     counters: Mutex<Counters>,
     all_letters: AllLetters,
 }
@@ -133,6 +139,7 @@ impl Space {
             contact_keys,
             whole: RwLock::new(()),
             latest_event: watch::Sender::new(EventSeq(counters.event)),
+            watchman: OnceLock::new(),
             counters: Mutex::new(counters),
             all_letters,
         })
@@ -187,7 +194,7 @@ impl Space {
     pub(super) fn rows(&self, prefix: &[u8], page: Page<'_>, limit: usize) -> Result<Vec<Row>> {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
         let tree = self.tree()?;
-        let rows: ::sled::Result<Vec<_>> = match page {
+        guarded(|| match page {
             Page::First => tree.scan_prefix(prefix).take(limit).collect(),
             Page::Last => tree.scan_prefix(prefix).rev().take(limit).collect(),
             Page::After(key) => {
@@ -196,8 +203,32 @@ impl Space {
                 within(tree.range(above..), prefix).take(limit).collect()
             }
             Page::Before(key) => within(tree.range(..key).rev(), prefix).take(limit).collect(),
-        };
-        rows.map_err(broken("reading"))
+        })
+    }
+
+    /// The next rows of the whole tree, at most `limit` and somewhat more than `bytes_max`; and whether they
+    /// are the last. Blocking.
+    pub(super) fn page(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<(Vec<Row>, bool)> {
+        let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        let above = after.map(|key| [key, &[0]].concat()).unwrap_or_default();
+        let tree = self.tree()?;
+        guarded(|| {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            for row in tree.range(above..) {
+                let (key, sealed) = row?;
+                bytes += sealed.len();
+                rows.push((key, sealed));
+                if rows.len() == limit || bytes > bytes_max {
+                    return Ok((rows, false));
+                }
+            }
+            Ok((rows, true))
+        })
     }
 
     /// The first rows whose keys begin with `prefix`, at most `limit`, where that takes no longer than a point
@@ -208,13 +239,16 @@ impl Space {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(None),
         };
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        for row in self.tree()?.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
-            let (key, sealed) = row.map_err(broken("reading"))?;
-            bytes += sealed.len();
-            rows.push((key, sealed));
-        }
+        let tree = self.tree()?;
+        let (rows, bytes) = guarded(|| {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            for row in tree.scan_prefix(prefix).take(limit.min(FEW_ROWS + 1)) {
+                let (key, sealed) = row?;
+                bytes += sealed.len();
+                rows.push((key, sealed));
+            }
+            Ok((rows, bytes))
+        })?;
         Ok((rows.len() <= FEW_ROWS && bytes <= FEW_BYTES).then_some(rows))
     }
 
@@ -275,6 +309,8 @@ pub(super) trait Read {
     fn space(&self) -> &Space;
     /// The sealed record at a key.
     fn sealed(&self, key: &[u8]) -> Result<Option<IVec>>;
+    /// The first rows whose keys begin with `prefix`, at most `limit`.
+    fn first_rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Row>>;
 
     /// The record at a key.
     fn get<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
@@ -295,20 +331,34 @@ pub(super) trait Read {
         self.sealed(key.bytes()).map(|sealed| sealed.is_some())
     }
 
-    /// Opens a sealed record.
+    /// Opens a sealed record. One that does not open is counted and told of.
     fn open_record<T: DeserializeOwned>(&self, kind: Kind<T>, key: &[u8], sealed: &[u8]) -> Result<T> {
-        let space = self.space();
-        let subject = subject_of(sealed).map(|contact| self.subject_key(contact)).transpose();
-        let opened = subject.and_then(|subject| {
-            let key_ref = subject.as_deref().map_or(KeyRef::Tenant, KeyRef::Subject);
-            open(&space.vault, &space.name, kind, key, key_ref, sealed)
-        });
-        opened.inspect_err(|error| {
-            if matches!(error, StorageError::Damaged { .. }) {
+        self.try_open(kind, key, sealed).map_err(|unopened| {
+            let space = self.space();
+            if matches!(unopened, Unopened::Altered | Unopened::Unreadable) {
                 metrics::counter!("iassistance_storage_damaged_total", "kind" => kind.name).increment(1);
                 tracing::error!(kind = kind.name, tree = space.name, "a record does not open");
             }
+            if matches!(unopened, Unopened::Altered)
+                && let Some(watchman) = space.watchman.get()
+            {
+                watchman.tell(key);
+            }
+            unopened.of(kind)
         })
+    }
+
+    /// Opens a sealed record, and nothing follows from it.
+    fn try_open<T: DeserializeOwned>(
+        &self,
+        kind: Kind<T>,
+        key: &[u8],
+        sealed: &[u8],
+    ) -> std::result::Result<T, Unopened> {
+        let space = self.space();
+        let subject = subject_of(sealed).map(|contact| self.subject_key(contact)).transpose()?;
+        let key_ref = subject.as_deref().map_or(KeyRef::Tenant, KeyRef::Subject);
+        open(&space.vault, &space.name, kind, key, key_ref, sealed)
     }
 
     /// Opens rows of one kind. Those that are damaged are left out (and counted).
@@ -321,7 +371,7 @@ pub(super) trait Read {
         for (key, sealed) in rows {
             match self.open_record(kind, &key, &sealed) {
                 Ok(record) => found.push((key, record)),
-                Err(StorageError::Damaged { .. }) => {}
+                Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -353,7 +403,45 @@ impl Read for Space {
     }
 
     fn sealed(&self, key: &[u8]) -> Result<Option<IVec>> {
-        self.tree()?.get(key).map_err(broken("reading"))
+        let tree = self.tree()?;
+        guarded(|| tree.get(key))
+    }
+
+    fn first_rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Row>> {
+        self.rows(prefix, Page::First, limit)
+    }
+}
+
+/// Why a record does not open.
+#[derive(Debug)]
+pub(super) enum Unopened {
+    /// It is not what was sealed, or was sealed for another place: it is damaged for certain.
+    Altered,
+    /// The key that it names is not there, or what it says is nothing that this version reads.
+    Unreadable,
+    /// A later version wrote it.
+    Newer(u16),
+    /// Something else is in the way.
+    Other(StorageError),
+}
+
+impl Unopened {
+    /// What is said of a record of this kind.
+    pub(super) fn of<T>(self, kind: Kind<T>) -> StorageError {
+        match self {
+            Self::Altered | Self::Unreadable => StorageError::Damaged { kind: kind.name },
+            Self::Newer(found) => StorageError::NewerRecord { kind: kind.name, found, known: kind.schema },
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<StorageError> for Unopened {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Damaged { .. } => Self::Unreadable,
+            other => Self::Other(other),
+        }
     }
 }
 
@@ -365,17 +453,27 @@ pub(super) fn open<T: DeserializeOwned>(
     key: &[u8],
     key_ref: KeyRef<'_>,
     sealed: &[u8],
-) -> Result<T> {
-    let damaged = || StorageError::Damaged { kind: kind.name };
-    let opened = match vault.open(Place { tree, key, schema: kind.schema }, key_ref, sealed) {
-        Ok(opened) => opened,
-        Err(VaultError::NoSuchTenant(tenant)) => return Err(StorageError::NoSuchTenant(tenant)),
-        Err(_) => return Err(damaged()),
-    };
-    if opened.schema != kind.schema {
-        return Err(damaged());
+) -> std::result::Result<T, Unopened> {
+    let opened = unseal(vault, Place { tree, key, schema: kind.schema }, key_ref, sealed)?;
+    if opened.schema == kind.schema {
+        return serde_json::from_slice(&opened.plaintext).map_err(|_| Unopened::Unreadable);
     }
-    serde_json::from_slice(&opened.plaintext).map_err(|_| damaged())
+    let record = present(kind.schema, kind.upgrade, &opened)?;
+    serde_json::from_value(record).map_err(|_| Unopened::Unreadable)
+}
+
+/// Opens the seal alone.
+pub(super) fn unseal(
+    vault: &TenantVault,
+    place: Place<'_>,
+    key_ref: KeyRef<'_>,
+    sealed: &[u8],
+) -> std::result::Result<Opened, Unopened> {
+    vault.open(place, key_ref, sealed).map_err(|error| match error {
+        VaultError::NoSuchTenant(tenant) => Unopened::Other(StorageError::NoSuchTenant(tenant)),
+        VaultError::NotAuthentic { .. } => Unopened::Altered,
+        _ => Unopened::Unreadable,
+    })
 }
 
 /// Seals a record for its key.
@@ -424,23 +522,40 @@ impl Counters {
             Some(&code) if code == OUTBOX.code => self.order = self.order.max(number(17)),
             Some(&code) if code == EVENT.code => self.event = self.event.max(number(1)),
             Some(&code) if code == ASSISTANT.code => self.settings = self.settings.max(number(1)),
+            // What is set aside had its number, which is not given away again.
+            Some(&code) if code == SET_ASIDE.code => match key.get(1) {
+                Some(&code) if code == EVENT.code || code == ASSISTANT.code => self.see(&key[1..]),
+                _ => {}
+            },
             _ => {}
         }
     }
 }
 
-fn count(tree: &Tree) -> Result<Counters> {
+/// Reads from the database, which panics on some kinds of damage to its file: whoever reads is told instead.
+fn guarded<R>(read: impl FnOnce() -> ::sled::Result<R>) -> Result<R> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(broken("reading")),
+        Err(_) => Err(StorageError::Disk {
+            doing: "reading",
+            reason: "the database panicked: its file is damaged".to_owned(),
+        }),
+    }
+}
+
+pub(super) fn count(tree: &Tree) -> Result<Counters> {
     let mut counters = Counters::default();
     for prefix in [INBOX.code, PARKED_SINCE.code, UNROUTED.code, OUTBOX.code] {
         for key in tree.scan_prefix([prefix]).keys() {
             counters.see(&key.map_err(broken("counting what is stored"))?);
         }
     }
-    for prefix in [EVENT.code, ASSISTANT.code] {
-        let last =
-            tree.scan_prefix([prefix]).next_back().transpose().map_err(broken("counting what is stored"))?;
-        if let Some((key, _)) = last {
-            counters.see(&key);
+    for code in [EVENT.code, ASSISTANT.code] {
+        for prefix in [&[code][..], &[SET_ASIDE.code, code]] {
+            let last = tree.scan_prefix(prefix).next_back().transpose();
+            if let Some((key, _)) = last.map_err(broken("counting what is stored"))? {
+                counters.see(&key);
+            }
         }
     }
     Ok(counters)

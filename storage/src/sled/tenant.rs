@@ -154,6 +154,44 @@ fn having(
     Ok(found)
 }
 
+impl Space {
+    /// The log after a place, up to another. Where an event does not open, or is not there any more, there
+    /// is one that says so: whoever counts along misses none, and sees that there was one.
+    fn events(&self, after: EventSeq, latest: EventSeq, limit: usize) -> Result<Vec<Event>> {
+        let rows = self.rows(EVENT.key().bytes(), Page::After(keys::event(after.0).bytes()), limit)?;
+        let mut rows = rows.into_iter().peekable();
+        let mut events: Vec<Event> = Vec::with_capacity(limit);
+        for seq in (after.0.saturating_add(1)..=latest.0).take(limit) {
+            let row = rows.next_if(|(key, _)| number_in(key, 1) == Some(seq));
+            let event = row.map(|(key, sealed)| self.open_record(EVENT, &key, &sealed));
+            let event = match event {
+                Some(Ok(event)) => self.with_words(event)?,
+                None | Some(Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. })) => {
+                    // When it was, its neighbour knows about.
+                    let at = events.last().map(|event| event.at).unwrap_or_default();
+                    let kind = EventKind::EventUnreadable;
+                    Event { seq: EventSeq(seq), at, conversation: None, contact: None, kind }
+                }
+                Some(Err(error)) => return Err(error),
+            };
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// An event with the message that it carries as that is now.
+    fn with_words(&self, mut event: Event) -> Result<Event> {
+        if let Some(message) = event.kind.message_mut() {
+            match self.get_readable(&keys::message(message.conversation, message.id)) {
+                Ok(Some(present)) => *message = present,
+                Ok(None) | Err(StorageError::NewerRecord { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(event)
+    }
+}
+
 #[async_trait]
 impl TenantStore for SledTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
@@ -297,18 +335,7 @@ impl TenantStore for SledTenant {
         // What is not durable yet is not told: its place may be another event's after a crash.
         let latest = *self.space.latest_event.borrow();
         let limit = limit.min(usize::try_from(latest.0.saturating_sub(after.0)).unwrap_or(usize::MAX));
-        self.scan(move |space| {
-            let key = keys::event(after.0);
-            let events = space.list(&EVENT.key(), Page::After(key.bytes()), limit)?;
-            let mut events: Vec<_> = events.into_iter().map(|(_, event)| event).collect();
-            events.retain(|event| event.seq <= latest);
-            for message in events.iter_mut().filter_map(|event| event.kind.message_mut()) {
-                let present = space.get_readable(&keys::message(message.conversation, message.id))?;
-                *message = present.unwrap_or_else(|| message.clone());
-            }
-            Ok(events)
-        })
-        .await
+        self.scan(move |space| space.events(after, latest, limit)).await
     }
 
     fn latest_event(&self) -> watch::Receiver<EventSeq> {

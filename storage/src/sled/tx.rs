@@ -147,6 +147,18 @@ impl<'a> Tx<'a> {
     pub(super) fn record(
         &mut self,
         about: Option<(ConversationId, ContactId)>,
+        kind: EventKind,
+        at: Timestamp,
+    ) -> Result<()> {
+        let (conversation, contact) = about.unzip();
+        self.record_of(conversation, contact, kind, at)
+    }
+
+    /// The same where the contact may not be known: their conversation's record does not open.
+    pub(super) fn record_of(
+        &mut self,
+        conversation: Option<ConversationId>,
+        contact: Option<ContactId>,
         mut kind: EventKind,
         at: Timestamp,
     ) -> Result<()> {
@@ -155,7 +167,6 @@ impl<'a> Tx<'a> {
         }
         self.counters.event += 1;
         let seq = self.counters.event;
-        let (conversation, contact) = about.unzip();
         let event = Event { seq: EventSeq(seq), at, conversation, contact, kind };
         self.put(&keys::event(seq), contact.into(), &event)
     }
@@ -171,5 +182,9 @@ impl Read for Tx<'_> {
             Some(change) => Ok(change.clone()),
             None => self.space.sealed(key),
         }
+    }
+
+    fn first_rows(&self, prefix: &[u8], limit: usize) -> Result<Vec<Row>> {
+        self.rows(prefix, limit)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,29 @@ pub(super) struct Parts {
     pub(super) changes: Arc<Changes>,
 }
 
+/// A way to the writing thread for what nobody waits for. It keeps nothing from ending.
+#[derive(Clone)]
+pub(super) struct ByTheWay(Weak<Line<SpaceId, Job>>);
+
+impl ByTheWay {
+    /// Puts a write into the line; says whether there was room. It may be left out at the end.
+    pub(super) fn write(
+        &self,
+        space: Arc<Space>,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+    ) -> bool {
+        let Some(line) = self.0.upgrade() else { return false };
+        let owner = space.id;
+        let job: Job = Box::new(move |group| {
+            if let Err(error) = group.run(&space, work) {
+                tracing::warn!(%error, "what is done by the way could not be written");
+            }
+            Box::new(|_| ())
+        });
+        line.push(Urgency::Patient, owner, job).is_ok()
+    }
+}
+
 /// Writes that are made durable together.
 #[derive(Default)]
 pub(super) struct Group {
@@ -194,6 +217,11 @@ impl Writer {
             Refused::Closed => StorageError::Closed,
         })?;
         answered.await.unwrap_or_else(|_| Err(self.health().err().unwrap_or(StorageError::Closed)))
+    }
+
+    /// A way for what nobody waits for.
+    pub(super) fn by_the_way(&self) -> ByTheWay {
+        ByTheWay(Arc::downgrade(&self.line))
     }
 
     /// Nothing while writes are durable, otherwise why they are not.

@@ -13,7 +13,7 @@ use iassistance_domain::id::{ApiKeyId, ContactId, DeletionId, MetaAppId};
 use iassistance_domain::key::{ApiKey, Scope};
 use iassistance_domain::knowledge::DocumentState;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::{StorageError, SummaryChange};
+use iassistance_storage::{Examination, Problem, Progress, StorageError, SummaryChange};
 
 use crate::support::*;
 
@@ -187,9 +187,10 @@ pub async fn every_record_is_checked(world: World) {
     let budgets = Budgets { tenant_day: Some(Cost(5)), ..Budgets::default() };
     tenant.reserve(reservation(1, 1, 1, 9), Cost(1), budgets).await.unwrap();
     let steps = std::sync::Mutex::new(Vec::new());
-    let progress = |tenant: usize, records: u64| steps.lock().unwrap().push((tenant, records));
-    let (records, bad) = world.store.check(&progress).await.unwrap();
-    assert!(bad.is_empty());
+    let progress = |step: Progress| steps.lock().unwrap().push((step.tenant, step.records));
+    let found = world.store.examine(&Examination::default(), &progress).await.unwrap();
+    let records = found.records;
+    assert!(found.findings.iter().all(|finding| finding.problem != Problem::DoesNotOpen));
     assert!(records > 20);
     let steps = steps.into_inner().unwrap();
     assert!(steps.is_sorted() && steps.last() == Some(&(2, records)));

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub mod furnish;
 pub mod rows;
 
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ use iassistance_domain::window::Opening;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{
-    ConversationCommit, InboxEntry, Letter, Limits, MemoryStore, SendReport, SledOptions, SledStore,
-    StorageError, Store, TenantStore,
+    ConversationCommit, Examination, InboxEntry, Letter, Limits, MemoryStore, Problem, SendReport,
+    SledOptions, SledStore, StorageError, Store, TenantStore,
 };
 use iassistance_vault::{Keyring, RootKey, SystemEntropy};
 use tempfile::TempDir;
@@ -93,6 +94,16 @@ impl World {
         Self::sled_by_chance(folder, limits, disk, 7)
     }
 
+    /// A store in a folder that has one, if it opens.
+    pub fn open_in(folder: &Path, limits: Limits) -> Result<Self, StorageError> {
+        let root = RootKey::from_text(&"0123456789abcdef".repeat(4)).unwrap();
+        let keyring = Keyring::open(&folder.join("keyring"), &root, true, Arc::new(SystemEntropy)).unwrap();
+        let home = Home { folder: folder.to_owned(), keyring: Arc::new(keyring), _kept: None };
+        let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(8)));
+        let store = open(&home, &limits, Arc::new(SystemDisk), &clock, &entropy)?;
+        Ok(Self { clock, store: Arc::new(store), limits, entropy, home: Some(home) })
+    }
+
     /// The same with a chance of its own: processes that follow each other on one store must not give
     /// the same ids again.
     pub fn sled_by_chance(folder: &Path, limits: Limits, disk: Arc<dyn Disk>, seed: u64) -> Self {
@@ -137,6 +148,8 @@ impl World {
     }
 
     pub async fn tenant(&self, number: u8) -> Arc<dyn TenantStore> {
+        // Each channel is of this app.
+        self.store.put_meta_app(meta_app(1)).await.unwrap();
         self.store.create_tenant(tenant(number)).await.unwrap();
         self.store.put_channel(channel(number)).await.unwrap();
         self.open_tenant(number).await
@@ -451,6 +464,21 @@ pub async fn hear(tenant: &dyn TenantStore, number: u8, from: &str, text: &str) 
     accepted.conversations[0]
 }
 
+/// How many records open, and a line for each that does not. What tests put is not always whole: a turn may
+/// cover a message that nobody wrote.
+pub async fn unopened(store: &dyn Store) -> (u64, Vec<String>) {
+    let found = store.examine(&Examination::default(), &|_| {}).await.unwrap();
+    let unopened = found.findings.iter().filter(|finding| finding.problem == Problem::DoesNotOpen);
+    (found.records, unopened.map(ToString::to_string).collect())
+}
+
+/// A line for each finding but for what is missing, likewise: whatever was put, records open and indexes agree.
+pub async fn unsound(store: &dyn Store) -> Vec<String> {
+    let found = store.examine(&Examination::default(), &|_| {}).await.unwrap();
+    let unsound = found.findings.iter().filter(|finding| !matches!(finding.problem, Problem::Missing { .. }));
+    unsound.map(ToString::to_string).collect()
+}
+
 /// A commit on what is stored now.
 pub async fn step(tenant: &dyn TenantStore, id: ConversationId) -> ConversationCommit {
     let (conversation, revision) = tenant.conversation(id).await.unwrap().unwrap();
@@ -471,7 +499,18 @@ pub async fn queue(tenant: &dyn TenantStore, id: ConversationId, messages: &[Mes
 pub fn begin_turn(conversation: &mut Conversation, now: Timestamp) {
     let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
     conversation.apply(Input::PolicyChanged(policy), now);
-    let (message, opens) = (message_id(1), Opening::Ordinary);
+    receive(conversation, message_id(1), now);
+}
+
+/// Lets the conversation begin a turn on this message.
+pub fn begin_turn_on(conversation: &mut Conversation, message: MessageId) {
+    let policy = TurnPolicy { enabled: true, ..TurnPolicy::default() };
+    conversation.apply(Input::PolicyChanged(policy), START);
+    receive(conversation, message, START);
+}
+
+fn receive(conversation: &mut Conversation, message: MessageId, now: Timestamp) {
+    let opens = Opening::Ordinary;
     let received = Input::MessageReceived { message, sent_at: now, answer: true, fragment: false, opens };
     conversation.apply(received, now);
 }

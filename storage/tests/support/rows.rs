@@ -43,6 +43,28 @@ pub async fn with_rows(
     changed
 }
 
+/// Closes the store and takes the records out of a tree whose keys begin so.
+pub async fn take_rows(world: &mut World, tree: &[u8], prefix: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let rows = rows_of(world, tree, prefix).await;
+    let db = open(world);
+    let tree = db.open_tree(tree).unwrap();
+    for key in rows.keys() {
+        tree.remove(key).unwrap();
+    }
+    db.flush().unwrap();
+    rows
+}
+
+/// Closes the store and gives the records of a tree whose keys begin so, as they are stored.
+pub async fn rows_of(world: &mut World, tree: &[u8], prefix: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let rows = Mutex::new(BTreeMap::new());
+    with_rows(world, tree, prefix, |key, value| {
+        rows.lock().unwrap().insert(key.to_vec(), value.clone());
+    })
+    .await;
+    rows.into_inner().unwrap()
+}
+
 pub fn flip_last(value: &mut [u8]) {
     *value.last_mut().unwrap() ^= 1;
 }
