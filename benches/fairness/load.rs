@@ -27,6 +27,8 @@ const CONNECTIONS_OF_FLOOD: usize = 64;
 /// Contacts of each tenant for each message a second that it gets: nobody writes so often that their own
 /// limit holds them back.
 const CONTACTS_PER_RATE: f64 = 20.0;
+/// Above the numbers of the tenants, who do not write to themselves.
+const FIRST_CONTACT: u64 = 200_000;
 /// How long the last answers may take: the flood's leave at the rate of its number.
 const ANSWERED_WITHIN: Duration = Duration::from_mins(10);
 
@@ -158,7 +160,7 @@ impl Driver {
                         take(&mut written, posted);
                     }
                     let stream = free.borrow_mut().pop_front();
-                    let (free, contact) = (&free, tenant as u64 * 100_000 + count % contacts);
+                    let (free, contact) = (&free, FIRST_CONTACT + tenant as u64 * 500_000 + count % contacts);
                     count += 1;
                     posting.push(async move {
                         let mut stream = stream.expect("a connection is free");

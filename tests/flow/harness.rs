@@ -240,6 +240,9 @@ impl Flow {
             ..AppParts::default()
         };
         let root = root_key();
+        if reopened {
+            let_go(&folder.path).await;
+        }
         let vaulted = Vaulted::open(settings, Some(&root), &mut parts).unwrap();
         if !reopened {
             folder.key = set_up(&vaulted, &folder).await;
@@ -476,6 +479,17 @@ impl Drop for Flow {
     fn drop(&mut self) {
         assert!(self.finished || std::thread::panicking(), "a flow ends with finish().await");
     }
+}
+
+/// Waits until a former life has let the keyring go: a read that was under way outlives its engine a little.
+async fn let_go(folder: &Path) {
+    let lock = std::fs::File::open(folder.join("keyring.json.lock")).unwrap();
+    within("the keyring to be free", async {
+        while lock.try_lock().is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 pub fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Settings {

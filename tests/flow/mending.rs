@@ -48,10 +48,13 @@ async fn until_ready(flow: &Flow, what: &str, is_it: impl Fn(u16, &str) -> bool)
 async fn a_server_whose_disk_fails_mends_itself_and_loses_nothing() {
     let mut flow = Flow::start().await;
     let folder = flow.end().await;
+    // The flow still has its keyring open.
+    let keyring = folder.path.join("its-own-keyring.json");
+    std::fs::copy(folder.path.join("keyring.json"), &keyring).unwrap();
     let disk = Arc::new(Failing::default());
     let (clock, beneath) = (flow.clock.clone(), Arc::clone(&disk));
     let serving = Serving {
-        settings: settings(&folder.path, &flow.simulator, &[]),
+        settings: settings(&folder.path, &flow.simulator, &[&format!("vault.keyring_file={}", keyring.display())]),
         root_key: Some(root_key()),
         parts: Arc::new(move || AppParts {
             clock: Some(Arc::new(clock.clone())),

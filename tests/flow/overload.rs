@@ -9,6 +9,8 @@ use crate::harness::{Flow, NUMBERS, Options, messages, within};
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: flow\r\n\r\n";
 /// `server.pace_window_ms`.
 const WINDOW_MS: u64 = 5_000;
+/// What a client asks for that does not read: more than what all buffers on the way hold.
+const REQUESTS: usize = 200;
 
 async fn with(settings: &[&'static str]) -> Flow {
     Flow::with(Options { settings: settings.to_vec(), ..Options::default() }).await
@@ -135,7 +137,6 @@ async fn slow_readers_are_cut_off_and_their_answers_with_them() {
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut slow = socket.connect(flow.address).await.unwrap();
     let request = "GET /openapi.json HTTP/1.1\r\nhost: flow\r\n\r\n";
-    const REQUESTS: usize = 200;
     slow.write_all(request.repeat(REQUESTS).as_bytes()).await.unwrap();
     // The server waits for it to read.
     flow.sleeps_for(WINDOW_MS).await;
