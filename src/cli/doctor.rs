@@ -114,9 +114,10 @@ fn tell(check: &Value, output: &Output) -> Result<(), Failure> {
 /// What to do when the store is in use.
 pub fn hint(failure: Failure) -> Failure {
     match failure.downcast_ref::<AppError>() {
-        Some(AppError::Storage(StorageError::Open(OpenProblem::InUse { .. }))) => {
-            format!("{failure}; or let the server that has it open examine it: `iassistance doctor --server URL`").into()
-        }
+        Some(AppError::Storage(StorageError::Open(OpenProblem::InUse { .. }))) => format!(
+            "{failure}; or let the server that has it open examine it: `iassistance doctor --server URL`"
+        )
+        .into(),
         _ => failure,
     }
 }
@@ -175,7 +176,8 @@ impl Server {
             None => client.get(url),
         };
         let answer = request.bearer_auth(&self.key).send().await;
-        let answer = answer.map_err(|error| format!("cannot reach {}: {}", self.base, error.without_url()))?;
+        let answer =
+            answer.map_err(|error| format!("cannot reach {}: {}", self.base, error.without_url()))?;
         let (status, text) = (answer.status(), answer.text().await?);
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         if status.is_success() {

@@ -112,9 +112,8 @@ impl From<Check> for CheckView {
             restored: found.map_or(0, |found| found.put_back),
             findings_total: found.map_or(0, |found| found.total),
             unmended: found.map_or(0, |found| found.unmended),
-            findings: found.map_or_else(Vec::new, |found| {
-                found.findings.iter().take(SHOWN_MAX).cloned().collect()
-            }),
+            findings: found
+                .map_or_else(Vec::new, |found| found.findings.iter().take(SHOWN_MAX).cloned().collect()),
             problem,
         }
     }

@@ -11,7 +11,7 @@ use iassistance_domain::id::{DocumentId, MediaId, TenantId};
 
 use super::channels::load_directory;
 use super::keys::{
-    self, CONTACT, DOCUMENT, EVENT, Hash, META_APP, SET_ASIDE, SPENT_CONTACT, SPENT_DAY, TENANT,
+    self, CLOSED, CONTACT, DOCUMENT, EVENT, Hash, META_APP, SET_ASIDE, SPENT_CONTACT, SPENT_DAY, TENANT,
     TOMBSTONE, TOMBSTONE_SINCE, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_name, number_in,
 };
 use super::line::Urgency;
@@ -66,6 +66,17 @@ impl Core {
     ) -> Result<Findings> {
         self.writer.health()?;
         let mut found = Findings::default();
+        if self.closings.end_is_lost(&self.platform)? {
+            let problem = Problem::Disagrees {
+                what: "file beside the database: the end of the log is lost".to_owned(),
+            };
+            let mut lost = finding(None, CLOSED.key().bytes(), problem);
+            if how.repair {
+                self.accept_end().await?;
+                lost.outcome = Outcome::Mended;
+            }
+            found.push(lost);
+        }
         let platform = Arc::clone(&self.platform);
         let rows = blocking(move || platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)).await?;
         let tenants: Vec<_> =
@@ -179,8 +190,10 @@ impl Core {
                 Ok(findings)
             };
             for finding in self.writer.write_as(Urgency::Patient, space, look).await? {
-                let is_unread =
-                    matches!(finding.problem, Problem::DoesNotOpen | Problem::Newer { .. } | Problem::Unknown);
+                let is_unread = matches!(
+                    finding.problem,
+                    Problem::DoesNotOpen | Problem::Newer { .. } | Problem::Unknown
+                );
                 unread += u64::from(is_unread);
                 // Those that the walk has not come to are counted when it does.
                 let is_behind = finding.key.as_str() > behind.as_str();
@@ -363,7 +376,8 @@ impl Space {
             _ if code == UNROUTED.code => walk.unrouted.extend(id_in(key, 9)),
             _ if code == DOCUMENT.code => walk.documents.extend(id_in(key, 1).map(DocumentId::from_bytes)),
             _ if code == SPENT_CONTACT.code => {
-                if let (Some(day), Ok(spent)) = (number_in(key, 1), self.try_open(SPENT_CONTACT, key, sealed)) {
+                if let (Some(day), Ok(spent)) = (number_in(key, 1), self.try_open(SPENT_CONTACT, key, sealed))
+                {
                     let sum = walk.on_contacts.entry(day).or_default();
                     *sum = sum.plus(spent);
                 }

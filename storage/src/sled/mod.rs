@@ -18,6 +18,7 @@ mod accept;
 mod assistant;
 mod channels;
 mod check;
+mod closing;
 mod contacts;
 mod conversation;
 mod directory;
@@ -55,6 +56,7 @@ use iassistance_vault::Keyring;
 
 use crate::Limits;
 use crate::error::{OpenProblem, StorageError};
+use closing::Closings;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
@@ -98,6 +100,7 @@ struct Core {
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
     contact_keys: Arc<KeyCache>,
+    closings: Closings,
     db: Db,
     _lock: File,
 }
@@ -129,12 +132,19 @@ impl SledStore {
         let open::Opened { db, lock } = open::open(&path, limits.cache_bytes, &*disk)?;
         let tree = db.open_tree(PLATFORM).map_err(broken("opening the platform's tree"))?;
         db.flush().map_err(broken("opening the store"))?;
+        let closings = Closings::open(&path, Arc::clone(&disk));
         let files = Files::open(disk, &path).map_err(open::failed("syncing the store that was opened"))?;
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
         let platform = Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
             return Err(OpenProblem::WrongKeyring { path, records }.into());
+        }
+        if closings.end_is_lost(&platform)? {
+            tracing::error!(
+                "the end of the database's log is lost: what was acknowledged last is not there; restore a backup, or \
+                 have `iassistance doctor --repair` go on without it"
+            );
         }
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
@@ -156,6 +166,7 @@ impl SledStore {
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
             contact_keys,
+            closings,
             db,
             _lock: lock,
         })))

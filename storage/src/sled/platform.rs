@@ -266,6 +266,7 @@ impl Store for SledStore {
     }
 
     async fn close(&self) {
+        self.0.mark_closed().await;
         self.0.writer.close().await;
     }
 

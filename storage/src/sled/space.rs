@@ -163,7 +163,12 @@ impl Space {
 
     /// The next rows of the whole tree, at most `limit` and somewhat more than `bytes_max`; and whether they
     /// are the last. Blocking.
-    pub(super) fn page(&self, after: Option<&[u8]>, limit: usize, bytes_max: usize) -> Result<(Vec<Row>, bool)> {
+    pub(super) fn page(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<(Vec<Row>, bool)> {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
         let above = after.map(|key| [key, &[0]].concat()).unwrap_or_default();
         guarded(|| {
@@ -377,9 +382,7 @@ impl Unopened {
     pub(super) fn of<T>(self, kind: Kind<T>) -> StorageError {
         match self {
             Self::Altered | Self::Unreadable => StorageError::Damaged { kind: kind.name },
-            Self::Newer(found) => {
-                StorageError::NewerRecord { kind: kind.name, found, known: kind.schema }
-            }
+            Self::Newer(found) => StorageError::NewerRecord { kind: kind.name, found, known: kind.schema },
             Self::Other(error) => error,
         }
     }

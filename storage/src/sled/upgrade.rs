@@ -197,7 +197,8 @@ mod tests {
         fn open(&self) -> SledStore {
             let options = SledOptions::new(self.folder.path().join("store"), Limits::default());
             let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-            SledStore::open(options, Arc::clone(&self.keyring), clock, Arc::new(SeededEntropy::new(3))).unwrap()
+            SledStore::open(options, Arc::clone(&self.keyring), clock, Arc::new(SeededEntropy::new(3)))
+                .unwrap()
         }
     }
 

@@ -11,7 +11,10 @@ use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{ManualClock, Pii, SeededEntropy, Timestamp};
-use iassistance_storage::{ContentError, ContentOwner, ContentStore, Examination, Limits, MemoryStore, Problem, SledOptions, SledStore, StorageError, Store};
+use iassistance_storage::{
+    ContentError, ContentOwner, ContentStore, Examination, Limits, MemoryStore, Problem, SledOptions,
+    SledStore, StorageError, Store,
+};
 use iassistance_vault::{ContentKey, Keyring, RootKey, SystemEntropy};
 
 use super::{BOB, MAX, ONE, TWO, content, media, put, read};

@@ -19,7 +19,8 @@ use super::*;
 
 /// Every kind of record that such a store has; but 5 and 15, which are retired.
 pub const TENANT_KINDS: [u8; 29] = [
-    1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+    1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+    31,
 ];
 pub const PLATFORM_KINDS: [u8; 8] = [64, 65, 66, 67, 68, 69, 70, 71];
 
@@ -98,8 +99,7 @@ async fn furnish_tenant(tenant: &dyn TenantStore, number: u8) {
     tenant.put_golden(golden(number, "When?")).await.unwrap();
     let contact = conversation.contact;
     tenant.spend(busy, contact, Day(7), Cost(3)).await.unwrap();
-    let reserved =
-        Reservation { turn: running, conversation: busy, contact, day: Day(7), amount: Cost(5) };
+    let reserved = Reservation { turn: running, conversation: busy, contact, day: Day(7), amount: Cost(5) };
     let budgets = Budgets { tenant_day: Some(Cost(100)), ..Budgets::default() };
     tenant.reserve(reserved, Cost(1), budgets).await.unwrap().unwrap();
     tenant.content_key(ContentOwner::Tenant).await.unwrap();

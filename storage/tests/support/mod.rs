@@ -34,8 +34,8 @@ use iassistance_domain::window::Opening;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{
-    ConversationCommit, Examination, InboxEntry, Letter, Limits, MemoryStore, Problem, SendReport, SledOptions, SledStore,
-    StorageError, Store, TenantStore,
+    ConversationCommit, Examination, InboxEntry, Letter, Limits, MemoryStore, Problem, SendReport,
+    SledOptions, SledStore, StorageError, Store, TenantStore,
 };
 use iassistance_vault::{Keyring, RootKey, SystemEntropy};
 use tempfile::TempDir;
