@@ -89,7 +89,10 @@ async fn a_store_has_every_kind_of_record() {
 async fn kinds_of(world: &mut World, tree: &[u8]) -> Vec<u8> {
     let kinds = std::sync::Mutex::new(std::collections::BTreeSet::new());
     support::rows::with_rows(world, tree, &[], |key, _| {
-        kinds.lock().unwrap().insert(key[0]);
+        // That it was closed is not what it was filled with.
+        if key[0] != 34 {
+            kinds.lock().unwrap().insert(key[0]);
+        }
     })
     .await;
     kinds.into_inner().unwrap().into_iter().collect()

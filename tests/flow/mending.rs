@@ -54,7 +54,11 @@ async fn a_server_whose_disk_fails_mends_itself_and_loses_nothing() {
     let disk = Arc::new(Failing::default());
     let (clock, beneath) = (flow.clock.clone(), Arc::clone(&disk));
     let serving = Serving {
-        settings: settings(&folder.path, &flow.simulator, &[&format!("vault.keyring_file={}", keyring.display())]),
+        settings: settings(
+            &folder.path,
+            &flow.simulator,
+            &[&format!("vault.keyring_file={}", keyring.display())],
+        ),
         root_key: Some(root_key()),
         parts: Arc::new(move || AppParts {
             clock: Some(Arc::new(clock.clone())),

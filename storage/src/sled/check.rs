@@ -11,8 +11,8 @@ use iassistance_domain::id::{DocumentId, MediaId, TenantId};
 
 use super::channels::load_directory;
 use super::keys::{
-    self, CONTACT, DOCUMENT, EVENT, Hash, META_APP, SET_ASIDE, SPENT_CONTACT, SPENT_DAY, TENANT, TOMBSTONE,
-    TOMBSTONE_SINCE, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_name, number_in,
+    self, CLOSED, CONTACT, DOCUMENT, EVENT, Hash, META_APP, SET_ASIDE, SPENT_CONTACT, SPENT_DAY, TENANT,
+    TOMBSTONE, TOMBSTONE_SINCE, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_name, number_in,
 };
 use super::line::Urgency;
 use super::quarantine::{Around, hex};
@@ -66,6 +66,17 @@ impl Core {
     ) -> Result<Findings> {
         self.writer.health()?;
         let mut found = Findings::default();
+        if self.closings.end_is_lost(&self.platform)? {
+            let problem = Problem::Disagrees {
+                what: "file beside the database: the end of the log is lost".to_owned(),
+            };
+            let mut lost = finding(None, CLOSED.key().bytes(), problem);
+            if how.repair {
+                self.accept_end().await?;
+                lost.outcome = Outcome::Mended;
+            }
+            found.push(lost);
+        }
         let platform = Arc::clone(&self.platform);
         let rows = blocking(move || platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)).await?;
         let tenants: Vec<_> =

@@ -5,6 +5,7 @@
 //! LOCK        one process at a time
 //! CURRENT     the name of the folder whose database is in use
 //! gen-1/ …    databases: one, and while it is rewritten the next one
+//! CLOSED      which end in good order was the last
 //! UNSYNCED    is there after a disk failed: what the files say may not be on the disk
 //! ```
 //!
@@ -113,7 +114,7 @@ impl Home {
     }
 
     /// Writes a small file in one step: it is there whole, or as it was before.
-    fn replace(&self, name: &str, content: &str) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, content: &str) -> io::Result<()> {
         let draft = self.folder.join(format!("{name}{DRAFT}"));
         self.disk.write(&draft, content)?;
         self.disk.rename(&draft, &self.folder.join(name))?;

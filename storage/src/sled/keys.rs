@@ -35,6 +35,7 @@
 //! | 31 spent in a conversation | tenant | conversation | [`Cost`] |
 //! | 32 set aside | both | the key of a record that did not open | when, and the record as it was |
 //! | 33 upgrade | both | nothing: there is one | [`Upgrading`] |
+//! | 34 closed | platform | nothing: there is one | how often the store was closed in good order |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -312,6 +313,7 @@ kinds! {
     SPENT_CONTACT: Cost = 30, "spent_on_a_contact", schema 1;
     SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
+    CLOSED: u64 = 34, "closed", schema 1;
     TENANT: Tenant = 64, "tenant", schema 1;
     META_APP: MetaApp = 65, "meta_app", schema 1;
     CHANNEL: Channel = 66, "channel", schema 1;

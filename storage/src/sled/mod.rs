@@ -19,6 +19,7 @@ mod assistant;
 mod changes;
 mod channels;
 mod check;
+mod closing;
 mod contacts;
 mod conversation;
 mod copy;
@@ -62,6 +63,7 @@ use iassistance_vault::Keyring;
 use crate::Limits;
 use crate::error::{OpenProblem, StorageError};
 use changes::Changes;
+use closing::Closings;
 use directory::Directory;
 use disk::{Disk, SystemDisk};
 use generation::Home;
@@ -117,6 +119,7 @@ struct Core {
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
     contact_keys: Arc<KeyCache>,
+    closings: Closings,
     live: Arc<Live>,
     room: Arc<Room>,
     rewriter: Arc<Rewriter>,
@@ -151,6 +154,7 @@ impl SledStore {
         let SledOptions { path, limits, disk, suspect } = options;
         let home = Home { folder: path, disk };
         let live = Arc::new(Live::new(open::open(&home, limits.cache_bytes, suspect)?));
+        let closings = Closings::open(home.clone());
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
         let all_letters = AllLetters::default();
         let platform = live.space(PLATFORM.as_bytes(), |tree| {
@@ -160,6 +164,12 @@ impl SledStore {
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
         if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
             return Err(OpenProblem::WrongKeyring { path: home.folder, records }.into());
+        }
+        if closings.end_is_lost(&platform)? {
+            tracing::error!(
+                "the end of the database's log is lost: what was acknowledged last is not there; restore a backup, or \
+                 have `iassistance doctor --repair` go on without it"
+            );
         }
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
@@ -205,6 +215,7 @@ impl SledStore {
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
             contact_keys,
+            closings,
             live,
             room,
             rewriter,

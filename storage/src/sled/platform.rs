@@ -283,6 +283,7 @@ impl Store for SledStore {
     }
 
     async fn close(&self) {
+        self.0.mark_closed().await;
         if !self.0.writer.close(&*self.0.clock).await {
             tracing::error!("the disk does not answer: the database stays open until the process ends");
             return;
