@@ -22,13 +22,17 @@ const HEAD_BYTES: usize = MARK.len() + 16 + 4;
 pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
     pub(super) records: u64,
-    space: Option<Option<TenantId>>,
+    tree: Option<Tree>,
 }
+
+/// Whose tree; the platform's if nobody's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tree(Option<TenantId>);
 
 impl Chunk {
     pub(super) fn new(backup: BackupId, number: u32) -> Self {
         let bytes = [&MARK[..], &backup.to_bytes(), &number.to_be_bytes()].concat();
-        Self { bytes, records: 0, space: None }
+        Self { bytes, records: 0, tree: None }
     }
 
     /// Adds a record, or that there is none any more.
@@ -38,8 +42,8 @@ impl Chunk {
         key: &[u8],
         sealed: Option<&[u8]>,
     ) -> Result<(), BackupError> {
-        if self.space != Some(space) {
-            self.space = Some(space);
+        if self.tree != Some(Tree(space)) {
+            self.tree = Some(Tree(space));
             self.bytes.extend([SPACE, u8::from(space.is_some())]);
             self.bytes.extend(space.map(TenantId::to_bytes).unwrap_or_default());
         }
@@ -93,20 +97,33 @@ pub(super) fn read(
         return Err(damaged("belongs to another place or another backup"));
     }
     let mut reader = Reader { rest };
-    let mut space = None;
+    let mut tree = None;
     let mut records = 0;
     while !reader.rest.is_empty() {
-        let entry = reader.entry(&mut space).ok_or_else(|| damaged("holds what is no record"))?;
-        if let Some(entry) = entry {
-            each(entry)?;
-            records += 1;
-        }
+        let piece = reader.piece().ok_or_else(|| damaged("holds what is no record"))?;
+        let (key, sealed) = match piece {
+            Piece::Tree(its) => {
+                tree = Some(its);
+                continue;
+            }
+            Piece::Put(key, sealed) => (key, Some(sealed)),
+            Piece::Gone(key) => (key, None),
+        };
+        let Tree(space) = tree.ok_or_else(|| damaged("does not say whose its records are"))?;
+        each(Entry { space, key, sealed })?;
+        records += 1;
     }
     Ok(records)
 }
 
 struct Reader<'a> {
     rest: &'a [u8],
+}
+
+enum Piece<'a> {
+    Tree(Tree),
+    Put(&'a [u8], &'a [u8]),
+    Gone(&'a [u8]),
 }
 
 impl<'a> Reader<'a> {
@@ -120,26 +137,22 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().ok()
     }
 
-    /// The next record; an inner nothing where the tree changes, an outer one where it is damaged.
-    fn entry(&mut self, space: &mut Option<Option<TenantId>>) -> Option<Option<Entry<'a>>> {
+    /// What comes next; nothing where it is damaged.
+    fn piece(&mut self) -> Option<Piece<'a>> {
         match self.number::<1>()? {
             [SPACE] => {
                 let [kind] = self.number()?;
                 let tenant = TenantId::from_bytes(self.number()?);
-                *space = Some((kind == 1).then_some(tenant));
-                Some(None)
+                Some(Piece::Tree(Tree((kind == 1).then_some(tenant))))
             }
             [PUT] => {
                 let key_length = u16::from_be_bytes(self.number()?);
                 let length = usize::try_from(u32::from_be_bytes(self.number()?)).ok()?;
-                let key = self.take(key_length.into())?;
-                let sealed = Some(self.take(length)?);
-                Some(Some(Entry { space: (*space)?, key, sealed }))
+                Some(Piece::Put(self.take(key_length.into())?, self.take(length)?))
             }
             [GONE] => {
                 let key_length = u16::from_be_bytes(self.number()?);
-                let key = self.take(key_length.into())?;
-                Some(Some(Entry { space: (*space)?, key, sealed: None }))
+                Some(Piece::Gone(self.take(key_length.into())?))
             }
             _ => None,
         }

@@ -212,7 +212,7 @@ impl Inner {
             }
             Err(error) => {
                 if let Some(taken) = taken {
-                    self.parts.store.put_back(taken);
+                    self.parts.store.put_back(&taken);
                 }
                 // The manifest, which was written last, first.
                 for name in draft.written.iter().rev() {

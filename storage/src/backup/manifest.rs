@@ -83,6 +83,13 @@ struct Envelope<'a> {
     manifest: &'a RawValue,
 }
 
+/// What every format says, also a later one.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+    id: BackupId,
+}
+
 impl Manifest {
     /// What its files take, without files of messages that an earlier one brought.
     pub fn bytes(&self) -> u64 {
@@ -116,12 +123,7 @@ impl Manifest {
         if sha256(text.as_bytes()) != envelope.sha256 {
             return Err(damaged("was altered"));
         }
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-            id: BackupId,
-        }
-        let head: Format = serde_json::from_str(text).map_err(|_| damaged("is no manifest"))?;
+        let head: Head = serde_json::from_str(text).map_err(|_| damaged("is no manifest"))?;
         if head.format > FORMAT {
             return Err(BackupError::Newer { id: head.id, found: head.format, known: FORMAT });
         }

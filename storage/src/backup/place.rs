@@ -116,7 +116,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> Path {
-        Path::from_iter(self.prefix.parts().chain(Path::from(name).parts()))
+        self.prefix.parts().chain(Path::from(name).parts()).collect()
     }
 
     pub(super) async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {

@@ -70,7 +70,7 @@ impl Changes {
     }
 
     /// Puts back what was taken for a backup that failed.
-    pub(super) fn put_back(&self, taken: Taken) {
+    pub(super) fn put_back(&self, taken: &Taken) {
         let mut state = self.lock();
         let fits = state.age == taken.age;
         if let Some(keys) = state.keys.as_mut().filter(|_| fits) {

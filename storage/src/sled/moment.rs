@@ -53,7 +53,7 @@ impl SledStore {
     }
 
     /// Puts back what was taken for a copy that failed.
-    pub(crate) fn put_back(&self, taken: Taken) {
+    pub(crate) fn put_back(&self, taken: &Taken) {
         self.0.changes.put_back(taken);
     }
 

@@ -42,6 +42,7 @@ async fn work(world: &World, disk: &Arc<Faulty>, done: &mut Acknowledged) -> Res
 }
 
 async fn work_on(store: &SledStore, done: &mut Acknowledged) -> Result<(), StorageError> {
+    store.put_meta_app(meta_app(1)).await?;
     for number in [1, 2] {
         store.create_tenant(tenant(number)).await?;
         done.tenants.push(number);
