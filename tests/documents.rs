@@ -88,7 +88,8 @@ fn what_the_documents_point_at_is_there() {
         }
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.starts_with("https://") && !link.starts_with('#') {
-                assert!(Path::new(link).exists(), "{document} links to {link}, which is not there");
+                let beside = Path::new(document).parent().unwrap_or(Path::new("")).join(link);
+                assert!(beside.exists(), "{document} links to {link}, which is not there");
                 checked += 1;
             }
         }
