@@ -65,9 +65,10 @@ async fn play(seed: u64) -> Result<Played, (String, Vec<String>)> {
     // Real time: a seed takes a second or two.
     let ended = tokio::time::timeout(HANGS_AFTER, ended).await;
     let ended = ended.unwrap_or_else(|_| Err(format!("hangs: it is not done after {HANGS_AFTER:?}")));
-    let state = play.around.world.state();
-    let (trace, counts) = (state.trace.clone(), state.counts.clone());
-    drop(state);
+    let (trace, counts) = {
+        let state = play.around.world.state();
+        (state.trace.clone(), state.counts.clone())
+    };
     let tally = play.tally.borrow().clone();
     if let Some(life) = play.life.take() {
         life.dead.die();
