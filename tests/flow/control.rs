@@ -6,6 +6,7 @@ use iassistance_simulator::faults::{Rule, SendFault};
 use serde_json::json;
 
 use crate::harness::{Flow, NUMBERS, Options, messages, within};
+use crate::products::refusing;
 
 fn hanging() -> Options {
     Options { model: Some(vec![Behaviour::Hang]), ..Options::default() }
@@ -131,5 +132,23 @@ async fn many_hands_at_once_are_written_one_after_another() {
     flow.app.engine.hand_back(flow.ctx(), conversation).await.unwrap();
     flow.quiet(0).await;
     assert_eq!(flow.count(0, "message.received").await, 21);
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn what_the_channel_gives_up_after_a_takeover_is_not_said_again() {
+    let flow = Flow::start().await;
+    let mut faults = refusing("whatsapp", 131_016, None, true);
+    faults.webhooks.delay_ms = 60_000;
+    flow.simulator.set_faults(faults).unwrap();
+    flow.post(messages(NUMBERS[0], "15550199001", &[("wamid.1", 1_790_000_000, "hello")])).await;
+    flow.sends(1).await;
+    flow.quiet(0).await;
+    let conversation = flow.conversation(0).await;
+    flow.app.engine.take_over(flow.ctx(), conversation, "Bea".into()).await.unwrap();
+    let withdrawn = async || flow.count(0, "message.withdrawn").await == 1;
+    flow.pass_until("it to be withdrawn", 1_000, 200_000, withdrawn).await;
+    assert_eq!(flow.count(0, "message.postponed").await, 1, "it was given up, and was to leave again");
+    assert_eq!(flow.simulator.all_sends().len(), 1);
     flow.finish().await;
 }

@@ -204,6 +204,8 @@ impl Life {
     /// A turn of the writing thread; whether it is there.
     async fn turn_of_the_writer(&self) -> Result<(), StorageError> {
         for tenant in &self.tenants {
+            // The writer may be faster than this thread, and then nobody else here had a turn.
+            tokio::task::yield_now().await;
             tenant.append(None, Vec::new()).await?;
         }
         Ok(())

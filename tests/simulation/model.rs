@@ -32,7 +32,7 @@ pub fn behaviour(world: Arc<World>, read: Read) -> Behaviour {
         let chance = Chance::of(world.seed, &format!("model {last} {times}"));
         let failed = || GenerateError::Server { status: 503, retry_after_ms: None };
         match chance.below(100) {
-            0..=69 => Behaviour::Say(text),
+            // Most of the time it just answers.
             70..=79 => Behaviour::SayAfter { ms: chance.between(1, 25_000), text },
             80..=85 => Behaviour::Fail(failed()),
             86..=88 => Behaviour::Fail(GenerateError::Unreachable),

@@ -97,7 +97,7 @@ impl Contact {
             return whatsapp(self.account(), &json!({ "contacts": contacts, "messages": messages }));
         }
         let event = |(token, words): &(String, String)| {
-            self.event(
+            Self::event(
                 &self.id,
                 self.account(),
                 at,
@@ -108,7 +108,7 @@ impl Contact {
         page(self.account(), self.kind(), &events)
     }
 
-    fn event(&self, from: &str, to: &str, at: Timestamp, said: &Value) -> Value {
+    fn event(from: &str, to: &str, at: Timestamp, said: &Value) -> Value {
         let mut event =
             json!({ "sender": { "id": from }, "recipient": { "id": to }, "timestamp": at.as_millis() });
         event.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
@@ -131,7 +131,7 @@ impl Contact {
         if self.kind() == ChannelKind::Messenger {
             message["app_id"] = json!(26_390_203_743_090_u64);
         }
-        let event = self.event(self.account(), &self.id, at, &json!({ "message": message }));
+        let event = Self::event(self.account(), &self.id, at, &json!({ "message": message }));
         page(self.account(), self.kind(), &[event])
     }
 
@@ -150,8 +150,8 @@ impl Contact {
                     message["metadata"] = json!(ours.to_string());
                     seen = json!({ "delivery": { "mids": [mid], "watermark": at.as_millis() } });
                 }
-                let echo = self.event(self.account(), &self.id, at, &json!({ "message": message }));
-                let seen = self.event(&self.id, self.account(), at.plus_millis(1), &seen);
+                let echo = Self::event(self.account(), &self.id, at, &json!({ "message": message }));
+                let seen = Self::event(&self.id, self.account(), at.plus_millis(1), &seen);
                 vec![page(self.account(), kind, &[echo]), page(self.account(), kind, &[seen])]
             }
         }

@@ -250,7 +250,7 @@ impl Play {
                     (false, false) => endings.resolved += 1,
                 }
             }
-            self.judge_author(message, told)?;
+            Self::judge_author(message, told)?;
         }
         if let Some(letter) = told.dead.iter().find(|letter| letter.work == DeadWork::Conversation) {
             return Err(format!("a conversation failed again and again: {}", letter.conversation));
@@ -266,7 +266,7 @@ impl Play {
     }
 
     /// What the assistant said belongs to a turn that had the say.
-    fn judge_author(&self, message: &Message, told: &Told) -> Result<(), String> {
+    fn judge_author(message: &Message, told: &Told) -> Result<(), String> {
         let Author::Assistant { turn } = &message.author else { return Ok(()) };
         let Some(record) = told.turns.get(turn) else {
             return Err(format!("lost: {} is of a turn that is nowhere", message.id));

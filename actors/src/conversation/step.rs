@@ -469,9 +469,14 @@ impl Step {
             let reply_to = message.context.as_ref().and_then(|context| context.reply_to.clone());
             let reply_to = reply_to.map(|provider_id| ReplyTo::Message { provider_id });
             let entry = self.entry(&message, reply_to, not_before).await?;
-            // What the assistant said then still counts only while it may say anything.
-            let epoch =
-                matches!(message.author, Author::Assistant { .. }).then(|| self.commit.conversation.floor());
+            // What the assistant said counts by when it said it: somebody may have taken over since.
+            let epoch = match message.author {
+                Author::Assistant { turn } => {
+                    let said = self.store.turn(self.key.conversation, turn).await?;
+                    Some(said.map(|turn| turn.epoch).unwrap_or_default())
+                }
+                _ => None,
+            };
             self.commit.outbox.push(OutboxEntry { epoch, ..entry });
         }
         self.dispatch = true;
