@@ -16,10 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use faulty::{FAULTS, Fault, Faulty};
+use faulty::{FAULTS, Fault, Faulty, NoWait};
 use iassistance_domain::id::ConversationId;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::sled::disk::SystemDisk;
 use iassistance_storage::{SledStore, StorageError, Store, TenantStore};
 use support::rows::{database_folder, files_of};
 use support::*;
@@ -95,7 +94,8 @@ async fn say(
 
 /// Opens what is left, and finds all that was acknowledged, and nothing half.
 async fn verify(world: &World, done: &Acknowledged, what: &str) {
-    let store = world.open_again().unwrap_or_else(|error| panic!("{what}: it does not open: {error}"));
+    let store =
+        world.open_on(Arc::new(NoWait)).unwrap_or_else(|error| panic!("{what}: it does not open: {error}"));
     for number in &done.tenants {
         let there = store.tenant(TenantCtx::platform(tenant_id(*number))).await;
         assert!(there.is_ok(), "{what}: the tenant {number} is lost");
@@ -139,7 +139,7 @@ async fn verify(world: &World, done: &Acknowledged, what: &str) {
 /// Works on a disk that fails so, and verifies what is left. Whether it came to the fault.
 async fn trial(prepare: impl Fn(&Path), fault: Option<(usize, Fault)>) -> (bool, usize, Acknowledged) {
     let folder = tempfile::tempdir().unwrap();
-    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(SystemDisk));
+    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(NoWait));
     world.shut().await;
     let store = world.home.as_ref().unwrap().path();
     fs::remove_dir_all(&store).unwrap();
@@ -187,7 +187,7 @@ fn as_format_1(store: &Path) {
 #[tokio::test]
 async fn a_store_of_the_first_format_is_moved_whatever_interrupts_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(SystemDisk));
+    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(NoWait));
     let mut done = Acknowledged::default();
     let store = world.store.clone();
     store.create_tenant(tenant(1)).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_store_of_the_first_format_is_moved_whatever_interrupts_it() {
     let (mut at, mut interrupted) = (0, 0);
     loop {
         let mut came = false;
-        for fault in [Fault::Refused, Fault::DoneAndFailed, Fault::KillBefore, Fault::KillAfter] {
+        for fault in [Fault::Refused, Fault::DoneAndFailed, Fault::Kill] {
             fs::remove_dir_all(&home).unwrap();
             faulty::copy(&old, &home);
             let left: PathBuf = folder.path().join(format!("left-{at}-{fault:?}"));
@@ -218,7 +218,7 @@ async fn a_store_of_the_first_format_is_moved_whatever_interrupts_it() {
                 faulty::copy(&left.join("store"), &home);
             }
             verify(&world, &done, &format!("{fault:?} at {at}")).await;
-            assert!(!home.join("db").exists() && home.join("gen-1/db").exists());
+            assert!(!home.join("db").exists() && database_folder(&home).join("db").exists());
         }
         if !came {
             break;
@@ -232,7 +232,7 @@ async fn a_store_of_the_first_format_is_moved_whatever_interrupts_it() {
 #[tokio::test]
 async fn after_a_disk_failed_everything_is_written_anew_before_anything_is_served() {
     let folder = tempfile::tempdir().unwrap();
-    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(SystemDisk));
+    let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(NoWait));
     let mut done = Acknowledged::default();
     let home = world.home.as_ref().unwrap().path();
     world.store.create_tenant(tenant(1)).await.unwrap();

@@ -86,8 +86,9 @@ async fn a_full_disk_is_told_by_a_probe_and_loses_nothing() {
     disk.0.store(0, Ordering::SeqCst);
     probe(&folder, &*disk).unwrap();
     drop(tenant);
-    world.reopen().await;
-    let tenant = world.open_tenant(1).await;
+    world.shut().await;
+    let store = world.open_suspect().unwrap();
+    let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
     assert_eq!(told(&tenant.inbox(id, 9).await.unwrap())[0], "kept");
     tenant.accept(channel_id(1), &[wrote(identity("549"), None, "goes on")]).await.unwrap();
 }
@@ -114,12 +115,12 @@ impl Drop for Volume {
 
 #[tokio::test]
 async fn a_volume_that_is_really_full_loses_nothing_and_goes_on_when_there_is_room() {
-    let Some(volume) = Volume::mount(24) else {
+    let Some(volume) = Volume::mount(32) else {
         println!("skipped: this process may not mount a volume of its own");
         return;
     };
     let ballast = volume.0.path().join("ballast");
-    fs::write(&ballast, vec![0; 8 * 1_024 * 1_024]).unwrap();
+    fs::write(&ballast, vec![0; 20 * 1_024 * 1_024]).unwrap();
     let limits = Limits { free_bytes_min: 0, inbox_entries_max: 100_000, ..small_limits() };
     let mut world = World::sled_in(volume.0.path(), limits.clone(), Arc::new(SystemDisk));
     let tenant = world.tenant(1).await;
@@ -141,7 +142,7 @@ async fn a_volume_that_is_really_full_loses_nothing_and_goes_on_when_there_is_ro
     assert!(probe(&home, &SystemDisk).is_err(), "there is still no room");
     fs::remove_file(ballast).unwrap();
     probe(&home, &SystemDisk).unwrap();
-    let store = world.open_again().unwrap();
+    let store = world.open_suspect().unwrap();
     let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
     for text in &acknowledged {
         let again = tenant.accept(channel_id(1), &[wrote(identity("549"), None, text)]).await.unwrap();

@@ -1,14 +1,13 @@
 //! Files that have become too large are rewritten, and nobody notices.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_storage::sled::disk::{Disk, Step, SystemDisk};
 use iassistance_storage::{Limits, SledStore, Store, TenantStore};
 
+use crate::faulty::NoWait;
 use crate::support::*;
 
 /// Commands of the day that is played.
@@ -16,19 +15,10 @@ const WRITES: u64 = 4_000;
 /// Records that are written over and over, removed and written again.
 const RECORDS: u64 = 200;
 
-/// A disk that waits for nothing.
-struct NoWait;
-
-impl Disk for NoWait {
-    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
-        if matches!(step, Step::SyncData(_) | Step::SyncDir(_)) { Ok(()) } else { work() }
-    }
-}
-
 /// A store with a tenant, and what it lives in.
 async fn begin(limits: Limits) -> (tempfile::TempDir, World, SledStore, Arc<dyn TenantStore>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut world = World::sled_in(folder.path(), limits, Arc::new(SystemDisk));
+    let mut world = World::sled_in(folder.path(), limits, Arc::new(NoWait));
     world.shut().await;
     let store = world.open_on(Arc::new(NoWait)).unwrap();
     store.create_tenant(tenant(1)).await.unwrap();
@@ -71,9 +61,12 @@ async fn files_stay_under_three_times_what_is_alive() {
         let hundredths = last.before_bytes * 100 / last.live_bytes;
         let (p50, p99) = (percent(&waits, 50), percent(&waits, 99));
         println!(
-            "{{\"rewrite_ratio\":{rewrite_ratio},\"writes\":{WRITES},\"live_bytes\":{},\"file_bytes\":{},\
+            "{{\"rewrite_ratio\":{rewrite_ratio},\"writes\":{WRITES},\"live_bytes\":{},\"file_bytes\":{},\"new_bytes\":{},\"generation\":{:?},\
              \"files_per_hundred_alive\":{hundredths},\"p50_us\":{p50},\"p99_us\":{p99}}}",
-            last.live_bytes, last.before_bytes
+            last.live_bytes,
+            last.before_bytes,
+            last.after_bytes,
+            store.database_folder().unwrap().file_name().unwrap()
         );
         assert_eq!(tenant.golden().await.unwrap().len(), records);
         store.close().await;

@@ -113,7 +113,7 @@ impl World {
         let keyring = Keyring::open(&keyring_file, &root, exists, Arc::new(SystemEntropy)).unwrap();
         let home = Home { folder: folder.to_owned(), keyring: Arc::new(keyring), _kept: None };
         let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(seed)));
-        let store = open(&home, &limits, disk, &clock, &entropy).unwrap();
+        let store = open(&home, &limits, disk, false, &clock, &entropy).unwrap();
         Self { clock, store: Arc::new(store), limits, entropy, home: Some(home) }
     }
 
@@ -140,7 +140,13 @@ impl World {
     }
 
     pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<SledStore, StorageError> {
-        open(self.home.as_ref().unwrap(), &self.limits, disk, &self.clock, &self.entropy)
+        open(self.home.as_ref().unwrap(), &self.limits, disk, false, &self.clock, &self.entropy)
+    }
+
+    /// As a server does whose disk has failed.
+    pub fn open_suspect(&self) -> Result<SledStore, StorageError> {
+        let disk = Arc::new(SystemDisk);
+        open(self.home.as_ref().unwrap(), &self.limits, disk, true, &self.clock, &self.entropy)
     }
 
     pub fn now(&self) -> Timestamp {
@@ -164,10 +170,11 @@ fn open(
     home: &Home,
     limits: &Limits,
     disk: Arc<dyn Disk>,
+    suspect: bool,
     clock: &ManualClock,
     entropy: &Arc<SeededEntropy>,
 ) -> Result<SledStore, StorageError> {
-    let options = SledOptions { path: home.path(), limits: limits.clone(), disk, suspect: false };
+    let options = SledOptions { path: home.path(), limits: limits.clone(), disk, suspect };
     SledStore::open(options, home.keyring.clone(), Arc::new(clock.clone()), entropy.clone())
 }
 
