@@ -100,7 +100,7 @@ impl World {
         let keyring = Keyring::open(&folder.join("keyring"), &root, true, Arc::new(SystemEntropy)).unwrap();
         let home = Home { folder: folder.to_owned(), keyring: Arc::new(keyring), _kept: None };
         let (clock, entropy) = (ManualClock::at(START), Arc::new(SeededEntropy::new(8)));
-        let store = open(&home, &limits, Arc::new(SystemDisk), &clock, &entropy)?;
+        let store = open(&home, &limits, Arc::new(SystemDisk), false, &clock, &entropy)?;
         Ok(Self { clock, store: Arc::new(store), limits, entropy, home: Some(home) })
     }
 
