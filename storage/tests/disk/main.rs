@@ -190,6 +190,7 @@ async fn a_store_of_the_first_format_is_moved_whatever_interrupts_it() {
     let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(NoWait));
     let mut done = Acknowledged::default();
     let store = world.store.clone();
+    store.put_meta_app(meta_app(1)).await.unwrap();
     store.create_tenant(tenant(1)).await.unwrap();
     done.tenants.push(1);
     store.put_channel(channel(1)).await.unwrap();
@@ -235,6 +236,7 @@ async fn after_a_disk_failed_everything_is_written_anew_before_anything_is_serve
     let mut world = World::sled_in(folder.path(), small_limits(), Arc::new(NoWait));
     let mut done = Acknowledged::default();
     let home = world.home.as_ref().unwrap().path();
+    world.store.put_meta_app(meta_app(1)).await.unwrap();
     world.store.create_tenant(tenant(1)).await.unwrap();
     done.tenants.push(1);
     world.store.put_channel(channel(1)).await.unwrap();
@@ -242,8 +244,9 @@ async fn after_a_disk_failed_everything_is_written_anew_before_anything_is_serve
     world.shut().await;
     // The next sync of the database fails; it is the one after the first batch.
     let counting = Arc::new(Faulty::new(home.clone(), folder.path().join("no"), None));
-    world.open_on(Arc::clone(&counting) as _).unwrap().close().await;
+    let opened = world.open_on(Arc::clone(&counting) as _).unwrap();
     let fault = Some((counting.steps() + 2, Fault::DoneAndFailed));
+    opened.close().await;
     let disk = Arc::new(Faulty::new(home.clone(), folder.path().join("no"), fault));
     let store = world.open_on(Arc::clone(&disk) as _).unwrap();
     let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
