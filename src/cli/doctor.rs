@@ -131,23 +131,23 @@ fn progress(tenant: usize, tenants: usize, records: u64) -> String {
 
 fn summary(found: &Findings) -> String {
     let Findings { records, set_aside, put_back, total, unmended, .. } = found;
-    let mut text = match (total, unmended) {
+    let mut text = vec![match (total, unmended) {
         (0, _) => format!("All {records} records open, and everything agrees."),
         (_, 0) => format!("{total} findings, all mended, set aside or harmless; {records} records open."),
         _ => format!(
             "{total} findings, {unmended} of them as they were; {records} records open. The server runs without what \
              is damaged; `iassistance doctor --repair` mends what can be mended, and a backup has the rest."
         ),
-    };
+    }];
     if *put_back > 0 {
-        text.push_str(&format!(" {put_back} records were put back."));
+        text.push(format!("{put_back} records were put back."));
     }
     if *set_aside > 0 {
-        text.push_str(&format!(
-            " {set_aside} records are set aside: `iassistance doctor --put-back` puts back those that open again."
+        text.push(format!(
+            "{set_aside} records are set aside: `iassistance doctor --put-back` puts back those that open again."
         ));
     }
-    text
+    text.join(" ")
 }
 
 fn verdict(unmended: u64) -> Result<(), Failure> {

@@ -473,7 +473,7 @@ async fn bytes_that_flip_in_the_files_give_no_wrong_data() {
         let opened = catch_unwind(AssertUnwindSafe(|| World::open_in(&home, small_limits())));
         match opened.expect("no panic on opening") {
             Err(StorageError::Open(OpenProblem::Corrupt { .. } | OpenProblem::WrongKeyring { .. })) => {
-                refused += 1
+                refused += 1;
             }
             Err(StorageError::Disk { .. }) => refused += 1,
             Err(other) => panic!("{other}"),

@@ -18,7 +18,7 @@ impl Tx<'_> {
             Mend::Nothing => return Ok(Outcome::Left),
             Mend::SetAside => {
                 if let Some(sealed) = self.sealed(key)? {
-                    self.set_aside(around, key, sealed)?;
+                    self.set_aside(around, key, &sealed)?;
                 }
                 return Ok(Outcome::SetAside);
             }

@@ -11,8 +11,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::sled::IVec;
-
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
 use iassistance_domain::id::{DeadLetterId, MessageId, TenantId};
 use iassistance_domain::tenant::Tenant;
@@ -106,7 +104,7 @@ pub(super) fn watch_over(
         writer.write(space, move |tx| {
             let Some(sealed) = tx.sealed(&key)? else { return Ok(()) };
             match opens(tx, None, &key, &sealed) {
-                Err(Unopened::Altered) => tx.set_aside(&around, &key, sealed),
+                Err(Unopened::Altered) => tx.set_aside(&around, &key, &sealed),
                 _ => Ok(()),
             }
         })
@@ -118,9 +116,9 @@ pub(super) fn watch_over(
 
 impl Tx<'_> {
     /// Moves a record out of the way, with the event that tells of it.
-    pub(super) fn set_aside(&mut self, around: &Around, key: &[u8], sealed: IVec) -> Result<()> {
+    pub(super) fn set_aside(&mut self, around: &Around, key: &[u8], sealed: &[u8]) -> Result<()> {
         let (kind, now) = (kind_name(key), around.now);
-        let framed = [&[FRAME][..], &now.as_millis().to_be_bytes(), &sealed].concat();
+        let framed = [&[FRAME][..], &now.as_millis().to_be_bytes(), sealed].concat();
         self.overlay.insert(aside(key).into(), Some(framed.into()));
         self.overlay.insert(key.into(), None);
         match key.first() {
