@@ -11,6 +11,7 @@ use iassistance_config::{Settings, Sources};
 use iassistance_domain::Clock;
 use iassistance_egress::Destination;
 use iassistance_storage::{Examination, Findings, OpenProblem, Progress, StorageError};
+use iassistance_vault::VaultError;
 
 use super::{Failure, Output};
 use crate::app::{self, AppError, Vaulted};
@@ -111,10 +112,13 @@ fn tell(check: &Value, output: &Output) -> Result<(), Failure> {
     verdict(found.unmended)
 }
 
-/// What to do when the store is in use.
+/// What to do when the store, or its keyring, is in use.
 pub fn hint(failure: Failure) -> Failure {
     match failure.downcast_ref::<AppError>() {
-        Some(AppError::Storage(StorageError::Open(OpenProblem::InUse { .. }))) => format!(
+        Some(
+            AppError::Storage(StorageError::Open(OpenProblem::InUse { .. }))
+            | AppError::Vault(VaultError::InUse { .. }),
+        ) => format!(
             "{failure}; or let the server that has it open examine it: `iassistance doctor --server URL`"
         )
         .into(),

@@ -15,7 +15,7 @@ use super::{Found, Look, Mend, is_there, vault_of};
 use crate::error::StorageError;
 use crate::findings::Problem;
 
-/// Whose the money is that rehearsals and documents cost: no contact's, in no conversation.
+/// Stands for the conversation and the contact of what is for none.
 const NOBODY: [u8; 16] = [0; 16];
 
 impl<R: Read> Look<'_, R> {
@@ -107,26 +107,28 @@ impl<R: Read> Look<'_, R> {
     pub(super) fn reservation(&mut self) -> Result<()> {
         let Some(reserved) = self.open(RESERVATION)? else { return Ok(()) };
         self.must_be_at(Some(reserved.turn.to_bytes()), 1);
-        self.must_have_conversation(reserved.conversation)?;
-        self.must_have(keys::contact(reserved.contact).bytes(), "contact")
+        self.must_be_of(Some(reserved.conversation.to_bytes()), Some(reserved.contact.to_bytes()))
     }
 
     pub(super) fn spent_on_contact(&mut self) -> Result<()> {
-        let (Some(_), Some(contact)) = (self.open(SPENT_CONTACT)?, id_in(self.key, 9)) else { return Ok(()) };
-        if contact == NOBODY {
-            return Ok(());
-        }
-        self.must_have(keys::contact(ContactId::from_bytes(contact)).bytes(), "contact")
+        let opened = self.open(SPENT_CONTACT)?;
+        self.must_be_of(None, opened.and_then(|_| id_in(self.key, 9)))
     }
 
     pub(super) fn spent_in_conversation(&mut self) -> Result<()> {
-        let (Some(_), Some(id)) = (self.open(SPENT_CONVERSATION)?, id_in(self.key, 1)) else {
-            return Ok(());
-        };
-        if id == NOBODY {
-            return Ok(());
+        let opened = self.open(SPENT_CONVERSATION)?;
+        self.must_be_of(opened.and_then(|_| id_in(self.key, 1)), None)
+    }
+
+    /// Money is spent on somebody; or on nobody, for documents and rehearsals.
+    fn must_be_of(&mut self, conversation: Option<[u8; 16]>, contact: Option<[u8; 16]>) -> Result<()> {
+        if let Some(id) = conversation.filter(|id| *id != NOBODY) {
+            self.must_have_conversation(ConversationId::from_bytes(id))?;
         }
-        self.must_have_conversation(ConversationId::from_bytes(id))
+        match contact.filter(|id| *id != NOBODY) {
+            Some(id) => self.must_have(keys::contact(ContactId::from_bytes(id)).bytes(), "contact"),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn tenant(&mut self) -> Result<()> {
