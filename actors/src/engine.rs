@@ -243,11 +243,9 @@ impl Engine {
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
         self.shared.dispatcher.close();
         self.shared.hub.close();
-        for key in self.shared.conversations.keys() {
-            if let Some(mailbox) = self.shared.conversations.get(&key) {
-                // A full mailbox is left: its actor ends with its arbiter, and the inbox keeps its work.
-                drop(mailbox.try_send(Rest { at_once: true }));
-            }
+        for mailbox in self.shared.mailboxes() {
+            // A full mailbox is left: its actor ends with its arbiter, and the inbox keeps its work.
+            drop(mailbox.try_send(Rest { at_once: true }));
         }
         let clock = &*self.shared.parts.clock;
         let limit = clock.sleep_millis(limit_ms);
@@ -356,20 +354,21 @@ impl Shared {
         is_near(all, actors.conversations_max) || is_near(own, actors.conversations_per_tenant_max)
     }
 
+    /// The mailboxes of the conversations in memory.
+    fn mailboxes(&self) -> impl Iterator<Item = Mailbox<ConversationActor>> {
+        self.conversations.keys().into_iter().filter_map(|key| self.conversations.get(&key))
+    }
+
     async fn conversations_drained(&self) {
-        for key in self.conversations.keys() {
-            if let Some(mailbox) = self.conversations.get(&key) {
-                mailbox.drained().await;
-            }
+        for mailbox in self.mailboxes() {
+            mailbox.drained().await;
         }
     }
 
     pub(crate) fn passivate_idle(&self) {
-        for key in self.conversations.keys() {
-            if let Some(mailbox) = self.conversations.get(&key) {
-                // Full means that it is not idle.
-                drop(mailbox.try_send(Rest { at_once: false }));
-            }
+        for mailbox in self.mailboxes() {
+            // Full means that it is not idle.
+            drop(mailbox.try_send(Rest { at_once: false }));
         }
     }
 

@@ -37,7 +37,6 @@ const NOBODY: ContactId = ContactId::from_bytes([0; 16]);
 const NOWHERE: ConversationId = ConversationId::from_bytes([0; 16]);
 
 /// What is rehearsed. Holds personal data, so it has no `Debug`.
-#[derive(Clone)]
 pub struct Rehearsal {
     /// The product of the channel.
     pub kind: ChannelKind,
