@@ -29,7 +29,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 const ALONE: [(&str, &[&str]); 24] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
-    ("sha2", &["vault", "channels", "assistant", "simulator"]),
+    ("sha2", &["vault", "storage", "channels", "assistant", "simulator"]),
     ("reqwest", &["egress", "channels", "assistant"]),
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),

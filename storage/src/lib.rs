@@ -8,16 +8,22 @@
 pub mod commit;
 pub mod content;
 pub mod error;
+pub mod hooks;
 mod limits;
 pub mod memory;
+pub mod people;
 mod rules;
 pub mod sled;
 pub mod store;
+pub mod trail;
 
 pub use commit::{Accepted, ConversationCommit, InboxEntry, Letter, SendReport, SummaryChange, TurnCommit};
 pub use content::{ContentError, ContentOwner, ContentStore};
 pub use error::{OpenProblem, StorageError};
+pub use hooks::Hooks;
 pub use limits::Limits;
 pub use memory::MemoryStore;
+pub use people::{People, Revocation};
 pub use sled::{SledOptions, SledStore};
 pub use store::{Dispatch, Store, TenantStore};
+pub use trail::Trail;

@@ -15,21 +15,28 @@
 //! that is overwritten heavily wants to be rewritten (backup, restore) now and then.
 
 mod accept;
+mod access;
+mod answers;
 mod assistant;
+mod audit;
 mod channels;
 mod check;
 mod contacts;
 mod conversation;
 mod directory;
 pub mod disk;
+mod hooks;
+mod invitations;
 mod keys;
 mod knowledge;
 mod line;
 mod money;
 mod open;
 mod outbox;
+mod people;
 mod platform;
 mod provider;
+mod sessions;
 mod space;
 mod summary;
 mod tenant;
@@ -45,14 +52,17 @@ use ::sled::Db;
 
 use iassistance_domain::channel::MetaApp;
 use iassistance_domain::id::{MetaAppId, TenantId};
+use iassistance_domain::tenant::Tenant;
 use iassistance_domain::{Clock, Entropy};
 use iassistance_vault::Keyring;
 
 use crate::Limits;
 use crate::error::StorageError;
+use crate::limits::REVOCATIONS_MAX;
 use directory::Directory;
 use disk::{Disk, Files, SystemDisk};
 use keys::{META_APP, TENANT};
+use people::Revocations;
 use space::{KeyCache, PLATFORM, Page, Read, Result, Space, broken, vault_error};
 use writer::Writer;
 
@@ -88,6 +98,9 @@ struct Core {
     directory: Arc<RwLock<Directory>>,
     /// All that open, as they are stored: one is asked for by every webhook.
     meta_apps: Arc<RwLock<HashMap<MetaAppId, MetaApp>>>,
+    /// All tenants' records that open, as they are stored: one is asked for by every request.
+    tenant_records: Arc<RwLock<HashMap<TenantId, Tenant>>>,
+    revocations: Revocations,
     tenants: RwLock<HashMap<TenantId, Arc<Space>>>,
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
@@ -112,7 +125,10 @@ impl SledStore {
         let contact_keys = Arc::new(KeyCache::new(limits.contact_keys_max));
         let platform = Space::open(None, tree, keyring.platform(), Arc::clone(&contact_keys))?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
-        if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
+        let tenant_records = platform.list(&TENANT.key(), Page::First, usize::MAX)?;
+        let tenant_records: HashMap<_, _> =
+            tenant_records.into_iter().map(|(_, tenant)| (tenant.id, tenant)).collect();
+        if records > 0 && tenant_records.is_empty() {
             return Err(crate::error::OpenProblem::WrongKeyring { path, records }.into());
         }
         let directory = channels::load_directory(&platform, &keyring)?;
@@ -129,6 +145,8 @@ impl SledStore {
             platform: Arc::new(platform),
             directory: Arc::new(RwLock::new(directory)),
             meta_apps: Arc::new(RwLock::new(meta_apps)),
+            tenant_records: Arc::new(RwLock::new(tenant_records)),
+            revocations: Revocations::new(REVOCATIONS_MAX),
             tenants: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),
