@@ -99,7 +99,7 @@ pub enum KeyCommand {
         /// Whose it is; without one it is a key of the platform.
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// What it may do: read, operate, manage, platform. May be given several times.
+        /// What it may do: read, operate, manage, dsar, audit, platform. May be given several times.
         #[arg(long = "scope", value_parser = parse_scope, required = true)]
         scopes: Vec<Scope>,
     },
@@ -113,7 +113,10 @@ pub enum KeyCommand {
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::from_name(text).ok_or_else(|| "one of read, operate, manage, platform".to_owned())
+    Scope::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Scope::ALL.into_iter().map(Scope::name).collect();
+        format!("one of {}", names.join(", "))
+    })
 }
 
 /// An id of Meta's.
@@ -139,7 +142,7 @@ pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) 
     match command {
         TenantCommand::Create { name } => {
             let now = vaulted.clock.now();
-            let tenant = Tenant { id: TenantId::new(now, &*vaulted.entropy), name, created_at: now };
+            let tenant = Tenant::new(TenantId::new(now, &*vaulted.entropy), name, now);
             vaulted.store.create_tenant(tenant.clone()).await?;
             output.answer(&tenant.id.to_string(), &tenant)
         }
