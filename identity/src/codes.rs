@@ -128,7 +128,8 @@ pub fn take_recovery_code(
     let hash = recovery_hash(keyring, account, &digits);
     // Every one is looked at, so that time does not tell which it was.
     let is_it = |kept: &String| same(kept.as_bytes(), hash.as_bytes());
-    let found = left.iter().enumerate().fold(None, |found, (at, kept)| if is_it(kept) { Some(at) } else { found });
+    let found =
+        left.iter().enumerate().fold(None, |found, (at, kept)| if is_it(kept) { Some(at) } else { found });
     left.remove(found.ok_or(BadCode::Wrong)?);
     Ok(())
 }
@@ -144,7 +145,7 @@ fn digit(character: char) -> Option<char> {
 }
 
 fn recovery_hash(keyring: &Keyring, account: AccountId, digits: &str) -> String {
-    let bytes = Zeroizing::new([&account.to_bytes(), digits.as_bytes()].concat());
+    let bytes = Zeroizing::new([&account.to_bytes()[..], digits.as_bytes()].concat());
     hex::encode(keyring.hash_secret(RECOVERY_LABEL, &bytes))
 }
 

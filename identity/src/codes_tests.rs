@@ -30,11 +30,8 @@ fn the_codes_are_those_of_the_standard() {
         (2_000_000_000, "279037"),
         (20_000_000_000, "353130"),
     ] {
-        let mut stored = StoredTotp {
-            secret: StoredSecret::new(secret().to_base32()),
-            last_step: 0,
-            confirmed_at: None,
-        };
+        let mut stored =
+            StoredTotp { secret: StoredSecret::new(secret().to_base32()), last_step: 0, confirmed_at: None };
         assert_eq!(take_totp(&mut stored, expected, Timestamp::from_secs(seconds)), Ok(()), "{seconds}");
     }
 }
@@ -46,7 +43,9 @@ fn an_authenticator_is_set_up_by_an_address() {
     assert_eq!(secret.len(), 32);
     assert_eq!(
         new.uri.expose(),
-        format!("otpauth://totp/Mia%20%20Platform:ada%40example.com?secret={secret}&issuer=Mia%20%20Platform")
+        format!(
+            "otpauth://totp/Mia%20%20Platform:ada%40example.com?secret={secret}&issuer=Mia%20%20Platform"
+        )
     );
     assert_eq!(new.stored.confirmed_at, None);
 }
@@ -71,7 +70,15 @@ fn a_code_works_once_and_neither_does_an_earlier_one_after_it() {
 fn a_code_of_another_time_or_shape_is_wrong() {
     let mut stored = new_totp(&SeededEntropy::new(3), "IAssistance", &email()).stored;
     let right = code(&stored, NOW, 0);
-    for wrong in [code(&stored, NOW, -2), code(&stored, NOW, 2), String::new(), format!("{right}0"), "+12345".to_owned(), "ááá".to_owned(), right[1..].to_owned()] {
+    for wrong in [
+        code(&stored, NOW, -2),
+        code(&stored, NOW, 2),
+        String::new(),
+        format!("{right}0"),
+        "+12345".to_owned(),
+        "ááá".to_owned(),
+        right[1..].to_owned(),
+    ] {
         assert_eq!(take_totp(&mut stored, &wrong, NOW), Err(BadCode::Wrong), "{wrong}");
     }
     assert_eq!((stored.last_step, stored.confirmed_at), (0, None), "a wrong code changes nothing");
@@ -90,7 +97,8 @@ fn each_recovery_code_works_once_and_for_its_account_alone() {
     let mut left = hashes;
     for (used, code) in codes.iter().enumerate() {
         assert_eq!(left.len(), RECOVERY_CODES - used);
-        let written = if used % 2 == 0 { code.expose().to_uppercase() } else { code.expose().replace('-', " ") };
+        let written =
+            if used % 2 == 0 { code.expose().to_uppercase() } else { code.expose().replace('-', " ") };
         let written = written.replace('0', "o").replace('1', "L");
         assert_eq!(take_recovery_code(&keyring, account, &mut left, &written), Ok(()));
         assert_eq!(take_recovery_code(&keyring, account, &mut left, code.expose()), Err(BadCode::Wrong));

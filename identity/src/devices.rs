@@ -34,7 +34,8 @@ impl Devices {
         let mut parts = cookie.split('.');
         let device = parts.next()?.parse().ok()?;
         let tags: Vec<_> = parts.map(str::to_owned).take(ACCOUNTS_MAX + 1).collect();
-        let well_written = |tag: &String| tag.len() == 2 * TAG_BYTES && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let well_written =
+            |tag: &String| tag.len() == 2 * TAG_BYTES && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
         (tags.len() <= ACCOUNTS_MAX && tags.iter().all(well_written)).then_some(Self { device, tags })
     }
 
@@ -134,7 +135,14 @@ mod tests {
     fn what_is_no_cookie_is_no_device() {
         let fresh = Devices::fresh(Timestamp::EPOCH, &SeededEntropy::new(1)).cookie();
         let tag = format!(".{}", "a".repeat(32));
-        for bad in ["", "dev_1", "acc_00000000000000000000000000000000", &format!("{fresh}."), &format!("{fresh}.xyz"), &format!("{fresh}{}", tag.repeat(6))] {
+        for bad in [
+            "",
+            "dev_1",
+            "acc_00000000000000000000000000000000",
+            &format!("{fresh}."),
+            &format!("{fresh}.xyz"),
+            &format!("{fresh}{}", tag.repeat(6)),
+        ] {
             assert_eq!(Devices::read(bad), None, "{bad}");
         }
         assert!(Devices::read(&format!("{fresh}{}", tag.repeat(5))).is_some());

@@ -175,7 +175,8 @@ async fn the_folder_does_not_grow_for_ever() {
         id: "a".to_owned(),
     };
     FilePost::new(&settings, false).unwrap().deliver(&mail).await.unwrap();
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 1_001);
     assert!(!names.iter().any(|name| name == "000000000000003-x.eml"));
     assert!(names.iter().any(|name| name == "000000000000004-x.eml"));
@@ -235,16 +236,27 @@ async fn sent(answers: &'static [&'static str]) -> (Result<(), PostError>, Strin
 
 #[tokio::test]
 async fn a_server_is_handed_the_mail() {
-    let (result, told) =
-        sent(&["250 mail.example\r\n", "250 ok\r\n", "250 ok\r\n", "354 go on\r\n", "250 queued\r\n", "221 bye\r\n"]).await;
+    let (result, told) = sent(&[
+        "250 mail.example\r\n",
+        "250 ok\r\n",
+        "250 ok\r\n",
+        "354 go on\r\n",
+        "250 queued\r\n",
+        "221 bye\r\n",
+    ])
+    .await;
     assert_eq!(result, Ok(()));
-    assert!(told.contains("MAIL FROM:<no-reply@localhost>") && told.contains("RCPT TO:<ada@example.com>"), "{told}");
+    assert!(
+        told.contains("MAIL FROM:<no-reply@localhost>") && told.contains("RCPT TO:<ada@example.com>"),
+        "{told}"
+    );
     assert!(told.contains("token=canary-token"), "{told}");
 }
 
 #[tokio::test]
 async fn what_a_server_refuses_is_told_by_its_code_alone() {
-    let (result, _) = sent(&["250 mail.example\r\n", "250 ok\r\n", "550 no ada@example.com here\r\n", "221 bye\r\n"]).await;
+    let (result, _) =
+        sent(&["250 mail.example\r\n", "250 ok\r\n", "550 no ada@example.com here\r\n", "221 bye\r\n"]).await;
     let error = result.unwrap_err();
     assert!(error.permanent);
     assert_eq!(error.to_string(), "the mail server refused it with code 550");

@@ -31,7 +31,9 @@ const NAME_CHARS_MAX: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasskeyError {
     /// This address cannot have any.
-    #[error("passkeys need a server with a name: set server.public_url to its https address (or http://localhost)")]
+    #[error(
+        "passkeys need a server with a name: set server.public_url to its https address (or http://localhost)"
+    )]
     NoName,
     /// The account has no passkey.
     #[error("the account has no passkey")]
@@ -167,10 +169,8 @@ impl Passkeys {
         if account.second_factors.passkeys.len() >= PASSKEYS_MAX {
             return Err(PasskeyError::TooMany);
         }
-        let passkey = self
-            .webauthn
-            .finish_passkey_registration(&answer, &state)
-            .map_err(|_| PasskeyError::Refused)?;
+        let passkey =
+            self.webauthn.finish_passkey_registration(&answer, &state).map_err(|_| PasskeyError::Refused)?;
         if passkeys(account).iter().any(|known| known.cred_id() == passkey.cred_id()) {
             return Err(PasskeyError::Known);
         }

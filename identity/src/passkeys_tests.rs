@@ -92,7 +92,12 @@ fn a_copy_of_a_passkey_is_noticed() {
 fn another_page_and_somebody_who_did_not_show_who_they_are_are_refused() {
     let server = server();
     let (mut account, mut device) = added(&server, 1);
-    for origin in ["https://desk.example.evil", "http://desk.example", "https://evil.desk.example", "https://desk.example:8443"] {
+    for origin in [
+        "https://desk.example.evil",
+        "http://desk.example",
+        "https://evil.desk.example",
+        "https://desk.example:8443",
+    ] {
         origin.clone_into(&mut device.origin);
         assert_eq!(sign_in(&server, &mut account, &mut device), Err(PasskeyError::Refused), "{origin}");
     }

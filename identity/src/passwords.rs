@@ -187,8 +187,7 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let waiting = self.place().map_err(|_| PasswordError::Busy)?;
-        let hashing =
-            Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
+        let hashing = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
             drop((waiting, hashing));

@@ -14,9 +14,30 @@ pub const CHARACTERS_MAX: usize = 256;
 const JUDGED_MAX: usize = 100;
 /// What every word list of another language lacks.
 const COMMON: [&str; 24] = [
-    "iassistance", "contraseña", "contrasena", "clave", "secreto", "hola", "bienvenido", "argentina", "brasil",
-    "senha", "segredo", "mudar", "cambiar", "bemvindo", "administrador", "usuario", "teamo", "teodeio", "quiero",
-    "amor", "boca", "riverplate", "flamengo", "corinthians",
+    "iassistance",
+    "contraseña",
+    "contrasena",
+    "clave",
+    "secreto",
+    "hola",
+    "bienvenido",
+    "argentina",
+    "brasil",
+    "senha",
+    "segredo",
+    "mudar",
+    "cambiar",
+    "bemvindo",
+    "administrador",
+    "usuario",
+    "teamo",
+    "teodeio",
+    "quiero",
+    "amor",
+    "boca",
+    "riverplate",
+    "flamengo",
+    "corinthians",
 ];
 
 /// A password that is too easily guessed.
@@ -82,16 +103,10 @@ impl Words {
     }
 }
 
-const TOO_SHORT: Words = Words(
-    "Usá al menos 8 caracteres.",
-    "Use pelo menos 8 caracteres.",
-    "Use at least 8 characters.",
-);
-const TOO_LONG: Words = Words(
-    "Usá como máximo 256 caracteres.",
-    "Use no máximo 256 caracteres.",
-    "Use at most 256 characters.",
-);
+const TOO_SHORT: Words =
+    Words("Usá al menos 8 caracteres.", "Use pelo menos 8 caracteres.", "Use at least 8 characters.");
+const TOO_LONG: Words =
+    Words("Usá como máximo 256 caracteres.", "Use no máximo 256 caracteres.", "Use at most 256 characters.");
 const MORE_WORDS: Words = Words(
     "Agregá una o dos palabras más: cuanto menos comunes, mejor.",
     "Acrescente mais uma ou duas palavras: quanto menos comuns, melhor.",
@@ -120,11 +135,13 @@ const fn of_warning(warning: Warning) -> Words {
             "“abcabcabc” é pouco mais difícil de adivinhar que “abc”.",
             "Repeats like “abcabcabc” are only slightly harder to guess than “abc”.",
         ),
-        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => Words(
-            "Es una contraseña muy común.",
-            "É uma senha muito comum.",
-            "This is a very common password.",
-        ),
+        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => {
+            Words(
+                "Es una contraseña muy común.",
+                "É uma senha muito comum.",
+                "This is a very common password.",
+            )
+        }
         Warning::ThisIsSimilarToACommonlyUsedPassword => Words(
             "Se parece a una contraseña muy común.",
             "Parece uma senha muito comum.",
@@ -150,13 +167,12 @@ const fn of_warning(warning: Warning) -> Words {
             "Datas costumam ser fáceis de adivinhar.",
             "Dates are often easy to guess.",
         ),
-        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess | Warning::CommonNamesAndSurnamesAreEasyToGuess => {
-            Words(
-                "Los nombres y apellidos son fáciles de adivinar.",
-                "Nomes e sobrenomes são fáceis de adivinhar.",
-                "Names and surnames are easy to guess.",
-            )
-        }
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
+        | Warning::CommonNamesAndSurnamesAreEasyToGuess => Words(
+            "Los nombres y apellidos son fáciles de adivinar.",
+            "Nomes e sobrenomes são fáceis de adivinhar.",
+            "Names and surnames are easy to guess.",
+        ),
     }
 }
 
@@ -203,19 +219,16 @@ const fn of_suggestion(suggestion: Suggestion) -> Words {
             "Evite repetir palavras e letras.",
             "Avoid repeated words and characters.",
         ),
-        Suggestion::AvoidSequences => {
-            Words("Evitá las secuencias.", "Evite sequências.", "Avoid sequences.")
-        }
+        Suggestion::AvoidSequences => Words("Evitá las secuencias.", "Evite sequências.", "Avoid sequences."),
         Suggestion::AvoidRecentYears => {
             Words("Evitá los años recientes.", "Evite anos recentes.", "Avoid recent years.")
         }
-        Suggestion::AvoidYearsThatAreAssociatedWithYou | Suggestion::AvoidDatesAndYearsThatAreAssociatedWithYou => {
-            Words(
-                "Evitá fechas y años que tengan que ver con vos.",
-                "Evite datas e anos que tenham a ver com você.",
-                "Avoid dates and years that have to do with you.",
-            )
-        }
+        Suggestion::AvoidYearsThatAreAssociatedWithYou
+        | Suggestion::AvoidDatesAndYearsThatAreAssociatedWithYou => Words(
+            "Evitá fechas y años que tengan que ver con vos.",
+            "Evite datas e anos que tenham a ver com você.",
+            "Avoid dates and years that have to do with you.",
+        ),
     }
 }
 
@@ -233,7 +246,8 @@ mod tests {
         assert!(refusal("qwertyuiop", &[], Language::En).len() > 1);
         assert_eq!(refusal("corto", &[], Language::Es), ["Usá al menos 8 caracteres."]);
         assert_eq!(refusal(&"x y".repeat(100), &[], Language::Pt), ["Use no máximo 256 caracteres."]);
-        for password in ["password123", "contraseña1", "senha2024", "12345678", "iassistance", "aaaaaaaaaaaa"] {
+        for password in ["password123", "contraseña1", "senha2024", "12345678", "iassistance", "aaaaaaaaaaaa"]
+        {
             assert!(!refusal(password, &[], Language::Es).is_empty(), "{password}");
         }
     }
@@ -248,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_few_words_are_enough() {
-        let few = ["correct horse battery staple", "tres tristes trigos violetas", "ñandú azul come 4 alfajores"];
+        let few =
+            ["correct horse battery staple", "tres tristes trigos violetas", "ñandú azul come 4 alfajores"];
         for password in few {
             assert!(check(password, &["ada@example.com".to_owned()], Language::Es).is_ok(), "{password}");
         }

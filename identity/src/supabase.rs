@@ -251,7 +251,10 @@ impl Supabase {
         if keys.had_at.is_none_or(|at| now.millis_since(at) >= STALE_MS) {
             return Err(problem.unwrap_or(SupabaseError::Unavailable("its keys are not known")));
         }
-        keys.by_id.get(id).cloned().ok_or(SupabaseError::BadToken("names a key that the project does not have"))
+        keys.by_id
+            .get(id)
+            .cloned()
+            .ok_or(SupabaseError::BadToken("names a key that the project does not have"))
     }
 
     async fn fetch_keys(&self) -> Result<HashMap<String, (Algorithm, DecodingKey)>, SupabaseError> {

@@ -56,11 +56,7 @@ impl Throttles {
             addresses: table(settings.address_burst, settings.address_interval_ms, ADDRESSES),
             accounts: table(settings.account_burst, settings.account_interval_ms, ACCOUNTS),
             devices: table(settings.account_burst, settings.account_interval_ms, ACCOUNTS),
-            second_factors: table(
-                settings.second_factor_burst,
-                settings.second_factor_interval_ms,
-                ACCOUNTS,
-            ),
+            second_factors: table(settings.second_factor_burst, settings.second_factor_interval_ms, ACCOUNTS),
             mails: table(settings.mail_burst, settings.mail_interval_ms, ACCOUNTS),
         }
     }

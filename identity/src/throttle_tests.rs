@@ -59,7 +59,8 @@ fn a_million_guesses_from_many_addresses_stay_at_the_rate_and_the_owner_signs_in
     for number in 0..GUESSES {
         if number % 60_000 == 59_999 {
             tried += 1;
-            signed_in += u32::from(throttles.password(address(number % 10_000), &victim, Some(device)).is_ok());
+            signed_in +=
+                u32::from(throttles.password(address(number % 10_000), &victim, Some(device)).is_ok());
         }
         guessed += u32::from(throttles.password(address(number % 10_000), &victim, None).is_ok());
         clock.advance_millis(1);
@@ -98,7 +99,8 @@ fn a_quiet_address_is_seldom_refused_for_others() {
 fn a_known_device_has_tries_of_its_own_but_not_more() {
     let (_, throttles) = start();
     let (device, other) = (DeviceId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
-    let tries = |device| (0..50).filter(|_| throttles.password(address(1), &email("a"), device).is_ok()).count();
+    let tries =
+        |device| (0..50).filter(|_| throttles.password(address(1), &email("a"), device).is_ok()).count();
     assert_eq!((tries(Some(device)), tries(Some(other)), tries(None)), (5, 5, 3));
 }
 

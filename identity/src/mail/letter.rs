@@ -91,7 +91,11 @@ impl Letter<'_> {
             Self::BreakGlass { tenant, reason, minutes, opened, link } => {
                 let tenant = shown(tenant, NAME_CHARS_MAX);
                 let reason = shown(reason.reveal(Deliver), REASON_CHARS_MAX);
-                break_glass(language, platform, &Look { tenant, reason, minutes: *minutes, opened: *opened, link })
+                break_glass(
+                    language,
+                    platform,
+                    &Look { tenant, reason, minutes: *minutes, opened: *opened, link },
+                )
             }
         };
         let name = shown(to.name.reveal(Deliver), NAME_CHARS_MAX);
@@ -127,7 +131,8 @@ fn shown(text: &str, chars_max: usize) -> String {
 
 /// Controls, and what turns the direction of writing.
 fn is_odd(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn invitation(
@@ -140,24 +145,32 @@ fn invitation(
 ) -> (String, String) {
     match language {
         Language::Es => {
-            let who = by.map_or_else(|| "Recibiste una invitación".to_owned(), |by| format!("{by} te invitó"));
+            let who =
+                by.map_or_else(|| "Recibiste una invitación".to_owned(), |by| format!("{by} te invitó"));
             (
                 format!("Invitación a {platform}"),
-                format!("{who} a unirte a {place}.\n\nPara aceptar, abrí este enlace en los próximos {days} días:\n{link}\n\nSi no esperabas esta invitación, ignorá este mensaje."),
+                format!(
+                    "{who} a unirte a {place}.\n\nPara aceptar, abrí este enlace en los próximos {days} días:\n{link}\n\nSi no esperabas esta invitación, ignorá este mensaje."
+                ),
             )
         }
         Language::Pt => {
-            let who = by.map_or_else(|| "Você recebeu um convite".to_owned(), |by| format!("{by} convidou você"));
+            let who =
+                by.map_or_else(|| "Você recebeu um convite".to_owned(), |by| format!("{by} convidou você"));
             (
                 format!("Convite para {platform}"),
-                format!("{who} para participar de {place}.\n\nPara aceitar, abra este link nos próximos {days} dias:\n{link}\n\nSe você não esperava este convite, ignore esta mensagem."),
+                format!(
+                    "{who} para participar de {place}.\n\nPara aceitar, abra este link nos próximos {days} dias:\n{link}\n\nSe você não esperava este convite, ignore esta mensagem."
+                ),
             )
         }
         Language::En => {
             let who = by.map_or_else(|| "You have been invited".to_owned(), |by| format!("{by} invited you"));
             (
                 format!("Invitation to {platform}"),
-                format!("{who} to join {place}.\n\nTo accept, open this link within {days} days:\n{link}\n\nIf you did not expect this invitation, ignore this message."),
+                format!(
+                    "{who} to join {place}.\n\nTo accept, open this link within {days} days:\n{link}\n\nIf you did not expect this invitation, ignore this message."
+                ),
             )
         }
     }
@@ -167,15 +180,21 @@ fn password_reset(language: Language, platform: &str, link: &Url, minutes: u64) 
     match language {
         Language::Es => (
             format!("Nueva contraseña en {platform}"),
-            format!("Alguien pidió una contraseña nueva para tu cuenta.\n\nPara elegirla, abrí este enlace en los próximos {minutes} minutos. Sirve una sola vez:\n{link}\n\nSi no fuiste vos, ignorá este mensaje: tu contraseña sigue siendo la misma."),
+            format!(
+                "Alguien pidió una contraseña nueva para tu cuenta.\n\nPara elegirla, abrí este enlace en los próximos {minutes} minutos. Sirve una sola vez:\n{link}\n\nSi no fuiste vos, ignorá este mensaje: tu contraseña sigue siendo la misma."
+            ),
         ),
         Language::Pt => (
             format!("Nova senha em {platform}"),
-            format!("Alguém pediu uma nova senha para a sua conta.\n\nPara escolhê-la, abra este link nos próximos {minutes} minutos. Ele serve uma única vez:\n{link}\n\nSe não foi você, ignore esta mensagem: a sua senha continua a mesma."),
+            format!(
+                "Alguém pediu uma nova senha para a sua conta.\n\nPara escolhê-la, abra este link nos próximos {minutes} minutos. Ele serve uma única vez:\n{link}\n\nSe não foi você, ignore esta mensagem: a sua senha continua a mesma."
+            ),
         ),
         Language::En => (
             format!("A new password at {platform}"),
-            format!("Somebody asked for a new password for your account.\n\nTo choose it, open this link within {minutes} minutes. It works once:\n{link}\n\nIf it was not you, ignore this message: your password stays as it is."),
+            format!(
+                "Somebody asked for a new password for your account.\n\nTo choose it, open this link within {minutes} minutes. It works once:\n{link}\n\nIf it was not you, ignore this message: your password stays as it is."
+            ),
         ),
     }
 }
@@ -184,20 +203,32 @@ fn email_change(language: Language, platform: &str, link: &Url, minutes: u64) ->
     match language {
         Language::Es => (
             format!("Confirmá tu dirección en {platform}"),
-            format!("Pediste usar esta dirección para tu cuenta.\n\nPara confirmarla, abrí este enlace en los próximos {minutes} minutos. Sirve una sola vez:\n{link}\n\nSi no fuiste vos, ignorá este mensaje."),
+            format!(
+                "Pediste usar esta dirección para tu cuenta.\n\nPara confirmarla, abrí este enlace en los próximos {minutes} minutos. Sirve una sola vez:\n{link}\n\nSi no fuiste vos, ignorá este mensaje."
+            ),
         ),
         Language::Pt => (
             format!("Confirme o seu endereço em {platform}"),
-            format!("Você pediu para usar este endereço na sua conta.\n\nPara confirmá-lo, abra este link nos próximos {minutes} minutos. Ele serve uma única vez:\n{link}\n\nSe não foi você, ignore esta mensagem."),
+            format!(
+                "Você pediu para usar este endereço na sua conta.\n\nPara confirmá-lo, abra este link nos próximos {minutes} minutos. Ele serve uma única vez:\n{link}\n\nSe não foi você, ignore esta mensagem."
+            ),
         ),
         Language::En => (
             format!("Confirm your address at {platform}"),
-            format!("You asked to use this address for your account.\n\nTo confirm it, open this link within {minutes} minutes. It works once:\n{link}\n\nIf it was not you, ignore this message."),
+            format!(
+                "You asked to use this address for your account.\n\nTo confirm it, open this link within {minutes} minutes. It works once:\n{link}\n\nIf it was not you, ignore this message."
+            ),
         ),
     }
 }
 
-fn new_device(language: Language, platform: &str, agent: &str, address: &str, link: &Url) -> (String, String) {
+fn new_device(
+    language: Language,
+    platform: &str,
+    agent: &str,
+    address: &str,
+    link: &Url,
+) -> (String, String) {
     let unknown = match language {
         Language::Es => "un navegador desconocido",
         Language::Pt => "um navegador desconhecido",
@@ -207,15 +238,21 @@ fn new_device(language: Language, platform: &str, agent: &str, address: &str, li
     match language {
         Language::Es => (
             format!("Ingreso a {platform} desde un dispositivo nuevo"),
-            format!("Se ingresó a tu cuenta desde un dispositivo nuevo: {agent}, dirección {address}.\n\nSi fuiste vos, no hace falta hacer nada. Si no, cerrá esa sesión y cambiá tu contraseña:\n{link}"),
+            format!(
+                "Se ingresó a tu cuenta desde un dispositivo nuevo: {agent}, dirección {address}.\n\nSi fuiste vos, no hace falta hacer nada. Si no, cerrá esa sesión y cambiá tu contraseña:\n{link}"
+            ),
         ),
         Language::Pt => (
             format!("Acesso a {platform} em um dispositivo novo"),
-            format!("A sua conta foi acessada em um dispositivo novo: {agent}, endereço {address}.\n\nSe foi você, não é preciso fazer nada. Se não foi, encerre essa sessão e troque a sua senha:\n{link}"),
+            format!(
+                "A sua conta foi acessada em um dispositivo novo: {agent}, endereço {address}.\n\nSe foi você, não é preciso fazer nada. Se não foi, encerre essa sessão e troque a sua senha:\n{link}"
+            ),
         ),
         Language::En => (
             format!("Sign-in to {platform} on a new device"),
-            format!("Your account was signed in to on a new device: {agent}, address {address}.\n\nIf it was you, there is nothing to do. If not, end that session and change your password:\n{link}"),
+            format!(
+                "Your account was signed in to on a new device: {agent}, address {address}.\n\nIf it was you, there is nothing to do. If not, end that session and change your password:\n{link}"
+            ),
         ),
     }
 }
@@ -224,15 +261,21 @@ fn credentials_changed(language: Language, platform: &str, link: &Url) -> (Strin
     match language {
         Language::Es => (
             format!("Cambió la forma de ingresar a {platform}"),
-            format!("Cambió algo con lo que ingresás a tu cuenta: la contraseña, la dirección o el segundo factor.\n\nSi fuiste vos, no hace falta hacer nada. Si no, pedí una contraseña nueva y avisá a quien administra tu cuenta:\n{link}"),
+            format!(
+                "Cambió algo con lo que ingresás a tu cuenta: la contraseña, la dirección o el segundo factor.\n\nSi fuiste vos, no hace falta hacer nada. Si no, pedí una contraseña nueva y avisá a quien administra tu cuenta:\n{link}"
+            ),
         ),
         Language::Pt => (
             format!("A forma de acessar {platform} mudou"),
-            format!("Mudou algo com que você acessa a sua conta: a senha, o endereço ou o segundo fator.\n\nSe foi você, não é preciso fazer nada. Se não foi, peça uma nova senha e avise quem administra a sua conta:\n{link}"),
+            format!(
+                "Mudou algo com que você acessa a sua conta: a senha, o endereço ou o segundo fator.\n\nSe foi você, não é preciso fazer nada. Se não foi, peça uma nova senha e avise quem administra a sua conta:\n{link}"
+            ),
         ),
         Language::En => (
             format!("How you sign in to {platform} has changed"),
-            format!("Something that you sign in with was changed: your password, your address or your second factor.\n\nIf it was you, there is nothing to do. If not, ask for a new password and tell whoever administers your account:\n{link}"),
+            format!(
+                "Something that you sign in with was changed: your password, your address or your second factor.\n\nIf it was you, there is nothing to do. If not, ask for a new password and tell whoever administers your account:\n{link}"
+            ),
         ),
     }
 }
@@ -253,21 +296,27 @@ fn break_glass(language: Language, platform: &str, look: &Look<'_>) -> (String, 
             let what = if *opened { "puede leer ahora" } else { "pidió leer" };
             (
                 format!("{platform}: acceso al contenido de {tenant}"),
-                format!("La operación de {platform} {what} el contenido de {tenant}, durante {minutes} minutos como máximo.\n\nMotivo: {reason}\n\nCada acceso queda en tu registro de auditoría:\n{link}"),
+                format!(
+                    "La operación de {platform} {what} el contenido de {tenant}, durante {minutes} minutos como máximo.\n\nMotivo: {reason}\n\nCada acceso queda en tu registro de auditoría:\n{link}"
+                ),
             )
         }
         Language::Pt => {
             let what = if *opened { "pode ler agora" } else { "pediu para ler" };
             (
                 format!("{platform}: acesso ao conteúdo de {tenant}"),
-                format!("A operação de {platform} {what} o conteúdo de {tenant}, por no máximo {minutes} minutos.\n\nMotivo: {reason}\n\nCada acesso fica no seu registro de auditoria:\n{link}"),
+                format!(
+                    "A operação de {platform} {what} o conteúdo de {tenant}, por no máximo {minutes} minutos.\n\nMotivo: {reason}\n\nCada acesso fica no seu registro de auditoria:\n{link}"
+                ),
             )
         }
         Language::En => {
             let what = if *opened { "may now read" } else { "asked to read" };
             (
                 format!("{platform}: access to the content of {tenant}"),
-                format!("The operators of {platform} {what} the content of {tenant}, for {minutes} minutes at most.\n\nReason: {reason}\n\nEvery access is in your audit log:\n{link}"),
+                format!(
+                    "The operators of {platform} {what} the content of {tenant}, for {minutes} minutes at most.\n\nReason: {reason}\n\nEvery access is in your audit log:\n{link}"
+                ),
             )
         }
     }
@@ -282,11 +331,7 @@ mod tests {
     }
 
     fn to(language: Language, name: &str) -> Recipient {
-        Recipient {
-            email: Pii::new("ada@example.com".to_owned()),
-            name: Pii::new(name.to_owned()),
-            language,
-        }
+        Recipient { email: Pii::new("ada@example.com".to_owned()), name: Pii::new(name.to_owned()), language }
     }
 
     #[test]
@@ -318,8 +363,10 @@ mod tests {
 
     #[test]
     fn a_name_cannot_pass_for_more() {
-        let (link, evil) = (url(), Pii::new("Eva\r\n\r\nhttps://evil.example/x \u{202e}me@evil.example".to_owned()));
-        let letter = Letter::Invitation { by: Some(&evil), place: Some("www.evil.example/pay"), link: &link, days: 7 };
+        let (link, evil) =
+            (url(), Pii::new("Eva\r\n\r\nhttps://evil.example/x \u{202e}me@evil.example".to_owned()));
+        let letter =
+            Letter::Invitation { by: Some(&evil), place: Some("www.evil.example/pay"), link: &link, days: 7 };
         let (_, text) = letter.write(&to(Language::En, "Ada\nhttp://evil.example"), "Desk");
         assert!(!text.contains("evil.example"), "{text}");
         assert!(!text.contains("//evil") && !text.contains("me@") && !text.contains('\u{202e}'), "{text}");

@@ -151,9 +151,8 @@ impl Postman {
     async fn deliver(&mut self, mut waiting: Waiting) {
         waiting.attempts += 1;
         let Err(error) = self.post.deliver(&waiting.mail).await else { return };
-        let again = !error.permanent
-            && waiting.attempts < self.attempts_max
-            && self.waiting.len() < self.waiting_max;
+        let again =
+            !error.permanent && waiting.attempts < self.attempts_max && self.waiting.len() < self.waiting_max;
         tracing::warn!(%error, attempts = waiting.attempts, again, "a mail was not delivered");
         if again {
             let doubled = self.retry_ms.saturating_mul(1 << (waiting.attempts - 1).min(20));

@@ -116,9 +116,8 @@ impl SmtpPost {
             // The settings allow it on this machine alone.
             SmtpSecurity::Plain => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host),
         };
-        let builder = builder
-            .port(settings.smtp_port)
-            .timeout(Some(Duration::from_millis(settings.timeout_ms)));
+        let builder =
+            builder.port(settings.smtp_port).timeout(Some(Duration::from_millis(settings.timeout_ms)));
         let builder = if settings.smtp_user.is_empty() {
             builder
         } else {
