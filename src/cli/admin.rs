@@ -6,10 +6,11 @@ use serde_json::json;
 use iassistance_actors::watch::Watcher;
 use iassistance_channels::send::Check;
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
-use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
+use iassistance_domain::id::{AgencyId, ApiKeyId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
-use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tenant::TenantCtx;
 
+use super::people::{self, TenantChange};
 use super::{Failure, Output};
 use crate::app::Vaulted;
 use crate::http::auth;
@@ -22,9 +23,30 @@ pub enum TenantCommand {
     Create {
         /// What people call it.
         name: String,
+        /// The agency that runs it.
+        #[arg(long)]
+        agency: Option<AgencyId>,
     },
     /// Lists the tenants.
     List,
+    /// What comes in is kept, but nobody answers: neither the assistant nor an operator.
+    Suspend {
+        /// Which.
+        tenant: TenantId,
+        /// Why; its people are shown it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Serves a suspended or closed tenant again.
+    Resume {
+        /// Which.
+        tenant: TenantId,
+    },
+    /// Nothing is accepted for it any more. Its data stays.
+    Close {
+        /// Which.
+        tenant: TenantId,
+    },
 }
 
 #[derive(Subcommand)]
@@ -140,16 +162,22 @@ fn secret(name: &str) -> Result<StoredSecret, Failure> {
 
 pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) -> Result<(), Failure> {
     match command {
-        TenantCommand::Create { name } => {
-            let now = vaulted.clock.now();
-            let tenant = Tenant::new(TenantId::new(now, &*vaulted.entropy), name, now);
-            vaulted.store.create_tenant(tenant.clone()).await?;
-            output.answer(&tenant.id.to_string(), &tenant)
+        TenantCommand::Create { name, agency } => people::create_tenant(vaulted, &name, agency, output).await,
+        TenantCommand::Suspend { tenant, reason } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Suspend { reason }, output).await
+        }
+        TenantCommand::Resume { tenant } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Resume, output).await
+        }
+        TenantCommand::Close { tenant } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Close, output).await
         }
         TenantCommand::List => {
             let tenants = vaulted.store.tenants().await?;
-            let lines: Vec<_> =
-                tenants.iter().map(|tenant| format!("{}  {}", tenant.id, tenant.name)).collect();
+            let lines: Vec<_> = tenants
+                .iter()
+                .map(|tenant| format!("{}  {}  {}", tenant.id, tenant.state.name(), tenant.name))
+                .collect();
             output.answer(&lines.join("\n"), &tenants)
         }
     }

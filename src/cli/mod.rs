@@ -6,6 +6,7 @@ mod doctor;
 mod knowledge;
 mod live;
 mod output;
+mod people;
 mod replay;
 mod root_key;
 mod sandbox;
@@ -54,7 +55,13 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Run the stand-in for Meta and the model alone.
     Simulator(simulator::Arguments),
-    /// Tenants: create, list.
+    /// The people who sign in: create-owner, list, disable, enable, reset.
+    #[command(subcommand)]
+    Account(people::AccountCommand),
+    /// Agencies: create, list.
+    #[command(subcommand)]
+    Agency(people::AgencyCommand),
+    /// Tenants: create, list, suspend, resume, close.
     #[command(subcommand)]
     Tenant(admin::TenantCommand),
     /// Meta apps: create, list.
@@ -124,6 +131,12 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
         Command::Doctor => {
             on_store(settings, &sources, output, async |vaulted| doctor::run(vaulted, output).await)
+        }
+        Command::Account(command) => {
+            on_store(settings, &sources, output, async |v| people::account(v, command, output).await)
+        }
+        Command::Agency(command) => {
+            on_store(settings, &sources, output, async |v| people::agency(v, command, output).await)
         }
         Command::Tenant(command) => {
             on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await)
