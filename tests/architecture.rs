@@ -8,11 +8,12 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const OURS: &str = "iassistance-";
 
 /// Who may import whom.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("config", &[]),
     ("vault", &["domain", "config"]),
     ("egress", &["domain", "config"]),
+    ("identity", &["domain", "config", "vault", "egress"]),
     ("channels", &["domain", "config", "egress"]),
     ("assistant", &["domain", "config", "egress"]),
     ("storage", &["domain", "config", "vault", "egress"]),
@@ -20,18 +21,29 @@ const IMPORTS: [(&str, &[&str]); 11] = [
     ("simulator", &["domain", "config", "channels"]),
     (
         "root",
-        &["domain", "config", "vault", "egress", "channels", "assistant", "storage", "actors", "simulator"],
+        &[
+            "domain",
+            "config",
+            "vault",
+            "egress",
+            "identity",
+            "channels",
+            "assistant",
+            "storage",
+            "actors",
+            "simulator",
+        ],
     ),
     ("fuzz", &[]),
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 27] = [
+const ALONE: [(&str, &[&str]); 34] = [
     ("chacha20poly1305", &["vault"]),
     ("hmac", &["vault", "channels"]),
-    ("sha2", &["vault", "channels", "assistant", "simulator", "storage"]),
+    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "simulator"]),
     ("age", &["storage"]),
-    ("reqwest", &["egress", "channels", "assistant"]),
+    ("reqwest", &["egress", "channels", "assistant", "identity"]),
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),
     ("jsonschema", &["assistant"]),
@@ -45,7 +57,14 @@ const ALONE: [(&str, &[&str]); 27] = [
     ("object_store", &["storage"]),
     ("actix-rt", &["actors"]),
     ("dashmap", &["actors"]),
-    ("governor", &["actors"]),
+    ("governor", &["actors", "identity"]),
+    ("argon2", &["identity"]),
+    ("totp-rs", &["identity"]),
+    ("webauthn-rs", &["identity"]),
+    ("jsonwebtoken", &["identity"]),
+    ("lettre", &["identity"]),
+    ("zxcvbn", &["identity"]),
+    ("woothee", &["identity"]),
     ("actix", &["actors", "root"]),
     ("actix-http", &["root"]),
     ("actix-service", &["root"]),

@@ -112,7 +112,7 @@ pub async fn tenant(store: &dyn Store) -> (TenantCtx, ChannelId, MetaAppId) {
         created_at: now,
     };
     store.put_meta_app(app).await.unwrap();
-    store.create_tenant(Tenant { id: tenant, name: "bench".into(), created_at: now }).await.unwrap();
+    store.create_tenant(Tenant::new(tenant, "bench".into(), now)).await.unwrap();
     let connected = Channel {
         id: channel,
         tenant,

@@ -1,11 +1,13 @@
 //! Settings. `default.toml` is the manual: embedded, commented, and read first; a file, the
 //! environment and flags lie over it. This is the one room that reads the environment.
 
+mod identity;
 mod rules;
 mod secret;
 mod settings;
 mod turns;
 
+pub use identity::{IdentitySettings, MailSettings, MailTransport, SmtpSecurity};
 pub use secret::Secret;
 pub use settings::{
     ActorSettings, AssistantDefaults, Backend, BackupSettings, DispatchSettings, LimitSettings, LiveSettings,
@@ -274,6 +276,35 @@ mod tests {
         assert!(message("model.turn_ms=0").contains("model.turn_ms"));
         assert!(message("knowledge.documents_max=501").contains("1 to 500"));
         assert!(message("assistant.tool_rounds_max=0").contains("1 to 20"));
+    }
+
+    #[test]
+    fn who_signs_in_and_how_mails_leave_is_checked() {
+        let settings = with(&[("IASSISTANCE__MAIL__SMTP_PASSWORD", "1234")], &[]).unwrap();
+        assert_eq!(settings.identity.supabase(), None);
+        assert!(!format!("{settings:?}").contains("1234"));
+        for (flag, named) in [
+            ("identity.name=a:b", "identity.name"),
+            ("identity.hash_concurrency=0", "identity.hash_concurrency"),
+            ("identity.account_burst=0", "identity.address_burst"),
+            ("identity.mail_interval_ms=0", "identity.address_interval_ms"),
+            ("identity.supabase_url=http://abcd.supabase.co", "identity.supabase_url"),
+            ("identity.supabase_url=https://me@abcd.supabase.co", "identity.supabase_url"),
+            ("mail.transport=smtp", "mail.smtp_host"),
+            ("mail.transport=pigeon", "pigeon"),
+            ("mail.from=nobody", "mail.from"),
+        ] {
+            let refusal = with(&[], &[flag]).unwrap_err().to_string();
+            assert!(refusal.contains(named), "{flag}: {refusal}");
+        }
+        let plain = |host: &str| {
+            let host = format!("mail.smtp_host={host}");
+            with(&[], &["mail.transport=smtp", "mail.smtp_security=plain", &host])
+        };
+        assert!(plain("mail.example").is_err());
+        assert!(plain("127.0.0.1").is_ok());
+        assert!(with(&[], &["identity.supabase_url=http://127.0.0.1:54321"]).is_ok());
+        assert!(with(&[], &["identity.supabase_url=https://abcd.supabase.co"]).is_ok());
     }
 
     #[test]

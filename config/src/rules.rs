@@ -6,7 +6,7 @@ use crate::turns::ModelPrice;
 use crate::{ConfigError, Settings};
 
 /// Whether it holds, the setting, and what would do.
-type Rule = (bool, &'static str, &'static str);
+pub(crate) type Rule = (bool, &'static str, &'static str);
 
 impl Settings {
     /// Checks the ranges that the kinds of values do not say.
@@ -102,7 +102,7 @@ impl Settings {
             (self.live.frames_in_flight_max > 0, "live.frames_in_flight_max", "must be at least 1"),
             (self.live.tail_events > 0, "live.tail_events", "must be at least 1"),
         ];
-        let rules = rules.into_iter().chain(self.rules_of_turns());
+        let rules = rules.into_iter().chain(self.rules_of_turns()).chain(self.rules_of_identity());
         match { rules }.find(|(holds, _, _)| !holds) {
             Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
             None => Ok(()),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::Secret;
+use crate::identity::{IdentitySettings, MailSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
 /// All settings.
@@ -44,6 +45,10 @@ pub struct Settings {
     pub dispatch: DispatchSettings,
     /// The websocket.
     pub live: LiveSettings,
+    /// Who signs in, and how.
+    pub identity: IdentitySettings,
+    /// How mails leave.
+    pub mail: MailSettings,
     /// The log.
     pub log: LogSettings,
 }

@@ -7,7 +7,8 @@ use crate::channel::{ChannelHealth, Notice};
 use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
-    ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, MessageId, TurnId,
+    AccountId, BreakGlassId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId,
+    MessageId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;
@@ -339,6 +340,36 @@ pub enum EventKind {
     /// Stands where an event was that does not open any more, or is not there.
     #[serde(rename = "event.unreadable")]
     EventUnreadable,
+    /// The platform's owner asked to look into this tenant's content.
+    #[serde(rename = "break_glass.asked")]
+    BreakGlassAsked {
+        /// The request.
+        grant: BreakGlassId,
+        /// Who asks.
+        account: AccountId,
+        /// Why.
+        reason: Pii<String>,
+        /// For how many minutes.
+        minutes: u32,
+    },
+    /// A second owner consented: the one who asked may look from now on.
+    #[serde(rename = "break_glass.opened")]
+    BreakGlassOpened {
+        /// The request.
+        grant: BreakGlassId,
+        /// Who looks.
+        account: AccountId,
+        /// Who consented.
+        approved_by: AccountId,
+        /// When it ends by itself.
+        ends_at: Timestamp,
+    },
+    /// It was ended, or refused.
+    #[serde(rename = "break_glass.ended")]
+    BreakGlassEnded {
+        /// The request.
+        grant: BreakGlassId,
+    },
 }
 
 impl EventKind {
@@ -387,6 +418,9 @@ impl EventKind {
             Self::RecordQuarantined { .. } => "record.quarantined",
             Self::RecordRestored { .. } => "record.restored",
             Self::EventUnreadable => "event.unreadable",
+            Self::BreakGlassAsked { .. } => "break_glass.asked",
+            Self::BreakGlassOpened { .. } => "break_glass.opened",
+            Self::BreakGlassEnded { .. } => "break_glass.ended",
         }
     }
 

@@ -121,6 +121,26 @@ ids! {
     BackupId = "bak";
     /// An examination of the store.
     CheckId = "chk";
+    /// A person who signs in.
+    AccountId = "acc";
+    /// Who runs many tenants.
+    AgencyId = "agy";
+    /// One sign-in of an account.
+    SessionId = "ses";
+    /// A browser that an account signed in with.
+    DeviceId = "dev";
+    /// A passkey of an account.
+    PasskeyId = "pky";
+    /// An invitation to become an account, or to belong to one more tenant.
+    InvitationId = "inv";
+    /// A look of the platform's owner into a tenant's content.
+    BreakGlassId = "brk";
+    /// A request as the access log keeps it.
+    AccessId = "acl";
+    /// A tenant's subscription to its own events.
+    SubscriptionId = "hok";
+    /// One event on its way to one subscription.
+    DeliveryId = "dlv";
 }
 
 impl MessageId {
@@ -152,6 +172,16 @@ impl TurnId {
             Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &distinct)
                 .into_uuid(),
         )
+    }
+}
+
+impl DeliveryId {
+    /// The one of the event at `seq` to a subscription: made of both, so that an event that is taken up
+    /// again is the same delivery, and in the order of the log.
+    pub fn of(subscription: SubscriptionId, seq: u64) -> Self {
+        let mut bytes = subscription.to_bytes();
+        bytes[..8].copy_from_slice(&seq.to_be_bytes());
+        Self(Uuid::from_bytes(bytes))
     }
 }
 

@@ -3,7 +3,13 @@
 //! A conversation decides by [`conversation::Conversation::apply`]; everything else here is the
 //! vocabulary that the other rooms share.
 
+pub mod access;
+pub mod account;
+pub mod agency;
+pub mod answer;
 pub mod assistant;
+pub mod audit;
+pub mod break_glass;
 pub mod budget;
 pub mod channel;
 pub mod clock;
@@ -20,14 +26,18 @@ pub mod golden;
 pub mod hours;
 pub mod id;
 pub mod inbound;
+pub mod invitation;
 pub mod key;
 pub mod knowledge;
 pub mod message;
 pub mod opt_out;
 pub mod outbox;
+pub mod permission;
 pub mod pii;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod session;
+pub mod subscription;
 pub mod summary;
 pub mod tenant;
 pub mod tool;

@@ -69,6 +69,8 @@ purposes! {
     Reply;
     /// Showing the tenant its own data.
     TenantView;
+    /// Signing in the people who work here, keeping others out, and writing to them about it.
+    SignIn;
     /// Serving the rights of the person whom the data is about.
     Rights;
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::id::TenantId;
+use crate::id::{AgencyId, TenantId};
 
 /// One client of the platform: the unit of isolation, limits and billing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,64 @@ pub struct Tenant {
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The agency that runs it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agency: Option<AgencyId>,
+    /// Whether it is served.
+    #[serde(default)]
+    pub state: TenantState,
+    /// Whether the agency may read what people write: the tenant's own administrators grant that.
+    #[serde(default)]
+    pub agency_reads: bool,
+}
+
+impl Tenant {
+    /// One that is served and belongs to no agency.
+    pub const fn new(id: TenantId, name: String, created_at: Timestamp) -> Self {
+        Self { id, name, created_at, agency: None, state: TenantState::Active, agency_reads: false }
+    }
+}
+
+/// Whether a tenant is served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum TenantState {
+    /// It is.
+    #[default]
+    Active,
+    /// What comes in is accepted and kept, but nobody answers: neither the assistant nor an operator.
+    Suspended {
+        /// Since when.
+        since: Timestamp,
+        /// Why, in words that its people are shown.
+        reason: String,
+    },
+    /// Nothing is accepted for it any more: no address leads to it.
+    Closed {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl TenantState {
+    /// Its name, as in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended { .. } => "suspended",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// Whether anything may be said in its name.
+    pub const fn answers(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+
+    /// Whether what comes in is kept for it.
+    pub const fn accepts(&self) -> bool {
+        !matches!(self, Self::Closed { .. })
+    }
 }
 
 /// Says which tenant an act is for and where that is known from. Storage opens a tenant's data for

@@ -2,7 +2,8 @@
 //!
 //! What the process may call is decided once, from the settings, and checked for every address:
 //! the origins of the Graph API, the hosts of Meta's media, the origin of the model server, the
-//! model hosts that tenants may name, and for the one who keeps files the origin of their bucket.
+//! model hosts that tenants may name, for the one who keeps files the origin of their bucket, and for the one
+//! who looks at sign-ins that of the users' server.
 //! Everything is https, except that a server on this machine may be spoken to in plain http. Nothing
 //! is redirected, no cookie is kept, and no proxy is taken from the environment.
 //!
@@ -66,6 +67,8 @@ pub enum Destination {
     Model,
     /// The bucket in which the files of messages are kept.
     Files,
+    /// The server of the users who may sign in: its public keys, and whose address is confirmed.
+    Auth,
     /// A tool's server, at an address that a tenant named: https on 443, 4443, 8443 or 9443, and
     /// public wherever it is resolved to, unless the operator lists the host.
     Tool,
@@ -80,6 +83,7 @@ impl Destination {
             Self::Media => "media",
             Self::Model => "model",
             Self::Files => "files",
+            Self::Auth => "auth",
             Self::Tool => "tool",
         }
     }
@@ -160,6 +164,7 @@ pub struct Egress {
     media_domains: Vec<String>,
     models: Vec<Origin>,
     files: Option<Origin>,
+    auth: Option<Origin>,
     guard: Guard,
     patience: Patience,
 }
@@ -202,6 +207,7 @@ impl Egress {
             media_domains,
             models,
             files: None,
+            auth: None,
             guard,
             patience,
         })
@@ -210,13 +216,29 @@ impl Egress {
     /// This client for the one who keeps the files of messages: it may also call the bucket at
     /// `address`, of which only the origin counts.
     pub fn with_files(&self, address: &Url) -> Result<Self, EgressError> {
-        let files = Origin::of(address)
-            .map_err(|reason| EgressError::BadBase { destination: Destination::Files, reason })?;
+        let (files, local) = self.further(Destination::Files, address)?;
+        Ok(Self { local, files: Some(files), ..self.clone() })
+    }
+
+    /// This client for the one who looks at sign-ins: it may also call the server of the users at
+    /// `address`, of which only the origin counts.
+    pub fn with_auth(&self, address: &Url) -> Result<Self, EgressError> {
+        let (auth, local) = self.further(Destination::Auth, address)?;
+        Ok(Self { local, auth: Some(auth), ..self.clone() })
+    }
+
+    /// One more origin, and the client for servers on this machine if it needs that.
+    fn further(
+        &self,
+        destination: Destination,
+        address: &Url,
+    ) -> Result<(Origin, Option<reqwest::Client>), EgressError> {
+        let origin = Origin::of(address).map_err(|reason| EgressError::BadBase { destination, reason })?;
         let local = match &self.local {
-            None if files.is_plain() => Some(client(self.patience, false, None)?),
+            None if origin.is_plain() => Some(client(self.patience, false, None)?),
             local => local.clone(),
         };
-        Ok(Self { local, files: Some(files), ..self.clone() })
+        Ok((origin, local))
     }
 
     /// This client with another resolver for the names of tools.
@@ -236,6 +258,7 @@ impl Egress {
             Destination::Media => self.hands_media_out(&origin),
             Destination::Model => self.models.contains(&origin),
             Destination::Files => self.files.as_ref() == Some(&origin),
+            Destination::Auth => self.auth.as_ref() == Some(&origin),
             Destination::Tool => false,
         };
         let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
@@ -378,6 +401,19 @@ mod tests {
         assert!(everybody.with_files(&url("http://files.example/")).is_err());
         let local = everybody.with_files(&url("http://127.0.0.1:9000/")).unwrap();
         assert!(local.client_for(Destination::Files, &url("http://127.0.0.1:9000/bucket")).is_ok());
+    }
+
+    #[test]
+    fn the_server_of_the_users_is_called_by_the_one_who_looks_at_sign_ins_alone() {
+        let everybody =
+            Egress::new(&settings("https://graph.facebook.com", "https://models.example")).unwrap();
+        let looking = everybody.with_auth(&url("https://abcd.supabase.co")).unwrap();
+        let keys = "https://abcd.supabase.co/auth/v1/.well-known/jwks.json";
+        assert!(looking.client_for(Destination::Auth, &url(keys)).is_ok());
+        assert!(looking.client_for(Destination::Auth, &url("https://evil.supabase.co/")).is_err());
+        assert!(looking.client_for(Destination::Files, &url(keys)).is_err());
+        assert!(everybody.client_for(Destination::Auth, &url(keys)).is_err());
+        assert!(everybody.with_auth(&url("http://abcd.supabase.co/")).is_err());
     }
 
     #[test]

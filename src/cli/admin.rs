@@ -6,10 +6,11 @@ use serde_json::json;
 use iassistance_actors::watch::Watcher;
 use iassistance_channels::send::Check;
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
-use iassistance_domain::id::{ApiKeyId, ChannelId, MetaAppId, TenantId};
+use iassistance_domain::id::{AgencyId, ApiKeyId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
-use iassistance_domain::tenant::{Tenant, TenantCtx};
+use iassistance_domain::tenant::TenantCtx;
 
+use super::people::{self, TenantChange};
 use super::{Failure, Output, keyring};
 use crate::app::Vaulted;
 use crate::http::auth;
@@ -22,9 +23,30 @@ pub enum TenantCommand {
     Create {
         /// What people call it.
         name: String,
+        /// The agency that runs it.
+        #[arg(long)]
+        agency: Option<AgencyId>,
     },
     /// Lists the tenants.
     List,
+    /// What comes in is kept, but nobody answers: neither the assistant nor an operator.
+    Suspend {
+        /// Which.
+        tenant: TenantId,
+        /// Why; its people are shown it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Serves a suspended or closed tenant again.
+    Resume {
+        /// Which.
+        tenant: TenantId,
+    },
+    /// Nothing is accepted for it any more. Its data stays.
+    Close {
+        /// Which.
+        tenant: TenantId,
+    },
 }
 
 #[derive(Subcommand)]
@@ -99,7 +121,7 @@ pub enum KeyCommand {
         /// Whose it is; without one it is a key of the platform.
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// What it may do: read, operate, manage, platform. May be given several times.
+        /// What it may do: read, operate, manage, dsar, audit, platform. May be given several times.
         #[arg(long = "scope", value_parser = parse_scope, required = true)]
         scopes: Vec<Scope>,
     },
@@ -131,7 +153,10 @@ pub enum KeyCommand {
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::from_name(text).ok_or_else(|| "one of read, operate, manage, platform".to_owned())
+    Scope::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Scope::ALL.into_iter().map(Scope::name).collect();
+        format!("one of {}", names.join(", "))
+    })
 }
 
 /// An id of Meta's.
@@ -155,16 +180,22 @@ fn secret(name: &str) -> Result<StoredSecret, Failure> {
 
 pub async fn tenant(vaulted: &Vaulted, command: TenantCommand, output: &Output) -> Result<(), Failure> {
     match command {
-        TenantCommand::Create { name } => {
-            let now = vaulted.clock.now();
-            let tenant = Tenant { id: TenantId::new(now, &*vaulted.entropy), name, created_at: now };
-            vaulted.store.create_tenant(tenant.clone()).await?;
-            output.answer(&tenant.id.to_string(), &tenant)
+        TenantCommand::Create { name, agency } => people::create_tenant(vaulted, &name, agency, output).await,
+        TenantCommand::Suspend { tenant, reason } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Suspend { reason }, output).await
+        }
+        TenantCommand::Resume { tenant } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Resume, output).await
+        }
+        TenantCommand::Close { tenant } => {
+            people::change_tenant(vaulted, tenant, TenantChange::Close, output).await
         }
         TenantCommand::List => {
             let tenants = vaulted.store.tenants().await?;
-            let lines: Vec<_> =
-                tenants.iter().map(|tenant| format!("{}  {}", tenant.id, tenant.name)).collect();
+            let lines: Vec<_> = tenants
+                .iter()
+                .map(|tenant| format!("{}  {}  {}", tenant.id, tenant.state.name(), tenant.name))
+                .collect();
             output.answer(&lines.join("\n"), &tenants)
         }
     }

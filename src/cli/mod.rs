@@ -8,6 +8,7 @@ mod keyring;
 mod knowledge;
 mod live;
 mod output;
+mod people;
 mod replay;
 mod restore;
 mod root_key;
@@ -57,7 +58,13 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Run the stand-in for Meta and the model alone.
     Simulator(simulator::Arguments),
-    /// Tenants: create, list.
+    /// The people who sign in: create-owner, list, disable, enable, reset.
+    #[command(subcommand)]
+    Account(people::AccountCommand),
+    /// Agencies: create, list.
+    #[command(subcommand)]
+    Agency(people::AgencyCommand),
+    /// Tenants: create, list, suspend, resume, close.
     #[command(subcommand)]
     Tenant(admin::TenantCommand),
     /// Meta apps: create, list.
@@ -133,6 +140,12 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
                 on_store(settings, &sources, output, offline).map_err(doctor::hint)
             }
         },
+        Command::Account(command) => {
+            on_store(settings, &sources, output, async |v| people::account(v, command, output).await)
+        }
+        Command::Agency(command) => {
+            on_store(settings, &sources, output, async |v| people::agency(v, command, output).await)
+        }
         Command::Tenant(command) => {
             on_store(settings, &sources, output, async |v| admin::tenant(v, command, output).await)
         }

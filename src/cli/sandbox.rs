@@ -153,8 +153,7 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
         (Some(tenant), Some(app)) => (tenant.id, app.id),
         _ => {
             is_new = true;
-            let tenant =
-                Tenant { id: TenantId::new(now, entropy), name: "Demo Shop".into(), created_at: now };
+            let tenant = Tenant::new(TenantId::new(now, entropy), "Demo Shop".into(), now);
             let app = MetaApp {
                 id: MetaAppId::new(now, entropy),
                 name: "Simulated Meta app".into(),

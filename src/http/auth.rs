@@ -85,16 +85,8 @@ pub fn mint(
     let mut random = [0; SECRET_BYTES];
     entropy.fill(&mut random);
     let secret = base62(&mut random, SECRET_DIGITS);
-    let key = ApiKey {
-        id,
-        name,
-        tenant,
-        scopes,
-        hash: hex::encode(hash(keyring, &secret)),
-        created_at: now,
-        expires_at,
-        revoked_at: None,
-    };
+    let hash = hex::encode(hash(keyring, &secret));
+    let key = ApiKey { expires_at, ..ApiKey::new(id, name, tenant, scopes, hash, now) };
     let checked = format!("{PREFIX}{}_{secret}", digits_of(id));
     let plain = PlainKey(Secret::new(format!("{checked}_{}", checksum(&checked))));
     Ok((key, plain))
@@ -220,7 +212,7 @@ impl Caller {
     /// `platform`, which is no tenant's, is handed out on the command line alone.
     pub fn may_hand_out(&self, scope: Scope) -> bool {
         match scope {
-            Scope::Platform => false,
+            Scope::Platform | Scope::Dsar | Scope::Audit => false,
             Scope::Manage => self.has(&Manage::RULE),
             Scope::Read => self.has(&Read::RULE),
             Scope::Operate => self.has(&Operate::RULE),

@@ -18,6 +18,20 @@ pub(crate) const ATTRIBUTES_MAX: usize = 50;
 pub(crate) const SUMS_KEPT_DAYS: u64 = 400;
 /// How many days money may be set aside: no turn takes as long.
 pub(crate) const RESERVED_DAYS: u64 = 2;
+/// Invitations to one place.
+pub(crate) const INVITATIONS_MAX: usize = 1_000;
+/// An invitation that is over is kept so long, milliseconds.
+pub(crate) const INVITATIONS_KEPT_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
+/// The use of a session or a key is noted once in so long, milliseconds.
+pub(crate) const TOUCH_MS: u64 = 60 * 1_000;
+/// Answers to requests with a key of their own, of a tenant or the platform.
+pub(crate) const ANSWERS_MAX: u64 = 10_000;
+/// Subscriptions of a tenant.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 50;
+/// Revocations that whoever listens may be behind.
+pub(crate) const REVOCATIONS_MAX: usize = 1_024;
+/// Records of a log, or deliveries, that one write goes through.
+pub(crate) const LOG_ROWS: usize = 1_000;
 
 /// What a store may hold and how much of it at once; every backend keeps to them.
 #[derive(Debug, Clone, PartialEq)]

@@ -32,12 +32,20 @@ use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCo
 use crate::content::ContentOwner;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
+use crate::hooks::Hooks;
+use crate::people::People;
+use crate::trail::Trail;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
 /// What belongs to no tenant, and the door to what belongs to one.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// The people and programs that work with the platform.
+    fn people(&self) -> &dyn People;
+    /// What is on the record.
+    fn trail(&self) -> &dyn Trail;
+
     /// Creates a tenant with its keys and its tree.
     async fn create_tenant(&self, tenant: Tenant) -> Result<()>;
     /// All tenants, oldest first.
@@ -67,7 +75,7 @@ pub trait Store: Send + Sync + 'static {
     async fn channels_of_app(&self, meta_app: MetaAppId) -> Result<Vec<Channel>>;
     /// Whose this address is, oldest first: one channel at most for a channel's own, any number for a
     /// business account's. Answers from memory: it is asked for every webhook element. There is no
-    /// default: an unknown address is nobody's.
+    /// default: an unknown address is nobody's, and so is one of a tenant that is closed.
     fn routes(&self, address: &ChannelAddress) -> Vec<Route>;
 
     /// Creates or replaces a request to delete.
@@ -162,7 +170,7 @@ pub trait TenantStore: Send + Sync + 'static {
     ///   the event log.
     ///
     /// Fails with `Backlog`, having promised nothing, when the inbox is full, and with `NotFound` when
-    /// the channel is not this tenant's.
+    /// the channel is not this tenant's, or the tenant is closed.
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted>;
     /// The oldest letters of a conversation, at most `limit`.
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>>;
@@ -350,4 +358,7 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The key that seals an owner's files; the tenant's own is made at first use. Fails with
     /// `NotFound` for a contact who is not known or was erased.
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey>;
+
+    /// Its outgoing webhooks.
+    fn hooks(&self) -> &dyn Hooks;
 }

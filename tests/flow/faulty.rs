@@ -27,8 +27,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, Examination, Findings, InboxEntry, Progress, SendReport,
-    SetAside, StorageError, Store, TenantStore, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, People, Progress,
+    SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;
@@ -61,6 +61,12 @@ struct FaultyTenant {
 
 #[async_trait]
 impl Store for FaultyStore {
+    fn people(&self) -> &dyn People {
+        self.inner.people()
+    }
+    fn trail(&self) -> &dyn Trail {
+        self.inner.trail()
+    }
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;
         self.inner.create_tenant(tenant).await
@@ -423,5 +429,8 @@ impl TenantStore for FaultyTenant {
     async fn content_key(&self, owner: ContentOwner) -> Result<ContentKey> {
         let _held = (self.hook)(Act { name: "content_key", conversation: None })?;
         self.inner.content_key(owner).await
+    }
+    fn hooks(&self) -> &dyn Hooks {
+        self.inner.hooks()
     }
 }

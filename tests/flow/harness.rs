@@ -526,7 +526,7 @@ async fn set_up(vaulted: &Vaulted, folder: &Folder) -> String {
     };
     store.put_meta_app(app).await.unwrap();
     for (id, number) in folder.tenants.into_iter().zip(NUMBERS) {
-        let tenant = Tenant { id, name: format!("tenant of {number}"), created_at: START };
+        let tenant = Tenant::new(id, format!("tenant of {number}"), START);
         store.create_tenant(tenant).await.unwrap();
         let tenant = store.tenant(TenantCtx::platform(id)).await.unwrap();
         tenant.put_assistant(assistant(), None).await.unwrap();

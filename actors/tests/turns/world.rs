@@ -224,7 +224,7 @@ impl World {
         let content = ContentStore::memory(1 << 24, Arc::clone(&store));
         let tenant = TenantId::new(START, &*entropy);
         let ctx = TenantCtx::platform(tenant);
-        store.create_tenant(Tenant { id: tenant, name: "t".into(), created_at: START }).await.unwrap();
+        store.create_tenant(Tenant::new(tenant, "t".into(), START)).await.unwrap();
         let meta_app = MetaAppId::new(START, &*entropy);
         let app = MetaApp {
             id: meta_app,

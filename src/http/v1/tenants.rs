@@ -81,7 +81,7 @@ pub async fn create(
     let name = input::name("name", &body.value.name)?;
     once.run(&state, &body.raw, async {
         let now = state.clock().now();
-        let tenant = Tenant { id: TenantId::new(now, &**state.app.engine.entropy()), name, created_at: now };
+        let tenant = Tenant::new(TenantId::new(now, &**state.app.engine.entropy()), name, now);
         state.app.store.create_tenant(tenant.clone()).await?;
         tracing::info!(tenant = %tenant.id, "a tenant was created");
         Created::at(format!("/v1/tenants/{}", tenant.id), &TenantView::from(tenant))

@@ -68,8 +68,7 @@ impl Desk {
         let mut tenants = [TenantId::from_bytes([0; 16]); 2];
         for (number, id) in tenants.iter_mut().enumerate() {
             *id = TenantId::new(vaulted.clock.now(), &SystemEntropy);
-            let tenant =
-                Tenant { id: *id, name: format!("Tenant {number}"), created_at: vaulted.clock.now() };
+            let tenant = Tenant::new(*id, format!("Tenant {number}"), vaulted.clock.now());
             app.store.create_tenant(tenant).await.unwrap();
         }
         let state = State::new(app.clone(), Metrics::install().unwrap());

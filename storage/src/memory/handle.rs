@@ -29,6 +29,7 @@ use super::{Result, Shared};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
 use crate::content::ContentOwner;
 use crate::error::StorageError;
+use crate::hooks::Hooks;
 use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
 
@@ -38,7 +39,7 @@ pub(super) struct MemoryTenant {
 }
 
 impl MemoryTenant {
-    fn with<T>(&self, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut TenantData) -> T) -> Result<T> {
         self.with_or(true, act)
     }
 
@@ -64,7 +65,7 @@ impl MemoryTenant {
 }
 
 /// The last of `rows` whose key is below `before`, newest first.
-fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
+pub(super) fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
     rows: impl DoubleEndedIterator<Item = (K, &'a V)>,
     before: Option<&K>,
     limit: usize,
@@ -76,9 +77,12 @@ fn newest<'a, K: Ord + 'a, V: Clone + 'a>(
 #[async_trait]
 impl TenantStore for MemoryTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
+        if self.shared.open()?.is_closed(self.id) {
+            return Err(StorageError::NotFound("channel"));
+        }
         self.with_channel(channel, |_| ())?;
         self.shared.open()?.room_for_letters(&self.shared.limits, self.id)?;
-        self.with_channel(channel, |data| data.accept(&self.shared, channel, events))
+        self.with_channel(channel, |data| data.accept(&self.shared, channel, events))?
     }
 
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {
@@ -403,5 +407,9 @@ impl TenantStore for MemoryTenant {
             }
             _ => Ok(data.content_keys.entry(owner).or_insert_with(chance).clone()),
         })?
+    }
+
+    fn hooks(&self) -> &dyn Hooks {
+        self
     }
 }

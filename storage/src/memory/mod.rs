@@ -7,10 +7,13 @@ mod assistant;
 mod contacts;
 mod conversation;
 mod handle;
+mod hooks;
 mod knowledge;
 mod money;
 mod outbox;
+mod people;
 mod tenant;
+mod trail;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,10 +31,14 @@ use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 use crate::Limits;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
+use crate::people::{People, Revocation};
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
+use crate::trail::Trail;
 use handle::MemoryTenant;
+use people::PeopleData;
 use tenant::TenantData;
+use trail::TrailData;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -55,6 +62,8 @@ struct State {
     deletions: BTreeMap<DeletionId, Deletion>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
     unrouted: VecDeque<(Timestamp, Option<ChannelAddress>, InboundEvent)>,
+    people: PeopleData,
+    trail: TrailData,
 }
 
 impl State {
@@ -95,6 +104,14 @@ impl Shared {
 
 #[async_trait]
 impl Store for MemoryStore {
+    fn people(&self) -> &dyn People {
+        self
+    }
+
+    fn trail(&self) -> &dyn Trail {
+        self
+    }
+
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let mut state = self.0.open()?;
         if state.tenants.contains_key(&tenant.id) {
@@ -179,6 +196,7 @@ impl Store for MemoryStore {
         let state = self.0.lock();
         let having = state.channels.values().filter(|channel| channel.addresses().any(|it| it == *address));
         having
+            .filter(|channel| !state.is_closed(channel.tenant))
             .map(|channel| Route { tenant: channel.tenant, channel: channel.id, meta_app: channel.meta_app })
             .collect()
     }
@@ -193,7 +211,12 @@ impl Store for MemoryStore {
     }
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
-        self.0.open()?.api_keys.insert(key.id, key);
+        let mut state = self.0.open()?;
+        let id = key.id;
+        let before = state.api_keys.insert(id, key.clone());
+        if before.is_some_and(|before| key.has_other_rights(&before)) {
+            state.people.revoke(Revocation::Key(id));
+        }
         Ok(())
     }
 
@@ -239,6 +262,7 @@ impl Store for MemoryStore {
             data.tombstones.retain(|_, (since, _)| *since >= before);
             data.money.forget(now);
         }
+        state.people.sweep(now);
         Ok(forgotten)
     }
 

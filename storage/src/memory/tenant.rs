@@ -22,6 +22,7 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_vault::ContentKey;
 
+use super::hooks::HooksData;
 use super::money::Money;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
@@ -78,6 +79,7 @@ pub(super) struct TenantData {
     pub(super) latest: watch::Sender<EventSeq>,
     pub(super) settings: BTreeMap<u64, AssistantSettingsVersion>,
     pub(super) draft: Option<AssistantDraft>,
+    pub(super) hooks: HooksData,
     pub(super) summaries: BTreeMap<ConversationId, Summary>,
     /// When a message of a conversation was last taken back.
     pub(super) unsaid: HashMap<ConversationId, Timestamp>,

@@ -36,6 +36,18 @@
 //! | 32 set aside | both | the key of a record that did not open | when, and the record as it was |
 //! | 33 upgrade | both | nothing: there is one | [`Upgrading`] |
 //! | 34 closed | platform | nothing: there is one | how often the store was closed in good order |
+//! | 40 audit | both | seq | [`SealedAudit`] |
+//! | 41 audit's head | both | nothing: there is one | [`AuditHead`] |
+//! | 42 checkpoint | both | seq ‖ moment | [`Checkpoint`] |
+//! | 43 break-glass | tenant | grant | [`BreakGlass`] |
+//! | 44 subscription | tenant | subscription | [`Subscription`] |
+//! | 45 subscription's cursor | tenant | subscription | the seq of an event |
+//! | 46 delivery | tenant | subscription ‖ delivery | [`Delivery`] |
+//! | 47 delivery due | tenant | moment ‖ subscription ‖ delivery | nothing |
+//! | 48 delivery by state | tenant | subscription ‖ state ‖ delivery | nothing |
+//! | 49 answer | both | hash of a request's key | [`StoredAnswer`] |
+//! | 50 answer's turn | both | number | [`AnswerTurn`] |
+//! | 51 answers' ends | both | nothing: there is one | [`AnswerEnds`] |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -44,6 +56,22 @@
 //! | 69 unrouted | platform | seq ‖ hash | [`Unrouted`] |
 //! | 70 unrouted seen | platform | hash of address and key | nothing |
 //! | 71 deletion | platform | deletion | [`Deletion`] |
+//! | 80 account | platform | account | [`Account`] |
+//! | 81 account by e-mail | platform | hash of the address | an account |
+//! | 82 account by subject | platform | hash of the subject | an account |
+//! | 83 member | platform | kind of place ‖ place ‖ account | nothing |
+//! | 84 session | platform | account ‖ session | [`Session`] |
+//! | 85 session by hash | platform | hash of the token's hash | [`SessionHome`] |
+//! | 86 agency | platform | agency | [`Agency`] |
+//! | 87 invitation | platform | invitation | [`Invitation`] |
+//! | 88 invitation by hash | platform | hash of the token's hash | an invitation |
+//! | 89 invited | platform | kind of place ‖ place ‖ invitation | nothing |
+//! | 90 token | platform | account ‖ kind | [`Token`] |
+//! | 91 token by hash | platform | hash of kind and the token's hash | an account |
+//! | 92 access | platform | request | [`AccessRecord`] |
+//! | 93 access of an account | platform | account ‖ request | nothing |
+//! | 94 access to a tenant | platform | tenant ‖ request | nothing |
+//! | 95 access shortened | platform | nothing: there is one | the last request whose address was shortened |
 //!
 //! A number is never used for another kind; one that is retired stays in this table. A record's
 //! schema goes up when its JSON changes so that older ones must be read differently; with it comes an
@@ -65,22 +93,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use iassistance_domain::Timestamp;
+use iassistance_domain::access::AccessRecord;
+use iassistance_domain::account::{Account, MemberOf};
+use iassistance_domain::agency::Agency;
+use iassistance_domain::answer::StoredAnswer;
 use iassistance_domain::assistant::{AssistantDraft, AssistantSettingsVersion};
+use iassistance_domain::audit::{AuditEntry, Checkpoint, SealedAudit};
+use iassistance_domain::break_glass::BreakGlass;
 use iassistance_domain::budget::{Cost, Day, Reservation};
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, MessageTemplate, MetaApp};
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::event::{DeadLetter, Event};
+use iassistance_domain::event::{DeadLetter, Event, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
-    MessageId, MetaAppId, TenantId, TurnId,
+    AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, ChannelId, ContactId, ConversationId,
+    DeadLetterId, DeletionId, DeliveryId, DocumentId, GoldenId, InvitationId, MessageId, MetaAppId,
+    SessionId, SubscriptionId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
+use iassistance_domain::invitation::{Invitation, Token, TokenKind};
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::session::Session;
+use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
 use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::Tenant;
 use iassistance_domain::turn::TurnRecord;
@@ -314,6 +352,18 @@ kinds! {
     SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
     CLOSED: u64 = 34, "closed", schema 1;
+    AUDIT: SealedAudit = 40, "audit", schema 1;
+    AUDIT_HEAD: AuditHead = 41, "audit_head", schema 1;
+    CHECKPOINT: Checkpoint = 42, "checkpoint", schema 1;
+    BREAK_GLASS: BreakGlass = 43, "break_glass", schema 1;
+    SUBSCRIPTION: Subscription = 44, "subscription", schema 1;
+    SUBSCRIPTION_CURSOR: EventSeq = 45, "subscription_cursor", schema 1;
+    DELIVERY: Delivery = 46, "delivery", schema 1;
+    DELIVERY_DUE: () = 47, "delivery_due", schema 1;
+    DELIVERY_STATE: () = 48, "delivery_by_state", schema 1;
+    ANSWER: StoredAnswer = 49, "answer", schema 1;
+    ANSWER_TURN: AnswerTurn = 50, "answer_turn", schema 1;
+    ANSWER_ENDS: AnswerEnds = 51, "answer_ends", schema 1;
     TENANT: Tenant = 64, "tenant", schema 1;
     META_APP: MetaApp = 65, "meta_app", schema 1;
     CHANNEL: Channel = 66, "channel", schema 1;
@@ -322,6 +372,22 @@ kinds! {
     UNROUTED: Unrouted = 69, "unrouted", schema 1;
     UNROUTED_SEEN: () = 70, "unrouted_seen", schema 1;
     DELETION: Deletion = 71, "deletion", schema 1;
+    ACCOUNT: Account = 80, "account", schema 1;
+    ACCOUNT_EMAIL: AccountId = 81, "account_by_email", schema 1;
+    ACCOUNT_SUBJECT: AccountId = 82, "account_by_subject", schema 1;
+    MEMBER: () = 83, "member", schema 1;
+    SESSION: Session = 84, "session", schema 1;
+    SESSION_HASH: SessionHome = 85, "session_by_hash", schema 1;
+    AGENCY: Agency = 86, "agency", schema 1;
+    INVITATION: Invitation = 87, "invitation", schema 1;
+    INVITATION_HASH: InvitationId = 88, "invitation_by_hash", schema 1;
+    INVITED: () = 89, "invited", schema 1;
+    TOKEN: Token = 90, "token", schema 1;
+    TOKEN_HASH: AccountId = 91, "token_by_hash", schema 1;
+    ACCESS: AccessRecord = 92, "access", schema 1;
+    ACCESS_OF_ACCOUNT: () = 93, "access_of_an_account", schema 1;
+    ACCESS_OF_TENANT: () = 94, "access_to_a_tenant", schema 1;
+    ACCESS_SHORTENED: AccessId = 95, "access_shortened", schema 1;
 }
 
 /// Whose address it is.
@@ -409,6 +475,34 @@ pub(super) struct Unrouted {
     pub(super) event: InboundEvent,
 }
 
+/// Where a chain ends.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct AuditHead {
+    pub(super) seq: u64,
+    pub(super) hash: [u8; 32],
+}
+
+/// Which answer is the next to be dropped.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct AnswerTurn {
+    pub(super) hash: Hash,
+    pub(super) at: Timestamp,
+}
+
+/// The numbers of the oldest turn and of the next.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct AnswerEnds {
+    pub(super) first: u64,
+    pub(super) next: u64,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct SessionHome {
+    pub(super) account: AccountId,
+    pub(super) session: SessionId,
+}
+
 macro_rules! keys_of_one_id {
     ($($name:ident($id:ty) -> $record:ty = $kind:ident;)*) => {$(
         pub(super) fn $name(id: $id) -> Key<$record> {
@@ -441,6 +535,17 @@ keys_of_one_id! {
     channels(TenantId) -> Channel = CHANNEL;
     api_key(ApiKeyId) -> ApiKey = API_KEY;
     deletion(DeletionId) -> Deletion = DELETION;
+    account(AccountId) -> Account = ACCOUNT;
+    sessions(AccountId) -> Session = SESSION;
+    agency(AgencyId) -> Agency = AGENCY;
+    invitation(InvitationId) -> Invitation = INVITATION;
+    break_glass(BreakGlassId) -> BreakGlass = BREAK_GLASS;
+    subscription(SubscriptionId) -> Subscription = SUBSCRIPTION;
+    subscription_cursor(SubscriptionId) -> EventSeq = SUBSCRIPTION_CURSOR;
+    deliveries(SubscriptionId) -> Delivery = DELIVERY;
+    access(AccessId) -> AccessRecord = ACCESS;
+    access_of_account(AccountId) -> () = ACCESS_OF_ACCOUNT;
+    access_of_tenant(TenantId) -> () = ACCESS_OF_TENANT;
 }
 
 pub(super) fn letter(conversation: ConversationId, seq: u64) -> Key<StoredLetter> {
@@ -481,6 +586,43 @@ pub(super) fn event(seq: u64) -> Key<Event> {
 
 pub(super) fn channel(tenant: TenantId, id: ChannelId) -> Key<Channel> {
     channels(tenant).id(id.to_bytes())
+}
+
+pub(super) fn session(account: AccountId, id: SessionId) -> Key<Session> {
+    sessions(account).id(id.to_bytes())
+}
+
+pub(super) fn token(account: AccountId, kind: TokenKind) -> Key<Token> {
+    let kind = match kind {
+        TokenKind::PasswordReset => 1,
+        TokenKind::EmailChange => 2,
+    };
+    TOKEN.key().id(account.to_bytes()).number(kind)
+}
+
+/// Of a kind whose keys begin with a place.
+pub(super) fn of_place<T>(kind: Kind<T>, place: MemberOf) -> Key<T> {
+    match place {
+        MemberOf::Agency(agency) => kind.key().number(1).id(agency.to_bytes()),
+        MemberOf::Tenant(tenant) => kind.key().number(2).id(tenant.to_bytes()),
+    }
+}
+
+pub(super) fn audit(seq: u64) -> Key<SealedAudit> {
+    AUDIT.key().number(seq)
+}
+
+pub(super) fn delivery(subscription: SubscriptionId, id: DeliveryId) -> Key<Delivery> {
+    deliveries(subscription).id(id.to_bytes())
+}
+
+pub(super) fn deliveries_in(subscription: SubscriptionId, state: DeliveryState) -> Key<()> {
+    let state = match state {
+        DeliveryState::Waiting => 1,
+        DeliveryState::Delivered => 2,
+        DeliveryState::Dead => 3,
+    };
+    DELIVERY_STATE.key().id(subscription.to_bytes()).number(state)
 }
 
 /// What is hashed for a webhook's address.

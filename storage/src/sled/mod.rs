@@ -15,7 +15,10 @@
 //! than what is alive in them, the store is rewritten beside the traffic (`rewrite`).
 
 mod accept;
+mod access;
+mod answers;
 mod assistant;
+mod audit;
 mod changes;
 mod channels;
 mod check;
@@ -27,6 +30,8 @@ mod directory;
 pub mod disk;
 mod files;
 mod generation;
+mod hooks;
+mod invitations;
 mod keys;
 mod knowledge;
 mod line;
@@ -36,12 +41,14 @@ pub(crate) mod moment;
 mod money;
 mod open;
 mod outbox;
+mod people;
 mod platform;
 mod provider;
 mod quarantine;
 pub(crate) mod replace;
 mod rewrite;
 mod room;
+mod sessions;
 mod space;
 mod summary;
 mod tenant;
@@ -57,11 +64,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use iassistance_domain::channel::MetaApp;
 use iassistance_domain::id::{MetaAppId, TenantId};
+use iassistance_domain::tenant::Tenant;
 use iassistance_domain::{Clock, Entropy};
 use iassistance_vault::Keyring;
 
 use crate::Limits;
 use crate::error::{OpenProblem, StorageError};
+use crate::limits::REVOCATIONS_MAX;
 use changes::Changes;
 use closing::Closings;
 use directory::Directory;
@@ -70,6 +79,7 @@ use generation::Home;
 use keys::{META_APP, TENANT};
 use line::LineLimits;
 use live::Live;
+use people::Revocations;
 use quarantine::watch_over;
 use rewrite::Rewriter;
 use room::Room;
@@ -115,6 +125,9 @@ struct Core {
     directory: Arc<RwLock<Directory>>,
     /// All that open, as they are stored: one is asked for by every webhook.
     meta_apps: Arc<RwLock<HashMap<MetaAppId, MetaApp>>>,
+    /// All tenants' records that open, as they are stored: one is asked for by every request.
+    tenant_records: Arc<RwLock<HashMap<TenantId, Tenant>>>,
+    revocations: Revocations,
     tenants: RwLock<HashMap<TenantId, Arc<Space>>>,
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
@@ -162,7 +175,10 @@ impl SledStore {
             Space::open(None, tree, keyring.platform(), keys, letters)
         })?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
-        if records > 0 && platform.list(&TENANT.key(), Page::First, 1)?.is_empty() {
+        let tenant_records = platform.list(&TENANT.key(), Page::First, usize::MAX)?;
+        let tenant_records: HashMap<_, _> =
+            tenant_records.into_iter().map(|(_, tenant)| (tenant.id, tenant)).collect();
+        if records > 0 && tenant_records.is_empty() {
             return Err(OpenProblem::WrongKeyring { path: home.folder, records }.into());
         }
         if closings.end_is_lost(&platform)? {
@@ -211,6 +227,8 @@ impl SledStore {
             platform,
             directory: Arc::new(RwLock::new(directory)),
             meta_apps: Arc::new(RwLock::new(meta_apps)),
+            tenant_records: Arc::new(RwLock::new(tenant_records)),
+            revocations: Revocations::new(REVOCATIONS_MAX),
             tenants: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),

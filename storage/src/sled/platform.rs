@@ -26,8 +26,10 @@ use super::tx::{Owner, Tx};
 use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
+use crate::people::People;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
+use crate::trail::Trail;
 
 /// Dedup keys that are removed in one write at most, so that others are not held up.
 const FORGET_ROWS: usize = 1_000;
@@ -76,7 +78,7 @@ impl Tx<'_> {
 
 impl Core {
     /// All records of a kind that the platform has, oldest first.
-    async fn all<T: DeserializeOwned + Send + 'static>(&self, prefix: Key<T>) -> Result<Vec<T>> {
+    pub(super) async fn all<T: DeserializeOwned + Send + 'static>(&self, prefix: Key<T>) -> Result<Vec<T>> {
         self.list(prefix, Page::First, usize::MAX).await
     }
 
@@ -92,7 +94,7 @@ impl Core {
         Ok(records.into_iter().map(|(_, record): (IVec, T)| record).collect())
     }
 
-    fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+    pub(super) fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
         self.writer.health()?;
         self.platform.get(key)
     }
@@ -122,6 +124,14 @@ impl Core {
 
 #[async_trait]
 impl Store for SledStore {
+    fn people(&self) -> &dyn People {
+        self
+    }
+
+    fn trail(&self) -> &dyn Trail {
+        self
+    }
+
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let core = Arc::clone(&self.0);
         core.writer.health()?;
@@ -142,10 +152,12 @@ impl Store for SledStore {
         };
         blocking(keys).await?;
         let trees = Arc::clone(&core.trees);
+        let records = Arc::clone(&core.tenant_records);
         let create = move |tx: &mut Tx<'_>| {
             tx.create_tenant(&tenant)?;
             tx.afterwards.push(Box::new(move || {
                 trees.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_bytes().to_vec());
+                records.write().unwrap_or_else(PoisonError::into_inner).insert(id, tenant);
             }));
             Ok(())
         };
@@ -211,7 +223,9 @@ impl Store for SledStore {
     }
 
     fn routes(&self, address: &ChannelAddress) -> Vec<Route> {
-        self.0.directory().routes(address)
+        let mut routes = self.0.directory().routes(address);
+        routes.retain(|route| !self.0.is_closed(route.tenant));
+        routes
     }
 
     async fn put_deletion(&self, deletion: Deletion) -> Result<()> {
@@ -224,7 +238,7 @@ impl Store for SledStore {
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
         self.0.room.for_new()?;
-        self.0.put(keys::api_key(key.id), key).await
+        self.0.write(move |tx, revocations| tx.put_api_key(&key, revocations)).await
     }
 
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
@@ -273,7 +287,9 @@ impl Store for SledStore {
             let forget = move |tx: &mut Tx<'_>| tx.forget_before(before, FORGET_ROWS);
             while self.0.writer.write(&space, forget).await? {}
             self.0.sweep(&space).await?;
+            self.0.sweep_hooks(&space).await?;
         }
+        self.0.sweep_people().await?;
         Ok(forgotten)
     }
 

@@ -40,6 +40,7 @@ use super::{Core, blocking};
 use crate::commit::{Accepted, ConversationCommit, InboxEntry, SendReport, TurnCommit};
 use crate::content::ContentOwner;
 use crate::error::StorageError;
+use crate::hooks::Hooks;
 use crate::rules::OUTBOUND_SCAN_MAX;
 use crate::store::{Dispatch, TenantStore};
 
@@ -50,7 +51,7 @@ pub(super) struct SledTenant {
 }
 
 impl SledTenant {
-    async fn write<R: Send + 'static>(
+    pub(super) async fn write<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<R> + Send + 'static,
     ) -> Result<R> {
@@ -66,7 +67,7 @@ impl SledTenant {
         self.write(move |tx| work(tx, clock.now())).await
     }
 
-    fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
+    pub(super) fn one<T: DeserializeOwned>(&self, key: &Key<T>) -> Result<Option<T>> {
         self.core.writer.health()?;
         self.space.get(key)
     }
@@ -78,7 +79,7 @@ impl SledTenant {
         if owner == Some(self.id) { Ok(()) } else { Err(StorageError::NotFound("channel")) }
     }
 
-    async fn scan<R: Send + 'static>(
+    pub(super) async fn scan<R: Send + 'static>(
         &self,
         read: impl FnOnce(&Space) -> Result<R> + Send + 'static,
     ) -> Result<R> {
@@ -89,7 +90,7 @@ impl SledTenant {
 
     /// The first records with this prefix, at most `limit`: at once where they are few and no group is being
     /// applied, for going to the pool and back costs more than reading them.
-    async fn first<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn first<T: DeserializeOwned + Send + 'static>(
         &self,
         prefix: Key<T>,
         limit: usize,
@@ -108,7 +109,7 @@ impl SledTenant {
     }
 
     /// Records downwards from the one at `before`, without itself.
-    async fn newest<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn newest<T: DeserializeOwned + Send + 'static>(
         &self,
         prefix: Key<T>,
         before: Option<Key<T>>,
@@ -197,6 +198,9 @@ impl TenantStore for SledTenant {
     async fn accept(&self, channel: ChannelId, events: &[InboundEvent]) -> Result<Accepted> {
         self.core.room.for_new()?;
         self.must_have(channel)?;
+        if self.core.is_closed(self.id) {
+            return Err(StorageError::NotFound("channel"));
+        }
         let (core, events) = (Arc::clone(&self.core), events.to_vec());
         self.write_at(move |tx, now| {
             let around = Circumstances { limits: &core.limits, entropy: &*core.entropy, now, channel };
@@ -527,5 +531,9 @@ impl TenantStore for SledTenant {
         }
         let key = self.space.subject_key(subject)?;
         self.space.vault.content_key(&key).map_err(vault_error)
+    }
+
+    fn hooks(&self) -> &dyn Hooks {
+        self
     }
 }

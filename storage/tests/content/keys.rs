@@ -23,7 +23,7 @@ use super::{BOB, MAX, ONE, TWO, content, media, put, read};
 async fn hands_out_keys(store: Arc<dyn Store>) -> (ContentStore, ContentOwner) {
     let files = ContentStore::memory(MAX, Arc::clone(&store));
     for tenant in [ONE, TWO] {
-        let record = Tenant { id: tenant, name: "a tenant".to_owned(), created_at: Timestamp::EPOCH };
+        let record = Tenant::new(tenant, "a tenant".to_owned(), Timestamp::EPOCH);
         store.create_tenant(record).await.unwrap();
         store.put_channel(channel(tenant)).await.unwrap();
     }

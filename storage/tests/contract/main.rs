@@ -7,13 +7,16 @@ mod changes;
 mod contacts;
 mod conversation;
 mod derived;
+mod hooks;
 mod knowledge;
 mod money;
 mod outbox;
+mod people;
 mod platform;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod trail;
 
 macro_rules! contract {
     ($($room:ident: $($name:ident)*;)*) => {
@@ -94,4 +97,23 @@ contract! {
         whoever_reads_passages_sees_whole_editions
         there_is_a_limit_to_knowledge
         golden_questions_are_kept;
+    people: accounts_are_found_by_what_is_theirs_alone
+        an_account_is_changed_by_who_read_it
+        accounts_are_listed_by_place
+        sessions_end_for_good
+        an_account_has_so_many_sessions
+        what_is_revoked_is_told
+        a_closed_tenant_has_no_address
+        an_invitation_is_taken_up_once
+        a_token_is_taken_once
+        break_glass_is_told_in_the_same_write
+        answers_are_kept_for_a_day;
+    trail: each_chain_is_linked
+        many_at_once_make_one_chain
+        checkpoints_are_kept
+        requests_are_on_the_record
+        addresses_are_shortened_then_requests_go;
+    hooks: a_subscription_begins_with_what_comes
+        an_event_is_taken_up_once
+        what_is_due_is_found;
 }

@@ -30,16 +30,8 @@ pub async fn platform_records(world: World) {
     assert_eq!(store.meta_app(renamed.id).await.unwrap(), Some(renamed.clone()));
     assert_eq!(store.meta_app(MetaAppId::from_bytes([3; 16])).await.unwrap(), None);
     assert_eq!(store.meta_apps().await.unwrap(), [renamed]);
-    let key = ApiKey {
-        id: ApiKeyId::from_bytes([5; 16]),
-        name: "k".to_owned(),
-        tenant: None,
-        scopes: vec![Scope::Platform],
-        hash: "00".to_owned(),
-        created_at: START,
-        expires_at: None,
-        revoked_at: None,
-    };
+    let id = ApiKeyId::from_bytes([5; 16]);
+    let key = ApiKey::new(id, "k".to_owned(), None, vec![Scope::Platform], "00".to_owned(), START);
     store.put_api_key(key.clone()).await.unwrap();
     assert_eq!(store.api_key(key.id).await.unwrap(), Some(key.clone()));
     assert_eq!(store.api_keys().await.unwrap(), [key]);

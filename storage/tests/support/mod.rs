@@ -193,7 +193,7 @@ pub fn message_id(number: u64) -> MessageId {
 }
 
 pub fn tenant(number: u8) -> Tenant {
-    Tenant { id: tenant_id(number), name: format!("tenant {number}"), created_at: START }
+    Tenant::new(tenant_id(number), format!("tenant {number}"), START)
 }
 
 /// Each tenant's channel has its number, and its address is made of it.

@@ -1,0 +1,102 @@
+//! The access log: every request, with who, from where and how it ended.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Actor;
+use crate::id::{AccessId, AccountId, DeviceId, SessionId, TenantId};
+use crate::pii::SignIn;
+use crate::{Pii, Timestamp};
+
+/// Addresses are kept whole for so many days, then shortened.
+pub const WHOLE_DAYS: u64 = 30;
+/// Records are kept for so many days, unless the settings say otherwise.
+pub const KEPT_DAYS: u64 = 365;
+/// Bits of an IPv4 and of an IPv6 address that are left of one that is shortened.
+const SHORT_BITS: (u8, u8) = (24, 48);
+
+/// One request.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRecord {
+    /// Its identifier, in the order of time.
+    pub id: AccessId,
+    /// When it came.
+    pub at: Timestamp,
+    /// From which address; later, which network.
+    pub address: Pii<String>,
+    /// Browser and system, or program, as far as they were told.
+    pub agent: String,
+    /// The browser, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// Who, where they proved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Actor>,
+    /// Their session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Which tenant it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// Its method.
+    pub method: String,
+    /// The route's pattern, never what stood in its place.
+    pub route: String,
+    /// How it was answered.
+    pub status: u16,
+    /// How long that took, milliseconds.
+    pub ms: u32,
+}
+
+impl AccessRecord {
+    /// Whose account it was, if it was one's.
+    pub const fn account(&self) -> Option<AccountId> {
+        match self.who {
+            Some(Actor::Account { account } | Actor::BreakGlass { account, .. }) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// It with its address shortened. One that is shortened already, and what is no address, stay.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        if let Some(short) = shortened(self.address.reveal(SignIn)) {
+            self.address = Pii::new(short);
+        }
+        self
+    }
+}
+
+/// The network that an address belongs to (/24, /48), or nothing when the text is no address.
+pub fn shortened(address: &str) -> Option<String> {
+    let address = address.parse::<IpAddr>().ok()?.to_canonical();
+    let bits = if address.is_ipv4() { SHORT_BITS.0 } else { SHORT_BITS.1 };
+    IpNet::new(address, bits).ok().map(|network| network.trunc().to_string())
+}
+
+/// Whose requests are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessOf {
+    /// Everybody's.
+    All,
+    /// An account's.
+    Account(AccountId),
+    /// Those about a tenant.
+    Tenant(TenantId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shortened_once() {
+        assert_eq!(shortened("203.0.113.77").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(shortened("::ffff:203.0.113.77").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(shortened("2001:db8:1:2::3").as_deref(), Some("2001:db8:1::/48"));
+        assert_eq!(shortened("203.0.113.0/24"), None);
+        assert_eq!(shortened("unknown"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Outgoing webhooks: what a tenant subscribes to, and each event on its way there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::StoredSecret;
+use crate::event::EventSeq;
+use crate::id::{ConversationId, DeliveryId, SubscriptionId};
+use crate::{Pii, Timestamp};
+
+/// Stands for events of every kind.
+pub const EVERY_KIND: &str = "*";
+/// Secrets that sign at the same time, while one takes the other's place.
+pub const SECRETS_MAX: usize = 2;
+
+/// A tenant's subscription to its own events.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its identifier.
+    pub id: SubscriptionId,
+    /// Where events go: https. It may hold a secret of the receiver's.
+    pub url: Pii<String>,
+    /// Kinds of events, as their `type` says; [`EVERY_KIND`] for all.
+    pub kinds: Vec<String>,
+    /// What signs them (`whsec_…`), newest first; one, or two while they are rotated.
+    pub secrets: Vec<StoredSecret>,
+    /// Whether it is served.
+    #[serde(default)]
+    pub state: SubscriptionState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What people call it.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Subscription {
+    /// Whether it is for events of this kind.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|wanted| wanted == EVERY_KIND || wanted == kind)
+    }
+}
+
+/// Whether a subscription is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum SubscriptionState {
+    /// It is.
+    #[default]
+    Active,
+    /// Its owner stopped it; events wait.
+    Paused,
+    /// Its receiver takes nothing; tries go on.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// One event on its way to one subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its identifier, the same for the same event: receivers know a repetition by it.
+    pub id: DeliveryId,
+    /// To which subscription.
+    pub subscription: SubscriptionId,
+    /// Which event.
+    pub event: EventSeq,
+    /// The conversation that the event is about: its events go in order.
+    #[serde(default)]
+    pub conversation: Option<ConversationId>,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When it was taken up.
+    pub created_at: Timestamp,
+    /// When it is tried next.
+    pub next_at: Timestamp,
+    /// Why the last try failed: what can be shown, nothing of what the receiver said.
+    #[serde(default)]
+    pub last_problem: Option<String>,
+    /// How far it is.
+    pub state: DeliveryState,
+}
+
+/// How far a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It waits for its next try.
+    Waiting,
+    /// The receiver has it.
+    Delivered,
+    /// It was given up; it can be tried again.
+    Dead,
+}
+
+impl DeliveryState {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Delivered, Self::Dead];
+
+    /// Its name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
