@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// A keyring in a folder of its own, which lives as long as the folder.
 pub fn keyring() -> (TempDir, Arc<Keyring>) {
     let folder = tempfile::tempdir().unwrap();
-    let root = RootKey::from_text(&"7".repeat(64)).unwrap();
+    let root = RootKey::from_text(&("71".repeat(31) + "72")).unwrap();
     let entropy = Arc::new(SeededEntropy::new(7));
     let keyring = Keyring::open(&folder.path().join("keyring.json"), &root, false, entropy).unwrap();
     (folder, Arc::new(keyring))
