@@ -11,9 +11,14 @@ use tempfile::TempDir;
 
 /// A keyring in a folder of its own, which lives as long as the folder.
 pub fn keyring() -> (TempDir, Arc<Keyring>) {
+    keyring_of(7)
+}
+
+/// One with other keys for each seed.
+pub fn keyring_of(seed: u64) -> (TempDir, Arc<Keyring>) {
     let folder = tempfile::tempdir().unwrap();
-    let root = RootKey::from_text(&"7".repeat(64)).unwrap();
-    let entropy = Arc::new(SeededEntropy::new(7));
+    let root = RootKey::from_text(&("71".repeat(31) + "72")).unwrap();
+    let entropy = Arc::new(SeededEntropy::new(seed));
     let keyring = Keyring::open(&folder.path().join("keyring.json"), &root, false, entropy).unwrap();
     (folder, Arc::new(keyring))
 }

@@ -169,9 +169,15 @@ impl Passkeys {
         if account.second_factors.passkeys.len() >= PASSKEYS_MAX {
             return Err(PasskeyError::TooMany);
         }
+        let known = passkeys(account);
+        let is_known = |id: &[u8]| known.iter().any(|passkey| passkey.cred_id().as_slice() == id);
+        // Those that were known when it was asked are refused below, without saying why.
+        if is_known(answer.raw_id.as_slice()) {
+            return Err(PasskeyError::Known);
+        }
         let passkey =
             self.webauthn.finish_passkey_registration(&answer, &state).map_err(|_| PasskeyError::Refused)?;
-        if passkeys(account).iter().any(|known| known.cred_id() == passkey.cred_id()) {
+        if is_known(passkey.cred_id().as_slice()) {
             return Err(PasskeyError::Known);
         }
         let now = self.clock.now();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc;
+use argon2::password_hash::{self, phc};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use iassistance_config::{IdentitySettings, Secret};
 use iassistance_domain::account::{Language, PasswordHash};
@@ -146,9 +146,15 @@ impl Passwords {
         match candidate {
             Candidate::Account { kept, cost } => {
                 let kept = phc::PasswordHash::new(kept.expose()).map_err(|_| PasswordError::Damaged)?;
+                // A text without a salt or a hash reads well, and no password would ever be right.
+                if kept.salt.is_none() || kept.hash.is_none() {
+                    return Err(PasswordError::Damaged);
+                }
                 self.in_pool(move || {
-                    if Argon2::default().verify_password(peppered.as_slice(), &kept).is_err() {
-                        return Ok(Verdict::Wrong);
+                    match Argon2::default().verify_password(peppered.as_slice(), &kept) {
+                        Ok(()) => {}
+                        Err(password_hash::Error::PasswordInvalid) => return Ok(Verdict::Wrong),
+                        Err(_) => return Err(PasswordError::Damaged),
                     }
                     let stays = costs(&kept, cost);
                     let rehashed = if stays { None } else { Some(hash(&peppered, &salt, cost)?) };

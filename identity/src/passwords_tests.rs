@@ -2,7 +2,7 @@ use iassistance_domain::SeededEntropy;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fakes::{keyring, settings};
+use crate::fakes::{keyring, keyring_of, settings};
 
 fn pool(at_once: usize, queue: usize) -> (TempDir, Passwords) {
     let (folder, keyring) = keyring();
@@ -54,6 +54,9 @@ async fn without_the_keyring_it_cannot_be_tried_out() {
     let kept = created(&pool, LONG, Cost::Everyone).await;
     let parsed = phc::PasswordHash::new(kept.expose()).unwrap();
     assert!(Argon2::default().verify_password(LONG.as_bytes(), &parsed).is_err());
+    let (_other_folder, keyring) = keyring_of(8);
+    let other = Passwords::new(&settings(), keyring, Arc::new(SeededEntropy::new(1)));
+    assert_eq!(checked(&other, LONG, &kept, Cost::Everyone).await, Verdict::Wrong);
 }
 
 #[tokio::test]
@@ -121,7 +124,15 @@ async fn who_goes_away_does_not_make_room_for_more_than_there_is() {
 #[tokio::test]
 async fn what_is_damaged_is_said_to_be() {
     let (_folder, pool) = pool(2, 8);
-    let kept = PasswordHash::new("$argon2id$v=19$m=x".to_owned());
-    let (right, candidate) = (secret(LONG), Candidate::Account { kept: &kept, cost: Cost::Everyone });
-    assert!(matches!(pool.check(&right, candidate).await, Err(PasswordError::Damaged)));
+    let good = created(&pool, LONG, Cost::Everyone).await.expose().to_owned();
+    let (without_hash, _) = good.rsplit_once('$').unwrap();
+    let other_kind = good.replace("argon2id", "scrypt");
+    for kept in
+        ["", "argon2id", "$argon2id$v=19$m=x", without_hash, &good.replace("m=19456", "m=0"), &other_kind]
+    {
+        let kept = PasswordHash::new(kept.to_owned());
+        let (right, candidate) = (secret(LONG), Candidate::Account { kept: &kept, cost: Cost::Everyone });
+        let checked = pool.check(&right, candidate).await;
+        assert!(matches!(checked, Err(PasswordError::Damaged)), "{}: {checked:?}", kept.expose());
+    }
 }

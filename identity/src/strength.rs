@@ -4,7 +4,7 @@ use std::fmt;
 
 use iassistance_domain::account::Language;
 use zxcvbn::Score;
-use zxcvbn::feedback::{Suggestion, Warning};
+use zxcvbn::feedback::{Feedback, Suggestion, Warning};
 
 /// Characters that a new password has at least.
 pub const CHARACTERS_MIN: usize = 8;
@@ -79,8 +79,8 @@ pub(crate) fn check(password: &str, personal: &[String], language: Language) -> 
         return Ok(());
     }
     let feedback = found.feedback();
-    let warning = feedback.and_then(|feedback| feedback.warning()).map(|warning| say(of_warning(warning)));
-    let suggestions = feedback.into_iter().flat_map(|feedback| feedback.suggestions());
+    let warning = feedback.and_then(Feedback::warning).map(|warning| say(of_warning(warning)));
+    let suggestions = feedback.into_iter().flat_map(Feedback::suggestions);
     let mut advice: Vec<_> = warning.into_iter().collect();
     advice.extend(suggestions.map(|suggestion| say(of_suggestion(*suggestion))));
     if advice.is_empty() {

@@ -79,7 +79,8 @@ fn signer(id: &str, algorithm: Algorithm) -> Signer {
         EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref())
     } else {
         let pair = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
-        EncodingKey::from_rsa_der(AsDer::as_der(&pair).unwrap().as_ref())
+        // PKCS#8 is a head of 26 bytes before the key itself (PKCS#1).
+        EncodingKey::from_rsa_der(&AsDer::as_der(&pair).unwrap().as_ref()[26..])
     };
     let mut public = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
     public["kid"] = id.into();

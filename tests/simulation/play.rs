@@ -186,7 +186,7 @@ impl Play {
         };
         store.put_meta_app(app).await.unwrap();
         for (index, id) in self.around.tenants.into_iter().enumerate() {
-            let tenant = Tenant { id, name: format!("tenant {index}"), created_at: START };
+            let tenant = Tenant::new(id, format!("tenant {index}"), START);
             store.create_tenant(tenant).await.unwrap();
             let tenant = store.tenant(TenantCtx::platform(id)).await.unwrap();
             tenant.put_assistant(self.settings[index].clone(), None).await.unwrap();

@@ -82,7 +82,7 @@ impl TenantStore for MemoryTenant {
         }
         self.with_channel(channel, |_| ())?;
         self.shared.open()?.room_for_letters(&self.shared.limits, self.id)?;
-        self.with_channel(channel, |data| data.accept(&self.shared, channel, events))?
+        self.with_channel(channel, |data| data.accept(&self.shared, channel, events))
     }
 
     async fn inbox(&self, conversation: ConversationId, limit: usize) -> Result<Vec<InboxEntry>> {

@@ -13,7 +13,7 @@ use super::tx::{Owner, Tx};
 use crate::limits::LOG_ROWS;
 
 /// The rows by which a request is found.
-fn indexes(record: &AccessRecord) -> impl Iterator<Item = Key<()>> {
+pub(super) fn indexes(record: &AccessRecord) -> impl Iterator<Item = Key<()>> {
     let id = record.id.to_bytes();
     let account = record.account().map(keys::access_of_account);
     let tenant = record.tenant.map(keys::access_of_tenant);

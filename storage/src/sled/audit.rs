@@ -23,7 +23,7 @@ use crate::trail::{Trail, link};
 pub(super) const CHAIN_KEY: ContactId = ContactId::from_bytes(*b"the audit chain.");
 
 /// Where an entry is sealed for.
-fn entry_key(seq: u64) -> Key<AuditEntry> {
+pub(super) fn entry_key(seq: u64) -> Key<AuditEntry> {
     AUDIT_ENTRY.key().number(seq)
 }
 

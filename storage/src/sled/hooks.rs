@@ -20,7 +20,7 @@ use crate::hooks::Hooks;
 use crate::limits::{LOG_ROWS, SUBSCRIPTIONS_MAX};
 
 /// The rows by which a delivery is found, beside its record.
-fn indexes(delivery: &Delivery) -> impl Iterator<Item = Key<()>> {
+pub(super) fn indexes(delivery: &Delivery) -> impl Iterator<Item = Key<()>> {
     let Delivery { id, subscription, next_at, state, .. } = delivery;
     let by_state = keys::deliveries_in(*subscription, *state).id(id.to_bytes());
     let due = DELIVERY_DUE.key().moment(*next_at).id(subscription.to_bytes()).id(id.to_bytes());

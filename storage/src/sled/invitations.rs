@@ -29,7 +29,7 @@ impl Space {
         INVITATION_HASH.key().id(self.hash("invitation", &[hash.as_bytes()]))
     }
 
-    fn token_hash(&self, kind: TokenKind, hash: &str) -> Key<AccountId> {
+    pub(super) fn token_hash(&self, kind: TokenKind, hash: &str) -> Key<AccountId> {
         let parts = [kind.name().as_bytes(), b"\0", hash.as_bytes()];
         TOKEN_HASH.key().id(self.hash("token", &parts))
     }
@@ -58,7 +58,7 @@ fn is_long_over(invitation: &Invitation, now: Timestamp) -> bool {
     over.plus_millis(INVITATIONS_KEPT_MS) <= now
 }
 
-fn invited(place: MemberOf, id: InvitationId) -> Key<()> {
+pub(super) fn invited(place: MemberOf, id: InvitationId) -> Key<()> {
     keys::of_place(INVITED, place).id(id.to_bytes())
 }
 

@@ -285,6 +285,9 @@ const FENCE: Kind<Fence> = Kind {
     holds: PhantomData,
 };
 
+/// What is sealed inside an [`AUDIT`] record, for its key.
+pub(super) const AUDIT_ENTRY: Kind<AuditEntry> = Kind::new(AUDIT.code, "audit_entry", 1);
+
 /// The kind of this key's record, if it is sealed JSON of a kind that is known.
 pub(super) fn kind_of(key: &[u8]) -> Option<&'static AnyKind> {
     let code = *key.first()?;
@@ -389,6 +392,20 @@ kinds! {
     ACCESS_OF_TENANT: () = 94, "access_to_a_tenant", schema 1;
     ACCESS_SHORTENED: AccessId = 95, "access_shortened", schema 1;
 }
+
+/// The kinds whose records say no more than that they are there.
+pub(super) const MARKS: [Kind<()>; 10] = [
+    BUSY,
+    PARKED_SINCE,
+    TOMBSTONE_SINCE,
+    UNROUTED_SEEN,
+    MEMBER,
+    INVITED,
+    ACCESS_OF_ACCOUNT,
+    ACCESS_OF_TENANT,
+    DELIVERY_DUE,
+    DELIVERY_STATE,
+];
 
 /// Whose address it is.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use iassistance_domain::Timestamp;
 
 use super::keys::{
-    self, BUSY, DEDUP, Key, PARKED_SINCE, PROVIDER, TOMBSTONE, TOMBSTONE_SINCE, UNROUTED_SEEN, aside, id_in,
+    self, DEDUP, Key, MARKS, PARKED_SINCE, PROVIDER, TOMBSTONE, TOMBSTONE_SINCE, aside, id_in,
 };
 use super::quarantine::Around;
 use super::space::{Read, Result};
@@ -34,6 +34,9 @@ impl Tx<'_> {
             Mend::Known(hash, known) => self.put_index(&PROVIDER.key().id(hash), &known)?,
             Mend::Addressee(key, addressee) => self.put_index(&key, &addressee)?,
             Mend::ChannelOwner(key, owner) => self.put_index(&key, &owner)?,
+            Mend::Account(key, account) => self.put_index(&key, &account)?,
+            Mend::Session(key, home) => self.put_index(&key, &home)?,
+            Mend::Invitation(key, invitation) => self.put_index(&key, &invitation)?,
         }
         Ok(Outcome::Mended)
     }
@@ -58,8 +61,7 @@ impl Tx<'_> {
     }
 
     fn mark(&mut self, row: &[u8]) -> Result<()> {
-        let kinds = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN];
-        let Some(key) = kinds.into_iter().find_map(|kind| kind.at(row)) else { return Ok(()) };
+        let Some(key) = MARKS.into_iter().find_map(|kind| kind.at(row)) else { return Ok(()) };
         if key.kind.code == PARKED_SINCE.code && self.sealed(row)?.is_none() {
             self.counters.parked += 1;
         }

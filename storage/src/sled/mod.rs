@@ -79,7 +79,7 @@ use generation::Home;
 use keys::{META_APP, TENANT};
 use line::LineLimits;
 use live::Live;
-use people::Revocations;
+use people::{Revocations, load_tenants};
 use quarantine::watch_over;
 use rewrite::Rewriter;
 use room::Room;
@@ -175,9 +175,7 @@ impl SledStore {
             Space::open(None, tree, keyring.platform(), keys, letters)
         })?;
         let records = platform.rows(TENANT.key().bytes(), Page::First, usize::MAX)?.len();
-        let tenant_records = platform.list(&TENANT.key(), Page::First, usize::MAX)?;
-        let tenant_records: HashMap<_, _> =
-            tenant_records.into_iter().map(|(_, tenant)| (tenant.id, tenant)).collect();
+        let tenant_records = load_tenants(&platform)?;
         if records > 0 && tenant_records.is_empty() {
             return Err(OpenProblem::WrongKeyring { path: home.folder, records }.into());
         }

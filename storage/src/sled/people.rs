@@ -1,5 +1,6 @@
 //! Accounts, agencies and the records of tenants.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
@@ -23,7 +24,7 @@ use iassistance_domain::{Pii, Timestamp};
 
 use super::keys::{
     self, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY, BREAK_GLASS, INVITATION, INVITED, Key, Kind,
-    MEMBER, id_in,
+    MEMBER, TENANT, id_in,
 };
 use super::space::{Page, Read, Result, Space};
 use super::tx::{Owner, Tx};
@@ -36,16 +37,22 @@ use crate::people::{People, Revocation};
 pub(super) type Revocations = broadcast::Sender<Revocation>;
 
 /// The key of an account's e-mail address.
-fn email_key(space: &Space, email: &Pii<String>) -> Key<AccountId> {
+pub(super) fn email_key(space: &Space, email: &Pii<String>) -> Key<AccountId> {
     ACCOUNT_EMAIL.key().id(space.hash("account email", &[email.reveal(SignIn).as_bytes()]))
 }
 
-fn subject_key(space: &Space, subject: &str) -> Key<AccountId> {
+pub(super) fn subject_key(space: &Space, subject: &str) -> Key<AccountId> {
     ACCOUNT_SUBJECT.key().id(space.hash("account subject", &[subject.as_bytes()]))
 }
 
-fn member_key(place: MemberOf, account: AccountId) -> Key<()> {
+pub(super) fn member_key(place: MemberOf, account: AccountId) -> Key<()> {
     keys::of_place(MEMBER, place).id(account.to_bytes())
+}
+
+/// The records of all tenants, as they are held in memory. Blocking.
+pub(super) fn load_tenants(platform: &Space) -> Result<HashMap<TenantId, Tenant>> {
+    let records = platform.list(&TENANT.key(), Page::First, usize::MAX)?;
+    Ok(records.into_iter().map(|(_, tenant)| (tenant.id, tenant)).collect())
 }
 
 impl Tx<'_> {

@@ -203,11 +203,11 @@ impl Tx<'_> {
         self.record_of(Some(conversation), None, event, around.now)
     }
 
-    /// A tenant whose record is lost goes on under another name.
+    /// A tenant whose record is lost goes on under another name: served, and of no agency.
     fn stand_in(&mut self, around: &Around, key: &[u8]) -> Result<()> {
         let Some(id) = id_in(key, 1).map(TenantId::from_bytes) else { return Ok(()) };
         let name = "(name lost: the tenant's record was damaged)".to_owned();
-        self.put(&keys::tenant(id), Owner::Tenant, &Tenant { id, name, created_at: around.now })
+        self.put(&keys::tenant(id), Owner::Tenant, &Tenant::new(id, name, around.now))
     }
 }
 

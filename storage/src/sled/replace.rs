@@ -13,10 +13,13 @@ use iassistance_domain::channel::Channel;
 use iassistance_domain::id::TenantId;
 use iassistance_domain::outbox::OutboxState;
 
+use super::audit::CHAIN_KEY;
 use super::channels::open_channel;
 use super::disk::Disk;
 use super::generation::Home;
-use super::keys::{self, API_KEY, CHANNEL, OUTBOX, TENANT, id_in, number_in};
+use super::keys::{
+    self, API_KEY, AUDIT, AUDIT_HEAD, CHANNEL, CHECKPOINT, Key, OUTBOX, TENANT, id_in, number_in,
+};
 use super::live::Current;
 use super::open;
 use super::space::{Counters, PLATFORM, Page, Read, Result, SpaceId, broken, vault_error};
@@ -131,9 +134,26 @@ pub struct Replaced {
     pub held: u64,
 }
 
+/// The key of the record that has the key of the audit log.
+fn chain_key() -> Key<Vec<u8>> {
+    keys::subject_key(CHAIN_KEY)
+}
+
+fn is_on_record(key: &[u8]) -> bool {
+    let of_log = |code: u8| [AUDIT.code, AUDIT_HEAD.code, CHECKPOINT.code].contains(&code);
+    key.first().is_some_and(|code| of_log(*code)) || key == chain_key().bytes()
+}
+
 impl Tx<'_> {
     /// Removes every record of the tree and puts these, in one write; gives how many wait to be sent.
-    fn replace_all(&mut self, records: BTreeMap<Vec<u8>, Vec<u8>>, now: Timestamp) -> Result<u64> {
+    /// What is on the audit log stays there: no restore takes it back.
+    fn replace_all(&mut self, mut records: BTreeMap<Vec<u8>, Vec<u8>>, now: Timestamp) -> Result<u64> {
+        let mut on_record = self.rows(AUDIT.key().bytes(), usize::MAX)?;
+        if !on_record.is_empty() {
+            for prefix in [AUDIT_HEAD.key().bytes(), CHECKPOINT.key().bytes(), chain_key().bytes()] {
+                on_record.extend(self.rows(prefix, usize::MAX)?);
+            }
+        }
         let mut last: Option<::sled::IVec> = None;
         loop {
             let page = last.as_ref().map_or(Page::First, |key| Page::After(key));
@@ -145,6 +165,10 @@ impl Tx<'_> {
         // Those of the writes before it in its group, which are not in the tree yet.
         let pending: Vec<_> = self.rows(&[], usize::MAX)?.into_iter().map(|(key, _)| (key, None)).collect();
         self.overlay.extend(pending);
+        if !on_record.is_empty() {
+            records.retain(|key, _| !is_on_record(key));
+            self.overlay.extend(on_record.into_iter().map(|(key, sealed)| (key, Some(sealed))));
+        }
         let mut counters = Counters::default();
         for key in records.keys() {
             counters.see(key);
@@ -246,12 +270,20 @@ impl Core {
         let key = keys::tenant(tenant).bytes().to_vec();
         let sealed = platform.get(&key).cloned().ok_or(StorageError::NoSuchTenant(tenant))?;
         let trees = Arc::clone(&self.trees);
+        let (reader, records) = (Arc::clone(&self.platform), Arc::clone(&self.tenant_records));
         let create = move |tx: &mut Tx<'_>| {
             let name = tenant.to_bytes().to_vec();
             tx.new_trees.push(name.clone());
             tx.overlay.insert(key.into(), Some(sealed.into()));
             tx.afterwards.push(Box::new(move || {
                 trees.write().unwrap_or_else(PoisonError::into_inner).insert(name);
+                match reader.get(&keys::tenant(tenant)) {
+                    Ok(Some(record)) => {
+                        records.write().unwrap_or_else(PoisonError::into_inner).insert(tenant, record);
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%tenant, %error, "a tenant's record could not be read"),
+                }
             }));
             Ok(())
         };

@@ -208,7 +208,7 @@ mod tests {
 
     async fn filled(store: &SledStore) {
         for number in 1..=TENANTS {
-            let tenant = Tenant { id: id(number), name: "t".to_owned(), created_at: Timestamp::EPOCH };
+            let tenant = Tenant::new(id(number), "t".to_owned(), Timestamp::EPOCH);
             store.create_tenant(tenant).await.unwrap();
             let space = store.0.space(id(number)).await.unwrap();
             let put = |tx: &mut Tx<'_>| {

@@ -2,6 +2,8 @@
 //! The same for what is stored and for a write in the making, so that what looks wrong in passing can be
 //! looked at again where nothing changes meanwhile.
 
+mod people;
+mod record;
 mod rest;
 mod talk;
 
@@ -10,15 +12,17 @@ use std::collections::HashSet;
 use serde::de::DeserializeOwned;
 
 use iassistance_domain::content::MediaSource;
-use iassistance_domain::id::{ContactId, ConversationId, DocumentId, MediaId, MessageId, TenantId};
+use iassistance_domain::id::{
+    AccountId, ContactId, ConversationId, DocumentId, InvitationId, MediaId, MessageId, TenantId,
+};
 use iassistance_vault::{KeyRef, Keyring, Place, TenantVault, VaultError, subject_of};
 
 use super::keys::{
-    self, ADDRESS, API_KEY, ASSISTANT, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS, CONTACT, CONVERSATION,
-    ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME, Hash, Home, INBOX, Key,
-    Kind, Known, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE, PROVIDER, RESERVATION, SET_ASIDE,
-    SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE,
-    TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
+    self, ADDRESS, API_KEY, ASSISTANT, AUDIT, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS, CONTACT,
+    CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME, Hash, Home,
+    INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE, PROVIDER,
+    RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, SessionHome, TEMPLATES,
+    TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
 };
 use super::quarantine::unframe;
 use super::space::{Read, Result, Space, Unopened, unseal, vault_error};
@@ -59,6 +63,12 @@ pub(super) enum Mend {
     Addressee(Key<Addressee>, Addressee),
     /// A channel is found by its address.
     ChannelOwner(Key<ChannelOwner>, ChannelOwner),
+    /// An account is found by its e-mail address, its subject, or a token.
+    Account(Key<AccountId>, AccountId),
+    /// A session is found by its token.
+    Session(Key<SessionHome>, SessionHome),
+    /// An invitation is found by its token.
+    Invitation(Key<InvitationId>, InvitationId),
 }
 
 /// What is known beside the tree.
@@ -196,6 +206,7 @@ impl<R: Read> Look<'_, R> {
             _ if code == RESERVATION.code => self.reservation(),
             _ if code == SPENT_CONTACT.code => self.spent_on_contact(),
             _ if code == SPENT_CONVERSATION.code => self.spent_in_conversation(),
+            _ if code == AUDIT.code => self.audit(),
             _ => self.of_platform(code),
         }
     }
@@ -218,7 +229,7 @@ impl<R: Read> Look<'_, R> {
                 self.must_be_at(Some(deletion.id.to_bytes()), 1);
                 self.must_have(keys::meta_app(deletion.meta_app).bytes(), "Meta app")
             }
-            _ => self.by_itself(),
+            _ => self.of_people(code),
         }
     }
 
@@ -254,16 +265,9 @@ impl<R: Read> Look<'_, R> {
 
     /// What is done about a record that does not open.
     fn mend_of_unopened(&self) -> Mend {
-        const MARKS: [u8; 6] = [
-            BUSY.code,
-            PARKED_SINCE.code,
-            TOMBSTONE_SINCE.code,
-            UNROUTED_SEEN.code,
-            DEDUP.code,
-            TOMBSTONE.code,
-        ];
+        let is_mark = |code| MARKS.iter().any(|mark| mark.code == code);
         match self.key[0] {
-            code if MARKS.contains(&code) => Mend::Renew,
+            code if is_mark(code) || [DEDUP.code, TOMBSTONE.code].contains(&code) => Mend::Renew,
             // It still says that its message was taken in; what it is of makes it anew, where that is there.
             code if code == PROVIDER.code || code == SET_ASIDE.code => Mend::Nothing,
             _ => Mend::SetAside,

@@ -82,7 +82,8 @@ async fn files_stay_under_three_times_what_is_alive() {
 
 #[tokio::test]
 async fn whoever_reads_and_writes_while_it_is_rewritten_sees_nothing_of_it() {
-    let (_kept, world, store, tenant) = begin(Limits { inbox_entries_max: 10_000, letters_max: 10_000, ..small_limits() }).await;
+    let (_kept, world, store, tenant) =
+        begin(Limits { inbox_entries_max: 10_000, letters_max: 10_000, ..small_limits() }).await;
     let id = hear(&*tenant, 1, "549", "0").await;
     let mut texts = vec!["0".to_owned()];
     let rewriting = async {

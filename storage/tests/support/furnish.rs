@@ -18,11 +18,12 @@ use iassistance_storage::{ContentOwner, Letter, Store, SummaryChange, TenantStor
 use super::*;
 
 /// Every kind of record that such a store has; but 5 and 15, which are retired.
-pub const TENANT_KINDS: [u8; 29] = [
+pub const TENANT_KINDS: [u8; 41] = [
     1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
-    31,
+    31, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
 ];
-pub const PLATFORM_KINDS: [u8; 8] = [64, 65, 66, 67, 68, 69, 70, 71];
+pub const PLATFORM_KINDS: [u8; 24] =
+    [64, 65, 66, 67, 68, 69, 70, 71, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95];
 
 /// Fills a store: two tenants with all that there is, and the platform.
 pub async fn furnish(store: &dyn Store) {
@@ -41,16 +42,14 @@ pub async fn furnish(store: &dyn Store) {
         store.put_channel(Channel { health, ..channel(number) }).await.unwrap();
         let tenant = store.tenant(TenantCtx::platform(tenant_id(number))).await.unwrap();
         furnish_tenant(&*tenant, number).await;
-        let key = ApiKey {
-            id: ApiKeyId::from_bytes([number; 16]),
-            name: "key".to_owned(),
-            tenant: Some(tenant_id(number)),
-            scopes: vec![Scope::Read],
-            hash: "00".to_owned(),
-            created_at: START,
-            expires_at: None,
-            revoked_at: None,
-        };
+        let key = ApiKey::new(
+            ApiKeyId::from_bytes([number; 16]),
+            "key".to_owned(),
+            Some(tenant_id(number)),
+            vec![Scope::Read],
+            "00".to_owned(),
+            START,
+        );
         store.put_api_key(key).await.unwrap();
     }
     store.keep_unrouted(Some(address(9)), kept(None, "nobody's")).await.unwrap();
@@ -61,6 +60,7 @@ pub async fn furnish(store: &dyn Store) {
         state: DeletionState::Begun,
     };
     store.put_deletion(deletion).await.unwrap();
+    super::furnish_people::furnish_people(store).await;
 }
 
 /// Everything that a tenant may have.

@@ -181,6 +181,9 @@ impl<R: Read> Look<'_, R> {
     pub(super) fn api_key(&mut self) -> Result<()> {
         let Some(key) = self.open(API_KEY)? else { return Ok(()) };
         self.must_be_at(Some(key.id.to_bytes()), 1);
+        if let Some(next) = key.rotated_to {
+            self.must_have(keys::api_key(next).bytes(), "key that takes its place")?;
+        }
         match key.tenant {
             Some(tenant) => self.must_have(keys::tenant(tenant).bytes(), "tenant"),
             None => Ok(()),
