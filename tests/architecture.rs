@@ -8,16 +8,17 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const OURS: &str = "iassistance-";
 
 /// Who may import whom.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("config", &[]),
     ("vault", &["domain", "config"]),
     ("egress", &["domain", "config"]),
     ("identity", &["domain", "config", "vault", "egress"]),
+    ("hooks", &["domain", "egress"]),
     ("channels", &["domain", "config", "egress"]),
     ("assistant", &["domain", "config", "egress"]),
     ("storage", &["domain", "config", "vault", "egress"]),
-    ("actors", &["domain", "config", "storage", "channels", "assistant"]),
+    ("actors", &["domain", "config", "hooks", "storage", "channels", "assistant"]),
     ("simulator", &["domain", "config", "channels"]),
     (
         "root",
@@ -27,6 +28,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
             "vault",
             "egress",
             "identity",
+            "hooks",
             "channels",
             "assistant",
             "storage",
@@ -40,10 +42,10 @@ const IMPORTS: [(&str, &[&str]); 12] = [
 /// Which rooms alone may name which library.
 const ALONE: [(&str, &[&str]); 34] = [
     ("chacha20poly1305", &["vault"]),
-    ("hmac", &["vault", "channels"]),
-    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "simulator"]),
+    ("hmac", &["vault", "channels", "hooks"]),
+    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator"]),
     ("age", &["storage"]),
-    ("reqwest", &["egress", "channels", "assistant", "identity"]),
+    ("reqwest", &["egress", "channels", "assistant", "identity", "hooks"]),
     ("async-openai", &["assistant"]),
     ("tiktoken-rs", &["assistant"]),
     ("jsonschema", &["assistant"]),

@@ -48,7 +48,7 @@ impl Lookup for SystemLookup {
 /// Why a connection to a host was not even tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{host}` leads to an address that is not public: tools reach public hosts alone, and others only where the platform's operator lists them"
+    "`{host}` leads to an address that is not public: only public hosts are called, and others only where the platform's operator lists them"
 )]
 pub struct NotPublic {
     /// The host.
@@ -67,7 +67,7 @@ pub fn not_public<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'
     None
 }
 
-/// A host that the operator lets tools reach, whatever its addresses are.
+/// A host that the operator lets calls reach, whatever its addresses are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PrivateHost {
     host: Host,
@@ -101,6 +101,8 @@ type Make = fn(Patience, bool, Option<Arc<Checked>>) -> Result<reqwest::Client, 
 /// system's root certificates, and many a platform has no tools.
 #[derive(Clone)]
 pub(crate) struct Guard {
+    /// Whose addresses they are, for refusals.
+    whose: &'static str,
     public: Arc<OnceLock<reqwest::Client>>,
     listed: Arc<OnceLock<reqwest::Client>>,
     private_hosts: Arc<[PrivateHost]>,
@@ -111,6 +113,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(
+        whose: &'static str,
         private_hosts: &[String],
         lookup: Arc<dyn Lookup>,
         patience: Patience,
@@ -119,6 +122,7 @@ impl Guard {
         let hosts =
             private_hosts.iter().map(|host| PrivateHost::parse(host)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
+            whose,
             public: Arc::default(),
             listed: Arc::default(),
             private_hosts: hosts.into(),
@@ -162,16 +166,17 @@ impl Guard {
 
     /// The client for a call of `url`.
     pub(crate) fn client_for(&self, url: &Url) -> Result<&reqwest::Client, EgressError> {
-        let origin = Origin::anywhere(url).map_err(|reason| EgressError::BadToolAddress { reason })?;
+        let whose = self.whose;
+        let origin = Origin::anywhere(url).map_err(|reason| EgressError::BadGuarded { whose, reason })?;
         let (host, port) = (origin.host_ref(), origin.port());
         if self.private_hosts.iter().any(|listed| listed.is(host, port)) {
             return self.listed();
         }
         if origin.is_plain() {
-            return Err(EgressError::BadToolAddress { reason: crate::BadOrigin::PlainTool });
+            return Err(EgressError::BadGuarded { whose, reason: crate::BadOrigin::PlainTool });
         }
         if !PORTS.contains(&port) {
-            return Err(EgressError::BadToolPort { port });
+            return Err(EgressError::BadGuardedPort { whose, port });
         }
         let address = match host {
             Host::Ipv4(address) => Some(IpAddr::V4(*address)),
@@ -179,7 +184,9 @@ impl Guard {
             Host::Domain(_) => None,
         };
         match address {
-            Some(address) if !is_public(address) => Err(EgressError::NotPublic(refused(host))),
+            Some(address) if !is_public(address) => {
+                Err(EgressError::NotPublic { whose, refused: refused(host) })
+            }
             _ => self.public(),
         }
     }

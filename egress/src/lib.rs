@@ -7,8 +7,8 @@
 //! Everything is https, except that a server on this machine may be spoken to in plain http. Nothing
 //! is redirected, no cookie is kept, and no proxy is taken from the environment.
 //!
-//! Tools are called at addresses that tenants name. They cannot be listed, so they are guarded: see
-//! [`not_public`] and [`Destination::Tool`].
+//! Tools and webhooks are called at addresses that tenants name. They cannot be listed, so they are
+//! guarded: see [`not_public`], [`Destination::Tool`] and [`Destination::Hook`].
 
 mod guard;
 mod origin;
@@ -72,6 +72,9 @@ pub enum Destination {
     /// A tool's server, at an address that a tenant named: https on 443, 4443, 8443 or 9443, and
     /// public wherever it is resolved to, unless the operator lists the host.
     Tool,
+    /// The receiver of a tenant's webhooks, at an address that it named: guarded as a tool's, with a list of
+    /// private hosts of its own.
+    Hook,
 }
 
 impl Destination {
@@ -85,6 +88,7 @@ impl Destination {
             Self::Files => "files",
             Self::Auth => "auth",
             Self::Tool => "tool",
+            Self::Hook => "hook",
         }
     }
 }
@@ -125,7 +129,7 @@ pub enum EgressError {
         /// Scheme, host and port.
         origin: String,
     },
-    /// A host for tools is not one.
+    /// A private host that may be called is not one.
     #[error(
         "`{host}` is not a host: write it without scheme and path, like `crm.internal` or `10.0.0.5:8080`"
     )]
@@ -133,21 +137,30 @@ pub enum EgressError {
         /// As configured.
         host: String,
     },
-    /// The address of a tool cannot be one.
-    #[error("the tool's address {reason}")]
-    BadToolAddress {
+    /// The address that a tenant named cannot be one.
+    #[error("the {whose} address {reason}")]
+    BadGuarded {
+        /// Whose it is.
+        whose: &'static str,
         /// What is wrong and what would do.
         reason: BadOrigin,
     },
-    /// No tool is called on this port.
-    #[error("the tool's port {port} is not one that may be called: use 443, 4443, 8443 or 9443")]
-    BadToolPort {
+    /// Nothing that a tenant named is called on this port.
+    #[error("the {whose} port {port} is not one that may be called: use 443, 4443, 8443 or 9443")]
+    BadGuardedPort {
+        /// Whose address it is in.
+        whose: &'static str,
         /// The port.
         port: u16,
     },
-    /// The address of a tool is not public.
-    #[error("the tool's host {0}")]
-    NotPublic(NotPublic),
+    /// The address that a tenant named is not public.
+    #[error("the {whose} host {refused}")]
+    NotPublic {
+        /// Whose it is.
+        whose: &'static str,
+        /// The host.
+        refused: NotPublic,
+    },
     /// The HTTP client could not be made.
     #[error("the HTTP client cannot start (are the system's root certificates installed?): {0}")]
     Client(reqwest::Error),
@@ -166,6 +179,7 @@ pub struct Egress {
     files: Option<Origin>,
     auth: Option<Origin>,
     guard: Guard,
+    hooks: Option<Guard>,
     patience: Patience,
 }
 
@@ -197,7 +211,8 @@ impl Egress {
                 Origin::https(domain).ok_or_else(|| EgressError::BadHost { host: domain.clone() })?;
             media_domains.push(listed.host());
         }
-        let guard = Guard::new(&settings.tool_private_hosts, Arc::new(SystemLookup), patience, client)?;
+        let guard =
+            Guard::new("tool's", &settings.tool_private_hosts, Arc::new(SystemLookup), patience, client)?;
         let plain = graph.is_plain() || instagram.is_plain() || models.iter().any(Origin::is_plain);
         Ok(Self {
             secure: client(patience, true, None)?,
@@ -209,6 +224,7 @@ impl Egress {
             files: None,
             auth: None,
             guard,
+            hooks: None,
             patience,
         })
     }
@@ -227,6 +243,13 @@ impl Egress {
         Ok(Self { local, auth: Some(auth), ..self.clone() })
     }
 
+    /// This client for the one who delivers webhooks: it may also call receivers that tenants name, and
+    /// of those that are not public the ones that the operator lists, as for tools.
+    pub fn with_hooks(&self, private_hosts: &[String]) -> Result<Self, EgressError> {
+        let hooks = Guard::new("webhook's", private_hosts, Arc::new(SystemLookup), self.patience, client)?;
+        Ok(Self { hooks: Some(hooks), ..self.clone() })
+    }
+
     /// One more origin, and the client for servers on this machine if it needs that.
     fn further(
         &self,
@@ -241,15 +264,18 @@ impl Egress {
         Ok((origin, local))
     }
 
-    /// This client with another resolver for the names of tools.
+    /// This client with another resolver for the names of tools and receivers.
     pub fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Self {
-        Self { guard: self.guard.with_lookup(lookup), ..self.clone() }
+        let hooks = self.hooks.as_ref().map(|hooks| hooks.with_lookup(Arc::clone(&lookup)));
+        Self { guard: self.guard.with_lookup(lookup), hooks, ..self.clone() }
     }
 
     /// The client for a call of `url`, if that is on the list of `destination`.
     pub fn client_for(&self, destination: Destination, url: &Url) -> Result<&reqwest::Client, EgressError> {
-        if destination == Destination::Tool {
-            return self.guard.client_for(url);
+        match (destination, &self.hooks) {
+            (Destination::Tool, _) => return self.guard.client_for(url),
+            (Destination::Hook, Some(hooks)) => return hooks.client_for(url),
+            _ => {}
         }
         let origin = Origin::of(url).map_err(|reason| EgressError::BadAddress { destination, reason })?;
         let listed = match destination {
@@ -259,7 +285,7 @@ impl Egress {
             Destination::Model => self.models.contains(&origin),
             Destination::Files => self.files.as_ref() == Some(&origin),
             Destination::Auth => self.auth.as_ref() == Some(&origin),
-            Destination::Tool => false,
+            Destination::Tool | Destination::Hook => false,
         };
         let client = if origin.is_plain() { self.local.as_ref() } else { Some(&self.secure) };
         client
@@ -414,6 +440,36 @@ mod tests {
         assert!(looking.client_for(Destination::Files, &url(keys)).is_err());
         assert!(everybody.client_for(Destination::Auth, &url(keys)).is_err());
         assert!(everybody.with_auth(&url("http://abcd.supabase.co/")).is_err());
+    }
+
+    #[test]
+    fn receivers_are_called_by_the_one_who_delivers_webhooks_alone_and_guarded() {
+        let everybody =
+            Egress::new(&settings("https://graph.facebook.com", "https://models.example")).unwrap();
+        let courier = everybody.with_hooks(&["127.0.0.1:9000".to_owned()]).unwrap();
+        let may =
+            |egress: &Egress, address: &str| egress.client_for(Destination::Hook, &url(address)).is_ok();
+        assert!(may(&courier, "https://shop.example/hook") && may(&courier, "http://127.0.0.1:9000/hook"));
+        assert!(!may(&everybody, "https://shop.example/hook"));
+        for address in [
+            "http://shop.example/hook",
+            "http://127.0.0.1:9001/hook",
+            "https://127.0.0.1/hook",
+            "https://169.254.169.254/latest",
+            "https://[::1]/hook",
+            "https://10.0.0.1/hook",
+            "https://2130706433/hook",
+            "https://me@shop.example/hook",
+            "https://shop.example:22/hook",
+            "ftp://shop.example/hook",
+        ] {
+            assert!(!may(&courier, address), "{address}");
+        }
+        let plain = refusal(&courier, Destination::Hook, "http://shop.example/hook");
+        assert_eq!(plain, "the webhook's address is plain http: use https");
+        let tool = url("http://127.0.0.1:9000/hook");
+        assert!(courier.client_for(Destination::Tool, &tool).is_err(), "each has a list of its own");
+        assert!(everybody.with_hooks(&["https://shop.example".to_owned()]).is_err());
     }
 
     #[test]
