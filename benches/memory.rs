@@ -31,6 +31,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::channel::StoredSecret;
 use iassistance_domain::id::{ConversationId, MetaAppId};
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_hooks::NoHooks;
 use iassistance_storage::content::ContentStore;
 use iassistance_storage::{Limits, Store};
 use iassistance_vault::SystemEntropy;
@@ -136,6 +137,7 @@ fn engine(store: &Arc<impl Store>) -> Engine {
         generator: Arc::clone(&model) as _,
         services: model,
         http: Arc::new(HttpTools::new(egress, settings.tools.concurrency, clock, entropy)),
+        hooks: Arc::new(NoHooks),
     };
     Engine::start(EngineSettings::from(&settings), parts).unwrap()
 }

@@ -14,6 +14,7 @@ use iassistance_channels::{GraphSender, GraphSettings, Sender};
 use iassistance_config::{Backend, Secret, Settings};
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError, EgressSettings};
+use iassistance_hooks::{HookCaller, HttpHooks};
 use iassistance_storage::backup::BackupError;
 use iassistance_storage::content::{ContentError, ContentStore};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
@@ -87,6 +88,8 @@ pub struct AppParts {
     pub services: Option<Arc<dyn Services>>,
     /// The way to the tools that tenants name; the guarded one if not given.
     pub http: Option<Arc<dyn HttpCaller>>,
+    /// The way to the receivers of webhooks; the guarded one if not given.
+    pub hooks: Option<Arc<dyn HookCaller>>,
     /// Wraps the store, to make it fail on purpose.
     pub wrap_store: Option<WrapStore>,
     /// The disk beneath the store; the machine's if not given.
@@ -234,6 +237,8 @@ pub fn engine(vaulted: &Vaulted, parts: AppParts) -> Result<Engine, AppError> {
     let model = &settings.model;
     let timeouts = ModelTimeouts { first_token_ms: model.first_token_ms, attempt_ms: model.attempt_ms };
     let server = Arc::new(OpenAi::new(egress.clone(), timeouts, Arc::clone(clock)));
+    let hooks = &settings.hooks;
+    let receivers = egress.with_hooks(&hooks.private_hosts)?;
     let parts = EngineParts {
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
@@ -245,6 +250,10 @@ pub fn engine(vaulted: &Vaulted, parts: AppParts) -> Result<Engine, AppError> {
         http: parts.http.unwrap_or_else(|| {
             let at_once = settings.tools.concurrency;
             Arc::new(HttpTools::new(egress.clone(), at_once, Arc::clone(clock), Arc::clone(entropy)))
+        }),
+        hooks: parts.hooks.unwrap_or_else(|| {
+            let (timeout_ms, bytes_max) = (hooks.timeout_ms, hooks.answer_bytes_max);
+            Arc::new(HttpHooks::new(receivers, Arc::clone(clock), timeout_ms, bytes_max))
         }),
     };
     Ok(Engine::start(EngineSettings::from(&**settings), parts)?)

@@ -24,6 +24,7 @@ use crate::conversation::{ConversationActor, ConversationKey, Rest};
 use crate::dispatcher::Dispatcher;
 use crate::doorbell::Doorbell;
 use crate::effort::Means;
+use crate::hooks::Couriers;
 use crate::hub::Hub;
 use crate::kernel::{
     Arbiters, ArbitersError, Ended, Limiter, Mailbox, Permitted, Rate, RateError, Refused, Registry,
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) hub: Hub,
+    pub(crate) hooks: Couriers,
     /// How many files are fetched at once.
     pub(crate) fetches: Semaphore,
     pub(crate) breakers: Breakers,
@@ -103,6 +105,7 @@ impl Engine {
         let dispatcher = Dispatcher::new(&settings, &parts)?;
         let tasks = Tasks::new();
         let hub = Hub::new(settings.live.tail_events, tasks.clone());
+        let hooks = Couriers::new(&settings.hooks);
         let slots = Slots::new(settings.model.turns_max, settings.model.turns_per_tenant_max);
         let shared = Arc::new_cyclic(|own: &Weak<Shared>| {
             let tenant_limits = RegistryLimits {
@@ -149,6 +152,7 @@ impl Engine {
                 draining: CancellationToken::new(),
                 dispatcher,
                 hub,
+                hooks,
                 turn_limiter,
                 step_limiter,
                 doorbells: DashMap::new(),

@@ -2,7 +2,7 @@
 //!
 //! The way of a message: [`ingress`] takes it into the durable inbox and rings; the [`tenant`] admits
 //! it; the [`conversation`] applies it and commits; a [`turn`] generates the answer; the
-//! [`dispatcher`] hands it to the channel and settles; the [`hub`] publishes what happened. The
+//! [`dispatcher`] hands it to the channel and settles; the [`hub`] publishes what happened, and [`hooks`] tells receivers outside. The
 //! mailbox is a doorbell, the inbox is the letterbox: losing every actor loses nothing.
 
 mod assistants;
@@ -13,6 +13,7 @@ pub mod dispatcher;
 pub mod doorbell;
 mod effort;
 pub mod engine;
+pub mod hooks;
 pub mod hub;
 pub mod ingress;
 pub mod kernel;

@@ -12,7 +12,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 impl Engine {
     /// Wakes every tenant that has unfinished work, brings records of earlier versions to the present one,
     /// and from then on looks for forgotten work, idle
-    /// conversations every `sweep_ms`, and once a day for expired dedup keys. Returns the number of tenants.
+    /// conversations every `sweep_ms`, and once a day for what is not kept any more. Returns the number of tenants.
     pub async fn recover(&self, dedup_days: u32) -> Result<usize, StorageError> {
         let tenants = self.store().tenants().await?;
         for tenant in &tenants {
@@ -20,6 +20,7 @@ impl Engine {
             self.shared.wake_tenant(tenant.id);
         }
         self.resume_reading();
+        self.resume_hooks(tenants.iter().map(|tenant| tenant.id).collect());
         let store = Arc::clone(self.store());
         self.shared.tasks.spawn("recovery.upgrade", async move {
             match store.upgrade_records().await {
@@ -46,7 +47,7 @@ impl Engine {
                 let now = clock.now();
                 if forgotten_at.is_none_or(|at| now.millis_since(at) >= DAY_MS) {
                     forgotten_at = Some(now);
-                    shared.forget(now.minus_millis(u64::from(dedup_days) * DAY_MS)).await;
+                    shared.forget(now, now.minus_millis(u64::from(dedup_days) * DAY_MS)).await;
                 }
                 Engine { shared }.look_after_channels().await;
             }
@@ -56,8 +57,9 @@ impl Engine {
 }
 
 impl Shared {
-    async fn sweep(&self) {
+    async fn sweep(self: &Arc<Self>) {
         self.passivate_idle();
+        self.find_lost_couriers();
         let tenants = match self.parts.store.tenants().await {
             Ok(tenants) => tenants,
             Err(error) => {
@@ -71,7 +73,10 @@ impl Shared {
         }
     }
 
-    async fn forget(&self, before: Timestamp) {
+    async fn forget(&self, now: Timestamp, before: Timestamp) {
+        for tenant in self.parts.store.tenants().await.unwrap_or_default() {
+            self.forget_deliveries(tenant.id, now).await;
+        }
         match self.parts.store.forget_dedup_before(before).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "expired dedup keys were removed"),

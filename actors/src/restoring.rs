@@ -58,6 +58,7 @@ impl Drop for HeldTenant {
         shared.hub.end(tenant);
         shared.tell_tenant(tenant, Forget);
         shared.held.remove(&tenant);
+        shared.hooks.begin_anew(shared, tenant);
         shared.doorbell(tenant).ring_all();
         shared.wake_tenant(tenant);
     }

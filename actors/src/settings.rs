@@ -9,9 +9,9 @@ use iassistance_assistant::services::Services;
 use iassistance_assistant::tools::http::HttpCaller;
 use iassistance_channels::Sender;
 use iassistance_config::{
-    ActorSettings, AssistantDefaults, DispatchSettings, KnowledgeSettings, LimitSettings, LiveSettings,
-    MediaSettings, MetaSettings, ModelPrice, ModelSettings, PriceSettings, Settings, ToolSettings,
-    WindowSettings,
+    ActorSettings, AssistantDefaults, DispatchSettings, HookSettings, KnowledgeSettings, LimitSettings,
+    LiveSettings, MediaSettings, MetaSettings, ModelPrice, ModelSettings, PriceSettings, Settings,
+    ToolSettings, WindowSettings,
 };
 use iassistance_domain::assistant::{
     AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
@@ -22,6 +22,7 @@ use iassistance_domain::conversation::TurnPolicy;
 use iassistance_domain::tool::BuiltInTools;
 use iassistance_domain::window::WindowPolicy;
 use iassistance_domain::{Clock, Entropy};
+use iassistance_hooks::HookCaller;
 use iassistance_storage::Store;
 use iassistance_storage::content::ContentStore;
 
@@ -43,6 +44,8 @@ pub struct EngineSettings {
     pub prices: PriceSettings,
     /// The tools that tenants name.
     pub tools: ToolSettings,
+    /// Outgoing webhooks.
+    pub hooks: HookSettings,
     /// The documents that tenants give.
     pub knowledge: KnowledgeSettings,
     /// The assistant of tenants that set nothing.
@@ -66,6 +69,7 @@ impl From<&Settings> for EngineSettings {
             model: settings.model.clone(),
             prices: settings.prices.clone(),
             tools: settings.tools.clone(),
+            hooks: settings.hooks.clone(),
             knowledge: settings.knowledge.clone(),
             assistant: settings.assistant.clone(),
             live: settings.live.clone(),
@@ -96,6 +100,8 @@ pub struct EngineParts {
     pub services: Arc<dyn Services>,
     /// The way out to the tools that tenants name.
     pub http: Arc<dyn HttpCaller>,
+    /// The way out to the receivers of webhooks.
+    pub hooks: Arc<dyn HookCaller>,
 }
 
 impl EngineSettings {

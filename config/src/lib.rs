@@ -1,12 +1,14 @@
 //! Settings. `default.toml` is the manual: embedded, commented, and read first; a file, the
 //! environment and flags lie over it. This is the one room that reads the environment.
 
+mod hooks;
 mod identity;
 mod rules;
 mod secret;
 mod settings;
 mod turns;
 
+pub use hooks::HookSettings;
 pub use identity::{IdentitySettings, MailSettings, MailTransport, SmtpSecurity};
 pub use secret::Secret;
 pub use settings::{
@@ -271,6 +273,9 @@ mod tests {
             let refusal = message(&format!("tools.private_hosts=[\"{host}\"]"));
             assert!(refusal.contains("tools.private_hosts"), "{host}: {refusal}");
         }
+        assert!(message("hooks.private_hosts=[\"https://crm.internal\"]").contains("hooks.private_hosts"));
+        assert!(message("hooks.waiting_max=0").contains("hooks.waiting_max"));
+        assert!(message("hooks.timeout_ms=100").contains("hooks.timeout_ms"));
         let hosts = with(&[], &["tools.private_hosts=[\"crm.internal:8080\", \"[::1]:9\", \"10.0.0.7\"]"]);
         assert_eq!(hosts.unwrap().tools.private_hosts.len(), 3);
         assert!(message("model.turn_ms=0").contains("model.turn_ms"));

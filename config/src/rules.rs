@@ -102,7 +102,11 @@ impl Settings {
             (self.live.frames_in_flight_max > 0, "live.frames_in_flight_max", "must be at least 1"),
             (self.live.tail_events > 0, "live.tail_events", "must be at least 1"),
         ];
-        let rules = rules.into_iter().chain(self.rules_of_turns()).chain(self.rules_of_identity());
+        let rules = rules
+            .into_iter()
+            .chain(self.rules_of_turns())
+            .chain(self.rules_of_hooks())
+            .chain(self.rules_of_identity());
         match { rules }.find(|(holds, _, _)| !holds) {
             Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
             None => Ok(()),
@@ -150,6 +154,40 @@ impl Settings {
                 (1..=20).contains(&assistant.tool_rounds_max) && assistant.media_cap_ms <= 120_000,
                 "assistant.tool_rounds_max",
                 "must be 1 to 20, and assistant.media_cap_ms at most 120000",
+            ),
+        ]
+    }
+}
+
+impl Settings {
+    fn rules_of_hooks(&self) -> [Rule; 6] {
+        let hooks = &self.hooks;
+        [
+            (
+                hooks.private_hosts.iter().all(|host| is_host(host)),
+                "hooks.private_hosts",
+                "must be names like crm.internal or crm.internal:8080, without https:// and without a path",
+            ),
+            (
+                (1_000..=60_000).contains(&hooks.timeout_ms) && hooks.answer_bytes_max <= 1_048_576,
+                "hooks.timeout_ms",
+                "must be 1000 to 60000, and hooks.answer_bytes_max at most 1048576",
+            ),
+            (
+                hooks.concurrency > 0 && hooks.concurrency_per_tenant > 0,
+                "hooks.concurrency",
+                "and hooks.concurrency_per_tenant must be at least 1",
+            ),
+            ((1..=1_000_000).contains(&hooks.waiting_max), "hooks.waiting_max", "must be 1 to 1000000"),
+            (
+                hooks.retry_ms > 0 && hooks.retry_max_ms >= hooks.retry_ms,
+                "hooks.retry_ms",
+                "must be at least 1, and hooks.retry_max_ms at least as much",
+            ),
+            (
+                hooks.give_up_hours > 0 && hooks.kept_days > 0,
+                "hooks.give_up_hours",
+                "and hooks.kept_days must be at least 1",
             ),
         ]
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::Secret;
+use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub prices: PriceSettings,
     /// The tools that tenants name.
     pub tools: ToolSettings,
+    /// Outgoing webhooks.
+    pub hooks: HookSettings,
     /// The documents that tenants give.
     pub knowledge: KnowledgeSettings,
     /// What a tenant has before it sets anything.

@@ -8,7 +8,7 @@ use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
     AccountId, BreakGlassId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId,
-    MessageId, TurnId,
+    MessageId, SubscriptionId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;
@@ -337,6 +337,15 @@ pub enum EventKind {
         /// Its kind.
         kind: String,
     },
+    /// A webhook is not served any more until somebody resumes it: its receiver took nothing for too long,
+    /// or said that it is gone.
+    #[serde(rename = "webhook.paused")]
+    WebhookPaused {
+        /// Which.
+        webhook: SubscriptionId,
+        /// Why, in words.
+        reason: String,
+    },
     /// Stands where an event was that does not open any more, or is not there.
     #[serde(rename = "event.unreadable")]
     EventUnreadable,
@@ -373,6 +382,56 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All names there are.
+    pub const NAMES: [&str; 46] = [
+        "conversation.opened",
+        "message.received",
+        "message.echoed",
+        "message.edited",
+        "message.removed",
+        "message.reacted",
+        "media.settled",
+        "message.queued",
+        "message.status_changed",
+        "message.withdrawn",
+        "message.postponed",
+        "turn.started",
+        "turn.ended",
+        "assistant.disclosed",
+        "note.added",
+        "conversation.assigned",
+        "contact.opted_out",
+        "contact.attributes_changed",
+        "follow_up.scheduled",
+        "contact.acted",
+        "contact.marketing_changed",
+        "contact.reachability_changed",
+        "contact.identity_changed",
+        "contact.merged",
+        "thread.requested",
+        "control.changed",
+        "webhook.kept",
+        "status.parked",
+        "conversation.quarantined",
+        "conversation.released",
+        "dead_letter.added",
+        "dead_letter.replayed",
+        "channel.connected",
+        "channel.health_changed",
+        "channel.disconnected",
+        "channel.noticed",
+        "deletion.requested",
+        "knowledge.changed",
+        "settings.changed",
+        "record.quarantined",
+        "record.restored",
+        "webhook.paused",
+        "event.unreadable",
+        "break_glass.asked",
+        "break_glass.opened",
+        "break_glass.ended",
+    ];
+
     /// Its name, as in the `type` field.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -417,6 +476,7 @@ impl EventKind {
             Self::SettingsChanged { .. } => "settings.changed",
             Self::RecordQuarantined { .. } => "record.quarantined",
             Self::RecordRestored { .. } => "record.restored",
+            Self::WebhookPaused { .. } => "webhook.paused",
             Self::EventUnreadable => "event.unreadable",
             Self::BreakGlassAsked { .. } => "break_glass.asked",
             Self::BreakGlassOpened { .. } => "break_glass.opened",
@@ -477,6 +537,19 @@ pub enum DeadWork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_among_the_names() {
+        let renamed = include_str!("event.rs")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("#[serde(rename = \"")?.strip_suffix("\")]"));
+        let renamed: Vec<_> = renamed.filter(|name| name.contains('.')).collect();
+        let mut names = EventKind::NAMES.to_vec();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]));
+        assert_eq!(names.len(), renamed.len());
+        assert!(renamed.iter().all(|name| names.contains(name)), "{renamed:?}");
+    }
 
     #[test]
     fn what_an_event_tells_does_not_hide_what_every_event_has() {

@@ -33,6 +33,35 @@ pub struct Subscription {
     pub description: String,
 }
 
+impl Delivery {
+    /// An event on its way, taken up at `now`.
+    pub fn new(
+        subscription: SubscriptionId,
+        event: EventSeq,
+        conversation: Option<ConversationId>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: DeliveryId::of(subscription, event.0),
+            subscription,
+            event,
+            conversation,
+            attempts: 0,
+            created_at: now,
+            next_at: now,
+            first_tried_at: None,
+            last_problem: None,
+            state: DeliveryState::Waiting,
+        }
+    }
+
+    /// What the receiver knows it by, the same at every try. The moment tells it from one of the same place
+    /// in a log that was restored from a copy and went on otherwise.
+    pub fn webhook_id(&self) -> String {
+        format!("{}_{:x}", self.id, self.created_at.as_millis())
+    }
+}
+
 impl Subscription {
     /// Whether it is for events of this kind.
     pub fn wants(&self, kind: &str) -> bool {
@@ -48,7 +77,7 @@ pub enum SubscriptionState {
     /// It is.
     #[default]
     Active,
-    /// Its owner stopped it; events wait.
+    /// Its owner stopped it, or its receiver took nothing for too long; events wait.
     Paused,
     /// Its receiver takes nothing; tries go on.
     Failing {
@@ -76,6 +105,9 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// When it is tried next.
     pub next_at: Timestamp,
+    /// When it was first tried since it was taken up or replayed: it is given up so long after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_tried_at: Option<Timestamp>,
     /// Why the last try failed: what can be shown, nothing of what the receiver said.
     #[serde(default)]
     pub last_problem: Option<String>,

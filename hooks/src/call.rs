@@ -82,6 +82,21 @@ pub trait HookCaller: Send + Sync {
     async fn call(&self, call: HookCall<'_>) -> Result<u16, HookProblem>;
 }
 
+/// Hands nothing over: for an engine that has no receivers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHooks;
+
+#[async_trait]
+impl HookCaller for NoHooks {
+    fn check(&self, _: &str) -> Result<(), HookProblem> {
+        Err(HookProblem::Refused("no webhooks are sent here".to_owned()))
+    }
+
+    async fn call(&self, _: HookCall<'_>) -> Result<u16, HookProblem> {
+        Err(HookProblem::Unreachable)
+    }
+}
+
 /// Hands events over by HTTP.
 #[derive(Clone)]
 pub struct HttpHooks {
@@ -98,18 +113,8 @@ impl HttpHooks {
         Self { egress, clock, timeout_ms, answer_bytes_max }
     }
 
-    fn address(&self, text: &str) -> Result<Url, HookProblem> {
-        let refused = |why: &str| HookProblem::Refused(why.to_owned());
-        if text.len() > ADDRESS_BYTES_MAX {
-            return Err(refused("the webhook's address is longer than 2048 bytes"));
-        }
-        let mut url = Url::parse(text).map_err(|_| refused("the webhook's address is no https address"))?;
-        url.set_fragment(None);
-        Ok(url)
-    }
-
     async fn send(&self, call: &HookCall<'_>, now: Timestamp) -> Result<u16, HookProblem> {
-        let url = self.address(call.url)?;
+        let url = address(call.url)?;
         let client = self.egress.client_for(Destination::Hook, &url);
         let client = client.map_err(|error| HookProblem::Refused(error.to_string()))?;
         let timestamp_s = now.as_millis().div_euclid(1_000);
@@ -141,7 +146,7 @@ impl HttpHooks {
 #[async_trait]
 impl HookCaller for HttpHooks {
     fn check(&self, url: &str) -> Result<(), HookProblem> {
-        let client = self.egress.client_for(Destination::Hook, &self.address(url)?);
+        let client = self.egress.client_for(Destination::Hook, &address(url)?);
         client.map(drop).map_err(|error| HookProblem::Refused(error.to_string()))
     }
 
@@ -162,6 +167,16 @@ async fn first(
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(HookProblem::TimedOut { ms }),
     }
+}
+
+fn address(text: &str) -> Result<Url, HookProblem> {
+    let refused = |why: &str| HookProblem::Refused(why.to_owned());
+    if text.len() > ADDRESS_BYTES_MAX {
+        return Err(refused("the webhook's address is longer than 2048 bytes"));
+    }
+    let mut url = Url::parse(text).map_err(|_| refused("the webhook's address is no https address"))?;
+    url.set_fragment(None);
+    Ok(url)
 }
 
 fn judge(response: &Response) -> Result<u16, HookProblem> {

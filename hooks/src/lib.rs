@@ -4,5 +4,5 @@
 mod call;
 mod signature;
 
-pub use call::{HookCall, HookCaller, HookProblem, HttpHooks};
+pub use call::{HookCall, HookCaller, HookProblem, HttpHooks, NoHooks};
 pub use signature::{BadSecret, ID, SIGNATURE, TIMESTAMP, new_secret, sign};

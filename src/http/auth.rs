@@ -293,6 +293,8 @@ rights! {
     SetUp: tenant [Scope::Read, Scope::Operate, Scope::Manage], platform [];
     /// Change the set-up, and the keys.
     Manage: tenant [Scope::Manage], platform [];
+    /// Have a tenant's events sent elsewhere, which is reading them: not by running the platform alone.
+    Hooks: tenant [Scope::Manage], platform [Scope::Manage];
     /// Administer the platform: tenants, Meta apps.
     Platform: tenant [], platform [];
 }

@@ -22,6 +22,7 @@ mod duties;
 mod errors;
 mod explain;
 mod fairness;
+mod hooks;
 mod hostile;
 mod inbound;
 mod isolation;

@@ -181,6 +181,7 @@ impl Life {
             generator: Arc::new(around.model.clone()),
             services: Arc::new(around.model.clone()),
             http: Arc::new(NoTools),
+            hooks: Arc::new(NoHooks),
         };
         let engine = Engine::start(EngineSettings::from(&around.settings), parts).map_err(|e| failed(&e))?;
         engine.recover(DEDUP_DAYS).await.map_err(|error| failed(&error))?;

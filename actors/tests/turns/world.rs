@@ -34,6 +34,7 @@ use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::tool::{HttpTool, ToolMethod};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Clock, ManualClock, Pii, SeededEntropy, Timestamp};
+use iassistance_hooks::NoHooks;
 use iassistance_storage::content::ContentStore;
 use iassistance_storage::memory::MemoryStore;
 use iassistance_storage::{Limits, Store, TenantStore};
@@ -277,6 +278,7 @@ impl World {
             generator: Arc::new(model.clone()),
             services: Arc::new(model.clone()),
             http: Arc::clone(&tools) as _,
+            hooks: Arc::new(NoHooks),
         };
         world(Engine::start(EngineSettings::from(&settings), parts).unwrap())
     }
@@ -291,6 +293,7 @@ impl World {
             generator: Arc::new(self.model.clone()),
             services: Arc::new(self.model.clone()),
             http: Arc::clone(&self.tools) as _,
+            hooks: Arc::new(NoHooks),
         }
     }
 

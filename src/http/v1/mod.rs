@@ -19,6 +19,7 @@ mod channels;
 mod checks;
 mod conversations;
 mod dead_letters;
+mod deliveries;
 mod events;
 mod golden;
 mod input;
@@ -38,6 +39,7 @@ mod tenants;
 mod tests;
 mod turn_view;
 mod view;
+mod webhooks;
 
 pub use settings_form::SettingsView;
 pub use view::Problems;
@@ -116,6 +118,14 @@ routes! {
     "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
     "/backups" => { get: backups::list, post: backups::make }
     "/tenants/{tenant}/restore" => { post: backups::restore }
+    "/tenants/{tenant}/webhooks" => { get: webhooks::list, post: webhooks::create }
+    "/tenants/{tenant}/webhooks/{webhook}" => {
+        get: webhooks::show, put: webhooks::change, delete: webhooks::remove
+    }
+    "/tenants/{tenant}/webhooks/{webhook}/test" => { post: webhooks::test }
+    "/tenants/{tenant}/webhooks/{webhook}/secret" => { post: webhooks::rotate, delete: webhooks::drop_former }
+    "/tenants/{tenant}/webhooks/{webhook}/deliveries" => { get: deliveries::list }
+    "/tenants/{tenant}/webhooks/{webhook}/replay" => { post: deliveries::replay }
     "/tenants/{tenant}/live-tickets" => { post: live_tickets::issue }
 }
 

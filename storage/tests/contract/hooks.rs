@@ -34,6 +34,7 @@ fn delivery(of: u8, seq: u64) -> Delivery {
         attempts: 0,
         created_at: START.plus_millis(seq),
         next_at: START.plus_millis(seq),
+        first_tried_at: None,
         last_problem: None,
         state: DeliveryState::Waiting,
     }

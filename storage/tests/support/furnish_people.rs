@@ -179,6 +179,7 @@ async fn furnish_hooks(store: &dyn Store, number: u8) {
         attempts: 0,
         created_at: START,
         next_at: START,
+        first_tried_at: None,
         last_problem: None,
         state: DeliveryState::Waiting,
     };
