@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
-#[path = "support/rows.rs"]
-mod rows;
 mod support;
 
 use std::collections::BTreeMap;
@@ -18,7 +16,7 @@ const EVENT: u8 = 18;
 /// How many records of each kind a tenant has. Closes the store.
 async fn records(world: &mut World) -> BTreeMap<u8, i64> {
     world.shut().await;
-    let folder = rows::database_folder(&world.home.as_ref().unwrap().path());
+    let folder = support::rows::database_folder(&world.home.as_ref().unwrap().path());
     let db = loop {
         match sled::Config::new().path(&folder).open() {
             Err(sled::Error::Io(_)) => std::thread::yield_now(),

@@ -184,8 +184,9 @@ pub fn egress() -> Egress {
 
 /// All records of the store in a folder, which nobody has open.
 pub fn rows_in(folder: &Path) -> Rows {
+    let folder = rows::database_folder(folder);
     let db = loop {
-        match sled::Config::new().path(folder).open() {
+        match sled::Config::new().path(&folder).open() {
             Err(sled::Error::Io(_)) => std::thread::yield_now(),
             opened => break opened.unwrap(),
         }

@@ -22,6 +22,7 @@ async fn begin(limits: Limits) -> (tempfile::TempDir, World, SledStore, Arc<dyn 
     world.shut().await;
     let store = world.open_on(Arc::new(NoWait)).unwrap();
     store.create_tenant(tenant(1)).await.unwrap();
+    store.put_meta_app(meta_app(1)).await.unwrap();
     store.put_channel(channel(1)).await.unwrap();
     let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
     (folder, world, store, tenant)
@@ -82,7 +83,8 @@ async fn files_stay_under_three_times_what_is_alive() {
 
 #[tokio::test]
 async fn whoever_reads_and_writes_while_it_is_rewritten_sees_nothing_of_it() {
-    let (_kept, world, store, tenant) = begin(Limits { inbox_entries_max: 10_000, letters_max: 10_000, ..small_limits() }).await;
+    let (_kept, world, store, tenant) =
+        begin(Limits { inbox_entries_max: 10_000, letters_max: 10_000, ..small_limits() }).await;
     let id = hear(&*tenant, 1, "549", "0").await;
     let mut texts = vec!["0".to_owned()];
     let rewriting = async {
