@@ -23,6 +23,7 @@ use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
 
 use crate::copies::Copies;
 use crate::erasures::{ErasureError, replay_erasures};
+use crate::identity::{Identity, IdentityError};
 
 /// How long a connection to a destination may take to come about, milliseconds.
 const CONNECT_MS: u64 = 5_000;
@@ -45,6 +46,9 @@ pub enum AppError {
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] iassistance_actors::engine::EngineError),
+    /// Nobody could sign in.
+    #[error("nobody could sign in: {0}")]
+    Identity(#[from] IdentityError),
     /// Backups cannot be made.
     #[error("backups cannot be made: {0}")]
     Backup(#[from] BackupError),
@@ -137,6 +141,8 @@ pub struct App {
     pub egress: Egress,
     /// Backups, where they are made.
     pub copies: Option<Copies>,
+    /// What signing in needs.
+    pub identity: Arc<Identity>,
 }
 
 impl Vaulted {
@@ -201,6 +207,7 @@ impl App {
         }
         let engine = engine(vaulted, parts)?;
         let copies = Copies::open(vaulted, &engine)?;
+        let identity = Identity::start(settings, keyring, egress, &vaulted.clock, &vaulted.entropy)?;
         let tenants = engine.recover(settings.storage.dedup_days).await?;
         tracing::info!(tenants, "the engine runs");
         if let Some(copies) = &copies {
@@ -213,6 +220,7 @@ impl App {
             engine,
             egress: egress.clone(),
             copies,
+            identity: Arc::new(identity),
         })
     }
 
@@ -224,9 +232,10 @@ impl App {
             Some(copies) => copies.stop(limit_ms).await,
             None => Ok(()),
         };
+        let delivered = self.identity.stop(limit_ms).await;
         let stopped = self.engine.stop(limit_ms).await;
         self.store.close().await;
-        stopped.and(copied)
+        stopped.and(copied).and(delivered)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod copies;
 pub mod erasures;
 pub mod http;
+pub mod identity;
 pub mod replay;
 pub mod serving;
 pub mod settings_check;

@@ -82,6 +82,7 @@ async fn play(
     settings.vault.keyring_file = folder.join("keyring.json");
     settings.vault.root_key_file = folder.join("root.key");
     settings.media.folder = folder.join("media");
+    settings.mail.folder = folder.join("mail");
     // A script is a test: it takes free ports and does not wait as a person would like it.
     let (simulator_port, human) =
         if script.is_some() { (0, false) } else { (arguments.simulator_port, true) };

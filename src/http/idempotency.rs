@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a request that creates something can be repeated without creating it twice.
 //!
-//! What was answered is kept in memory for a day, per API key. It does not survive a restart of the
+//! What was answered is kept in memory for a day, for each person and API key. It does not survive a restart of the
 //! server yet: a request that is repeated across one is carried out again.
 
 use std::future::{Ready, ready};
@@ -14,9 +14,8 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::id::ApiKeyId;
 
-use super::auth::Caller;
+use super::principal::{Asker, Principal};
 use super::recent::{Bounds, Recent};
 use super::{Problem, State};
 
@@ -27,12 +26,12 @@ pub const KEY_CHARS_MAX: usize = 255;
 const REPLAYED: &str = "idempotency-replayed";
 const BOUNDS: Bounds = Bounds { keep_ms: 24 * 60 * 60 * 1_000, entries_max: 10_000, per_owner_max: 1_000 };
 
-type Key = (ApiKeyId, String);
+type Key = (Asker, String);
 type Fingerprint = [u8; 32];
 
 /// What was answered to requests with a key.
 #[derive(Clone)]
-pub struct Idempotency(Arc<Mutex<Recent<ApiKeyId, Key, Entry>>>);
+pub struct Idempotency(Arc<Mutex<Recent<Asker, Key, Entry>>>);
 
 struct Entry {
     fingerprint: Fingerprint,
@@ -118,7 +117,7 @@ impl Idempotency {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recent<ApiKeyId, Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Asker, Key, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -207,8 +206,8 @@ impl FromRequest for Once {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Caller::known(request).and_then(|caller| {
-            let key = key_of(request)?.map(|key| (caller.key(), key));
+        ready(Principal::known(request).and_then(|principal| {
+            let key = key_of(request)?.map(|key| (principal.asker(), key));
             Ok(Self { key, target: format!("{} {}", request.method(), request.path()) })
         }))
     }
@@ -232,10 +231,12 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, Problem> {
 mod tests {
     use super::*;
 
+    use iassistance_domain::id::ApiKeyId;
+
     const NOW: Timestamp = Timestamp::EPOCH;
 
     fn key(text: &str) -> Key {
-        (ApiKeyId::from_bytes([1; 16]), text.to_owned())
+        (Asker::Key(ApiKeyId::from_bytes([1; 16])), text.to_owned())
     }
 
     fn created() -> Created {
@@ -272,7 +273,7 @@ mod tests {
     fn another_callers_key_is_another_key() {
         let all = Idempotency::default();
         first(all.begin(key("a"), [1; 32], NOW)).unwrap().answer(&created());
-        let theirs = (ApiKeyId::from_bytes([2; 16]), "a".to_owned());
+        let theirs = (Asker::Key(ApiKeyId::from_bytes([2; 16])), "a".to_owned());
         assert!(first(all.begin(theirs, [2; 32], NOW)).is_some());
     }
 

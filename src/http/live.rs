@@ -7,15 +7,16 @@
 
 mod intake;
 mod seats;
+mod watcher;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
-use actix_web::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use iassistance_config::LiveSettings;
@@ -24,14 +25,14 @@ use serde::{Deserialize, Serialize};
 use iassistance_actors::hub::{Batch, Frame, Subscription};
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ConversationId, TenantId};
-use iassistance_domain::tenant::TenantCtx;
 
 pub use self::seats::Sockets;
 
 use self::intake::{Intake, TooLarge};
 use self::seats::{Seat, TenantSeat};
-use super::auth::{Caller, Read};
-use super::{Problem, State};
+use self::watcher::Watcher;
+use super::principal::Principal;
+use super::{Problem, State, cookies, mask};
 
 /// The subprotocol that is spoken.
 pub const PROTOCOL: &str = "iassistance.live.v1";
@@ -51,55 +52,31 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource("/v1/live").route(web::get().to(open)));
 }
 
-/// Whose events a socket may watch.
-enum Access {
-    Key(Caller),
-    Ticket(TenantCtx),
-}
-
-impl Access {
-    fn to(&self, tenant: TenantId) -> Result<TenantCtx, Problem> {
-        match self {
-            Self::Key(caller) => caller.ctx::<Read>(tenant),
-            Self::Ticket(ctx) if ctx.tenant() == tenant => Ok(*ctx),
-            Self::Ticket(_) => Err(Problem::not_found()),
-        }
-    }
-}
-
 async fn open(
     state: web::Data<State>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    check_origin(&state, &request)?;
-    let access = match ticket(&request) {
+    // A page of another origin must not watch with somebody's credentials. Programs send no Origin.
+    cookies::check_origin(&state, &request, false)?;
+    let from = state.door.ip(&request);
+    let watcher = match ticket(&request) {
         Some(ticket) => {
             let redeemed = state.tickets.redeem(&ticket, state.clock().now());
-            Access::Ticket(redeemed.ok_or_else(Problem::unauthorized)?)
+            let (ctx, credential) = redeemed.ok_or_else(Problem::unauthorized)?;
+            let principal = Principal::again(&state, credential, from).await?;
+            Watcher { principal, only: Some(ctx.tenant()), from }
         }
-        None => Access::Key(Caller::of(&state, &request).await?),
+        None => Watcher { principal: Principal::of(&state, &request).await?, only: None, from },
     };
     let seat = state.sockets.take()?;
     let frame_bytes_max = state.app.settings.live.frame_bytes_max;
     let intake = Intake::new(payload, frame_bytes_max);
-    let socket = Socket::new(state.get_ref().clone(), access, seat, intake.too_large());
+    let socket = Socket::new(state.get_ref().clone(), watcher, seat, intake.too_large());
     ws::WsResponseBuilder::new(socket, &request, intake)
         .protocols(&[PROTOCOL])
         .frame_size(frame_bytes_max)
         .start()
-}
-
-/// A page of another origin must not watch with somebody's credentials. Programs send no Origin.
-fn check_origin(state: &State, request: &HttpRequest) -> Result<(), Problem> {
-    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
-    let refused = || Problem::forbidden("the page's origin may not open live connections here");
-    let origin = origin.to_str().map_err(|_| refused())?;
-    let public = state.app.settings.server.public_url.trim_end_matches('/');
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let own = |host: &str| origin == format!("http://{host}") || origin == format!("https://{host}");
-    let allowed = if public.is_empty() { host.is_some_and(own) } else { origin == public };
-    if allowed { Ok(()) } else { Err(refused()) }
 }
 
 fn ticket(request: &HttpRequest) -> Option<String> {
@@ -183,16 +160,20 @@ struct Watch {
     seat: Rc<TenantSeat>,
     /// The last event that is over for it: sent, or of a conversation that it does not watch.
     after: EventSeq,
+    /// Whether what people write is made unrecognisable in it.
+    masked: bool,
     /// Not here while the next events are awaited.
     idle: Option<Subscription>,
 }
 
 struct Socket {
     state: State,
-    access: Access,
+    watcher: Rc<Watcher>,
     _seat: Seat,
     too_large: TooLarge,
     watches: HashMap<Watched, Watch>,
+    /// The tenants that were ever watched.
+    watched: Rc<RefCell<Vec<TenantId>>>,
     watch_numbers: u64,
     heard: bool,
     unconfirmed: Unconfirmed,
@@ -228,13 +209,14 @@ impl Unconfirmed {
 }
 
 impl Socket {
-    fn new(state: State, access: Access, seat: Seat, too_large: TooLarge) -> Self {
+    fn new(state: State, watcher: Watcher, seat: Seat, too_large: TooLarge) -> Self {
         Self {
             state,
-            access,
+            watcher: Rc::new(watcher),
             _seat: seat,
             too_large,
             watches: HashMap::new(),
+            watched: Rc::default(),
             watch_numbers: 0,
             heard: true,
             unconfirmed: Unconfirmed::default(),
@@ -342,27 +324,30 @@ impl Socket {
             self.say(&ServerFrame::Error { code: "too_many", detail }, context);
             return;
         }
-        let Ok(ctx) = self.access.to(watched.0) else { return self.unknown_tenant(context) };
         let Some(seat) = self.seat_for(watched.0) else {
             let detail = "as many connections watch this tenant as may: close one, or raise live.sockets_per_tenant_max";
             self.say(&ServerFrame::Error { code: "too_many", detail }, context);
             return;
         };
-        let (store, hub) = (Arc::clone(&self.state.app.store), self.state.app.engine.hub().clone());
+        let (state, watcher) = (self.state.clone(), Rc::clone(&self.watcher));
         let opened = async move {
-            let store = store.tenant(ctx).await?;
-            let mut subscription = hub.subscribe(ctx.tenant(), store, after);
-            subscription.listen(tokens);
-            Ok::<_, iassistance_storage::StorageError>(subscription)
+            let (ctx, access) = watcher.may_watch(&state, watched.0).await?;
+            let store = state.app.store.tenant(ctx).await?;
+            let mut subscription = state.app.engine.hub().subscribe(ctx.tenant(), store, after);
+            subscription.listen(tokens && !access.is_masked());
+            Ok::<_, Problem>((subscription, access.is_masked()))
         };
         context.wait(opened.into_actor(self).map(move |opened, socket, context| match opened {
-            Ok(subscription) => {
+            Ok((subscription, masked)) => {
                 let (tenant, conversation) = watched;
                 let after_seq = subscription.position();
                 socket.watch_numbers += 1;
-                let watch =
-                    Watch { number: socket.watch_numbers, seat, after: after_seq, idle: Some(subscription) };
+                let (number, idle) = (socket.watch_numbers, Some(subscription));
+                let watch = Watch { number, seat, after: after_seq, masked, idle };
                 socket.watches.insert(watched, watch);
+                if !socket.watched.borrow().contains(&tenant) {
+                    socket.watched.borrow_mut().push(tenant);
+                }
                 socket.say(&ServerFrame::Subscribed { tenant, conversation, after_seq }, context);
                 socket.watch_on(context);
             }
@@ -377,6 +362,17 @@ impl Socket {
             Some((_, watch)) => Some(Rc::clone(&watch.seat)),
             None => self.state.sockets.take_for(tenant).map(Rc::new),
         }
+    }
+
+    /// Ends it as soon as what opened it does not open it any more.
+    fn look_after(&mut self, context: &mut ws::WebsocketContext<Self>) {
+        let (state, watcher) = (self.state.clone(), Rc::clone(&self.watcher));
+        let revocations = state.app.store.people().revocations();
+        let watched: Rc<RefCell<Vec<TenantId>>> = Rc::clone(&self.watched);
+        let over = async move { watcher.until_over(&state, revocations, &watched).await };
+        context.spawn(over.into_actor(self).map(|(), _, context| {
+            Self::bye("what you signed in with does not open this any more", ws::CloseCode::Policy, context);
+        }));
     }
 
     fn unknown_tenant(&mut self, context: &mut ws::WebsocketContext<Self>) {
@@ -406,8 +402,9 @@ impl Socket {
                 };
                 watch.after = subscription.position();
                 watch.idle = Some(subscription);
+                let masked = watch.masked;
                 match batch {
-                    Ok(Batch::Events(frames)) => socket.forward(watched.1, &frames, context),
+                    Ok(Batch::Events(frames)) => socket.forward(watched.1, masked, &frames, context),
                     Ok(Batch::Whisper(whisper)) => {
                         if watched.1.is_none_or(|only| only == whisper.conversation) {
                             socket.send(&whisper.json, context);
@@ -438,13 +435,18 @@ impl Socket {
     fn forward(
         &mut self,
         only: Option<ConversationId>,
+        masked: bool,
         frames: &[Frame],
         context: &mut ws::WebsocketContext<Self>,
     ) {
         let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
         let mut published = 0;
         for frame in wanted {
-            self.send(&frame.json, context);
+            if masked {
+                self.send(&mask::frame(&frame.json), context);
+            } else {
+                self.send(&frame.json, context);
+            }
             published += 1;
         }
         metrics::counter!("iassistance_publish_frames_total").increment(published);
@@ -465,6 +467,7 @@ impl Actor for Socket {
         let hub = self.state.app.engine.hub().clone();
         let closed = async move { hub.closed().await };
         context.spawn(closed.into_actor(self).map(|(), socket, context| socket.bye_for_now(context)));
+        self.look_after(context);
     }
 }
 

@@ -1,17 +1,24 @@
 //! The doors: webhook ingress, administration by REST, live monitoring by websocket.
 
+pub mod access;
+pub mod acts;
+pub mod api_keys;
 pub mod auth;
 pub mod body;
 pub mod closed;
+pub mod cookies;
 pub mod deletion;
 pub mod door;
 pub mod health;
 pub mod idempotency;
 pub mod live;
+pub mod mask;
 pub mod openapi;
+pub mod principal;
 pub mod problem;
 pub mod recent;
 pub mod server;
+pub mod sessions;
 pub mod tickets;
 pub mod v1;
 pub mod webhook;
@@ -35,6 +42,8 @@ pub struct State {
     pub tickets: Arc<tickets::Tickets>,
     /// Answers to requests that may be repeated.
     pub idempotency: idempotency::Idempotency,
+    /// Who has yet to give a second factor.
+    pub pending: Arc<sessions::Pending>,
     /// Bodies in memory.
     pub bodies: body::InFlight,
     /// Who comes in.
@@ -61,6 +70,7 @@ impl State {
             app,
             tickets: Arc::new(tickets),
             idempotency,
+            pending: Arc::default(),
             bodies,
             door,
             draining: CancellationToken::new(),

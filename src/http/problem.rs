@@ -82,6 +82,48 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The credential does not allow this").detail(detail)
     }
 
+    /// 403: another page than ours asks for it in somebody's session.
+    pub fn forged(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forged", "The request does not come from our own page")
+            .detail(detail)
+    }
+
+    /// 403: it needs a proof anew of who asks.
+    pub fn step_up_needed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "step_up_needed", "It needs a proof anew of who you are")
+            .detail("prove it at `/v1/auth/step-up`, then repeat the request within ten minutes")
+    }
+
+    /// 403: a second factor must be added or given first.
+    pub fn second_factor_needed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "second_factor_needed", "A second factor is needed")
+            .detail("who administers has one: add an authenticator or a passkey at `/v1/auth`, then go on")
+    }
+
+    /// 403: it needs a grant that a second owner consents to.
+    pub fn break_glass_needed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "break_glass_needed", "A break-glass grant is needed")
+            .detail("ask for one at `/v1/tenants/{tenant}/break-glass`; another owner consents, and the tenant sees it")
+    }
+
+    /// 403: what was given does not prove who it is.
+    pub fn wrong_credentials(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "wrong_credentials", "It does not prove who you are").detail(detail)
+    }
+
+    /// 429: too many tries.
+    pub fn too_many(retry_after_s: u32, detail: impl Into<String>) -> Self {
+        let mut problem =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "Too many tries").detail(detail);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// Whether it says that somebody may not, rather than that something failed.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self.status, 401 | 403 | 404)
+    }
+
     /// 404: there is no such thing, or it is another tenant's; the answer is the same.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such thing")

@@ -8,6 +8,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Entropy, Timestamp};
 use iassistance_vault::same;
 
+use super::principal::Credential;
 use super::recent::{Bounds, Recent};
 
 const TICKETS_MAX: usize = 16_384;
@@ -26,6 +27,7 @@ pub struct Tickets {
 
 struct Ticket {
     ctx: TenantCtx,
+    credential: Credential,
     secret: [u8; SECRET_BYTES],
 }
 
@@ -37,23 +39,31 @@ impl Tickets {
         Self { open: Mutex::new(Recent::new(bounds)) }
     }
 
-    /// A new ticket for this tenant: `tkt_` and 80 hexadecimal digits, of which 256 bits are secret.
-    pub fn issue(&self, ctx: TenantCtx, now: Timestamp, entropy: &dyn Entropy) -> String {
+    /// A new ticket for this tenant and whoever has this credential: `tkt_` and 80 hexadecimal digits, of which
+    /// 256 bits are secret.
+    pub fn issue(
+        &self,
+        ctx: TenantCtx,
+        credential: Credential,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> String {
         let (mut handle, mut secret) = ([0; HANDLE_BYTES], [0; SECRET_BYTES]);
         entropy.fill(&mut handle);
         entropy.fill(&mut secret);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert(now, ctx.tenant(), handle, Ticket { ctx, secret });
+        open.insert(now, ctx.tenant(), handle, Ticket { ctx, credential, secret });
         format!("{PREFIX}{}{}", hex::encode(handle), hex::encode(secret))
     }
 
-    /// For whom the ticket is, if it is good. It is good once, and a wrong guess at one voids it too.
-    pub fn redeem(&self, text: &str, now: Timestamp) -> Option<TenantCtx> {
+    /// For which tenant the ticket is and whose, if it is good. It is good once, and a wrong guess at one voids
+    /// it too.
+    pub fn redeem(&self, text: &str, now: Timestamp) -> Option<(TenantCtx, Credential)> {
         let mut bytes = [0; HANDLE_BYTES + SECRET_BYTES];
         hex::decode_to_slice(text.strip_prefix(PREFIX)?, &mut bytes).ok()?;
         let (handle, secret) = bytes.split_first_chunk::<HANDLE_BYTES>()?;
         let ticket = self.open.lock().unwrap_or_else(PoisonError::into_inner).take(now, handle)?;
-        same(&ticket.secret, secret).then_some(ticket.ctx)
+        same(&ticket.secret, secret).then_some((ticket.ctx, ticket.credential))
     }
 }
 
@@ -62,6 +72,8 @@ mod tests {
     use super::*;
     use iassistance_domain::SeededEntropy;
 
+    const WHOSE: Credential = Credential::Key(iassistance_domain::id::ApiKeyId::from_bytes([1; 16]));
+
     fn ctx() -> TenantCtx {
         TenantCtx::authenticated(TenantId::from_bytes([7; 16]))
     }
@@ -69,23 +81,23 @@ mod tests {
     #[test]
     fn a_ticket_is_good_once() {
         let (tickets, entropy, now) = (Tickets::new(30_000), SeededEntropy::new(1), Timestamp::EPOCH);
-        let text = tickets.issue(ctx(), now, &entropy);
+        let text = tickets.issue(ctx(), WHOSE, now, &entropy);
         assert_eq!(text.len(), 84);
-        assert_eq!(tickets.redeem(&text, now), Some(ctx()));
+        assert_eq!(tickets.redeem(&text, now), Some((ctx(), WHOSE)));
         assert_eq!(tickets.redeem(&text, now), None);
     }
 
     #[test]
     fn a_ticket_ends() {
         let (tickets, entropy, now) = (Tickets::new(30_000), SeededEntropy::new(1), Timestamp::EPOCH);
-        let text = tickets.issue(ctx(), now, &entropy);
+        let text = tickets.issue(ctx(), WHOSE, now, &entropy);
         assert_eq!(tickets.redeem(&text, now.plus_millis(30_000)), None);
     }
 
     #[test]
     fn nothing_else_is_a_ticket() {
         let (tickets, entropy, now) = (Tickets::new(30_000), SeededEntropy::new(1), Timestamp::EPOCH);
-        let text = tickets.issue(ctx(), now, &entropy);
+        let text = tickets.issue(ctx(), WHOSE, now, &entropy);
         for wrong in ["", "tkt_", "tkt_é", &text[..83], &text[4..]] {
             assert_eq!(tickets.redeem(wrong, now), None);
         }

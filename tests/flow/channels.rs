@@ -27,7 +27,8 @@ fn check<'a>(tested: &'a Value, name: &str) -> &'a Value {
 async fn connect(flow: &Flow, connection: Value, id: &str, token: &str) -> (StatusCode, Value) {
     let body = json!({ "connection": connection, "external_id": id, "name": "new", "access_token": token,
                        "meta_app": flow.meta_app });
-    flow.api("POST", &format!("/tenants/{}/channels", flow.tenants[0]), Some(body)).await
+    let path = format!("/tenants/{}/channels", flow.tenants[0]);
+    flow.api_as(&flow.admin().await, "POST", &path, Some(body)).await
 }
 
 fn add(flow: &Flow, kind: AccountKind, token: &str) {
@@ -249,9 +250,9 @@ async fn a_channel_that_is_taken_off_neither_hears_nor_says_anything() {
     flow.still().await;
     let conversation = flow.conversation_on(PAGE).await.id;
     let path = format!("/tenants/{}/channels/{}", flow.tenants[0], flow.channel_id(PAGE).await);
-    assert_eq!(flow.api("DELETE", &path, None).await.0, 204);
+    assert_eq!(flow.api_as(&flow.admin().await, "DELETE", &path, None).await.0, 204);
     assert_eq!(flow.api("GET", &path, None).await.0, 404);
-    assert_eq!(flow.api("DELETE", &path, None).await.0, 404);
+    assert_eq!(flow.api_as(&flow.admin().await, "DELETE", &path, None).await.0, 404);
     flow.event_named(0, "channel.disconnected").await;
     let before = flow.app.store.unrouted(100).await.unwrap().len();
     flow.says("ana", PAGE, "are you there?");

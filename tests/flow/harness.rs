@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::faulty::{Act, FaultyStore, Hook};
 use actix_web::dev::ServerHandle;
 use iassistance::app::{App, AppParts, Vaulted, WrapStore};
-use iassistance::http::{State, auth, server};
+use iassistance::http::sessions::{self, Origin};
+use iassistance::http::{State, auth, cookies, server};
 use iassistance::telemetry::Metrics;
 use iassistance_actors::hub::Batch;
 use iassistance_actors::settings::default_assistant;
@@ -19,14 +20,17 @@ use iassistance_assistant::scripted::{Behaviour, Scripted};
 use iassistance_assistant::services::Services;
 use iassistance_channels::signature::sign;
 use iassistance_config::{Secret, Settings, Sources};
+use iassistance_domain::account::{
+    Account, AccountState, Language, MemberOf, Membership, Role, SecondFactors, normalised_email,
+};
 use iassistance_domain::assistant::{AssistantSettings, Disclosure};
 use iassistance_domain::channel::{Channel, ChannelHealth, MetaApp, StoredSecret};
 use iassistance_domain::clock::ManualClock;
 use iassistance_domain::event::{DeadLetter, EventSeq};
-use iassistance_domain::id::{ChannelId, ConversationId, MetaAppId, TenantId};
+use iassistance_domain::id::{AccountId, ChannelId, ConversationId, DeviceId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
-use iassistance_domain::{Clock, SeededEntropy, Timestamp};
+use iassistance_domain::{Clock, Pii, SeededEntropy, Timestamp};
 use iassistance_simulator::{Limits, Number, OutsideWindow, Simulator, SimulatorSettings, WebhookSettings};
 use iassistance_storage::{StorageError, Store, TenantStore};
 use iassistance_vault::SystemEntropy;
@@ -71,6 +75,13 @@ pub struct Folder {
     pub tenants: [TenantId; 2],
     pub meta_app: MetaAppId,
     pub key: String,
+}
+
+/// Somebody who signed in: what their browser keeps.
+pub struct SignedIn {
+    pub cookie: String,
+    pub csrf: String,
+    pub account: AccountId,
 }
 
 pub struct Flow {
@@ -432,6 +443,75 @@ impl Flow {
         (status, response.json().await.unwrap_or(Value::Null))
     }
 
+    /// Somebody signs in, with both factors: an owner of the platform, or who belongs there.
+    pub async fn sign_in(&self, owner: bool, memberships: &[(MemberOf, Role)]) -> SignedIn {
+        let now = self.clock.now();
+        let member = |(of, role): &(MemberOf, Role)| Membership {
+            of: *of,
+            role: *role,
+            assigned_only: false,
+            since: now,
+        };
+        let id = AccountId::new(now, &SystemEntropy);
+        let account = Account {
+            id,
+            email: normalised_email(&format!("{id}@example.com")).unwrap(),
+            name: Pii::new("Ada".to_owned()),
+            password: None,
+            second_factors: SecondFactors::default(),
+            owner,
+            memberships: memberships.iter().map(member).collect(),
+            supabase_subject: None,
+            language: Language::En,
+            state: AccountState::Active,
+            revision: 0,
+            created_at: now,
+            signed_in_at: None,
+        };
+        let people = self.app.store.people();
+        people.create_account(account.clone()).await.unwrap();
+        let origin = Origin {
+            address: Pii::new("127.0.0.1".to_owned()),
+            agent: String::new(),
+            device: DeviceId::new(now, &SystemEntropy),
+        };
+        let begun = sessions::begin(people, &SystemEntropy, now, &account, origin, true).await;
+        let (token, session) = begun.unwrap();
+        SignedIn {
+            cookie: format!("{}={}", cookies::SESSION, token.expose()),
+            csrf: cookies::csrf_token(&self.app.keyring, &session),
+            account: id,
+        }
+    }
+
+    /// An administrator of the first tenant signs in.
+    pub async fn admin(&self) -> SignedIn {
+        self.sign_in(false, &[(MemberOf::Tenant(self.tenants[0]), Role::TenantAdmin)]).await
+    }
+
+    /// Calls the administrative API as somebody who signed in.
+    pub async fn api_as(
+        &self,
+        who: &SignedIn,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let url = format!("http://{}/v1{path}", self.address);
+        let mut request = self
+            .http
+            .request(method.parse().unwrap(), url)
+            .header("cookie", &who.cookie)
+            .header("origin", format!("http://{}", self.address))
+            .header(cookies::CSRF_HEADER, &who.csrf);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = within("an answer", request.send()).await.unwrap();
+        let status = response.status();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
     /// Says that the test meant so many dead letters to be there.
     pub fn forgive_dead_letters(&mut self, count: usize) {
         self.forgiven_dead_letters = count;
@@ -497,6 +577,7 @@ pub fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Setti
         format!("storage.path={}", folder.join("store").display()),
         format!("vault.keyring_file={}", folder.join("keyring.json").display()),
         format!("media.folder={}", folder.join("media").display()),
+        format!("mail.folder={}", folder.join("mail").display()),
         format!("vault.root_key_file={}", folder.join("root.key").display()),
         format!("meta.graph_base_url={}", simulator.graph_url()),
         format!("meta.instagram_base_url={}", simulator.instagram_url()),

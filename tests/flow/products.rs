@@ -221,7 +221,8 @@ impl Flow {
         body: Option<Value>,
     ) -> (StatusCode, Value) {
         let id = self.channel_id(account).await;
-        self.api(method, &format!("/tenants/{}/channels/{id}{tail}", self.tenants[0]), body).await
+        let path = format!("/tenants/{}/channels/{id}{tail}", self.tenants[0]);
+        self.api_as(&self.admin().await, method, &path, body).await
     }
 
     /// Waits until no webhook is under way and nothing of the first tenant is unfinished.

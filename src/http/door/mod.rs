@@ -5,6 +5,7 @@ mod heads;
 mod pace;
 mod wire;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -80,12 +81,17 @@ impl Door {
 
     /// Whose a request is.
     pub fn address(&self, request: &HttpRequest) -> Option<Address> {
+        self.ip(request).map(Address::of)
+    }
+
+    /// Whose a request is, whole: for keys that are bound to networks, and for the record.
+    pub fn ip(&self, request: &HttpRequest) -> Option<IpAddr> {
         if self.behind_proxy {
             // The last one is what our proxy saw; whatever stands before it was said by the client.
             let named = request.headers().get_all("x-forwarded-for").last()?.to_str().ok()?;
-            return named.rsplit(',').next()?.trim().parse().ok().map(Address::of);
+            return named.rsplit(',').next()?.trim().parse().ok();
         }
-        request.peer_addr().map(|peer| Address::of(peer.ip()))
+        request.peer_addr().map(|peer| peer.ip())
     }
 
     /// The count of what addresses have.

@@ -12,7 +12,7 @@ use super::input::Body;
 use super::settings_form::{NewAssistant, SettingsView};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// A version of the assistant's settings; that of those which count now is the `ETag` too.
@@ -70,7 +70,7 @@ fn answer(stored: AssistantSettingsVersion) -> HttpResponse {
         headers(("ETag" = String, description = "The version, for `If-Match`"))), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
 ) -> Result<HttpResponse, Problem> {
     let stored = state.app.engine.assistant(allowed.ctx(path.tenant)?).await?;
@@ -88,7 +88,7 @@ pub async fn show(
 pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     body: Body<NewAssistant>,
 ) -> Result<HttpResponse, Problem> {

@@ -14,7 +14,7 @@ use super::input::Body;
 use super::settings_form::{NewAssistant, SettingsView};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -78,7 +78,7 @@ async fn current(
         headers(("ETag" = String, description = "For `If-Match`"))), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
 ) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -97,7 +97,7 @@ pub async fn show(
 pub async fn save(
     state: web::Data<State>,
     request: HttpRequest,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     body: Body<NewAssistant>,
 ) -> Result<HttpResponse, Problem> {
@@ -120,7 +120,7 @@ pub async fn save(
 pub async fn discard(
     state: web::Data<State>,
     request: HttpRequest,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -142,7 +142,7 @@ pub async fn discard(
 pub async fn publish(
     state: web::Data<State>,
     request: HttpRequest,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     once: Once,
 ) -> Result<HttpResponse, Problem> {

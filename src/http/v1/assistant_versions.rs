@@ -13,7 +13,7 @@ use super::input::Body;
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -73,7 +73,7 @@ pub struct RollBack {
     responses((status = 200, body = Page<VersionView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<VersionView>>, Problem> {
@@ -89,7 +89,7 @@ pub async fn list(
     responses((status = 200, body = AssistantView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InVersion>,
 ) -> Result<web::Json<AssistantView>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -108,7 +108,7 @@ pub async fn show(
 pub async fn roll_back(
     state: web::Data<State>,
     request: HttpRequest,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     once: Once,
     body: Body<RollBack>,

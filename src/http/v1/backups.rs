@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use iassistance_domain::Timestamp;
+use iassistance_domain::audit::AuditEntry;
 use iassistance_domain::id::{BackupId, TenantId};
 use iassistance_storage::backup::{BackupError, BackupKind, Manifest, Which};
 
@@ -13,7 +14,7 @@ use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::copies::{Copies, TenantRestored};
-use crate::http::auth::{Allowed, Manage, Platform};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Whether a backup is whole in itself.
@@ -171,7 +172,7 @@ fn copies(state: &State) -> Result<&Copies, Problem> {
     responses((status = 200, body = BackupsView), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::OperatePlatform>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<BackupsView>, Problem> {
     let (before, limit) = query.read::<BackupId>()?;
@@ -188,8 +189,13 @@ pub async fn list(
 /// It is listed once all of it was read back. While one is made, another is a conflict.
 #[utoipa::path(post, path = "/backups", tag = "backups", operation_id = "make_backup",
     responses((status = 202, body = BegunView), Problems))]
-pub async fn make(state: web::Data<State>, _allowed: Allowed<Platform>) -> Result<HttpResponse, Problem> {
-    copies(&state)?.begin()?;
+pub async fn make(
+    state: web::Data<State>,
+    allowed: Allowed<acts::OperatePlatform>,
+) -> Result<HttpResponse, Problem> {
+    let copies = copies(&state)?;
+    allowed.record(allowed.entry("backup.made")).await?;
+    copies.begin()?;
     Ok(HttpResponse::Accepted().json(BegunView { busy: true }))
 }
 
@@ -197,21 +203,17 @@ pub async fn make(state: web::Data<State>, _allowed: Allowed<Platform>) -> Resul
 ///
 /// Everything that came after that moment is gone. Its conversations stand aside and go on from there; who
 /// watches it is disconnected. What waited to be sent may have left since, and is not sent again but
-/// reconciled. The channels and API keys that it has now stay. Only with a key of the platform.
+/// reconciled. The channels and API keys that it has now stay. For who runs the platform.
 #[utoipa::path(post, path = "/tenants/{tenant}/restore", tag = "backups", operation_id = "restore_tenant",
     params(InTenant), request_body = NewRestore,
     responses((status = 200, body = RestoredView), Problems))]
 pub async fn restore(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::OperatePlatform>,
     path: web::Path<InTenant>,
     body: Body<NewRestore>,
 ) -> Result<web::Json<RestoredView>, Problem> {
-    // Another tenant's is 404 here as everywhere; one's own needs the platform all the same.
     let tenant = allowed.ctx(path.tenant)?.tenant();
-    if allowed.caller().tenant().is_some() {
-        return Err(Problem::forbidden("a key of the platform with the scope `platform` is needed"));
-    }
     let NewRestore { backup, at, identity_file } = body.value;
     let which = match (backup, at) {
         (Some(_), Some(_)) => return Err(Problem::invalid("give `backup` or `at`, not both")),
@@ -220,7 +222,11 @@ pub async fn restore(
         (None, None) => Which::Latest,
     };
     let file = identity_file.map(std::path::PathBuf::from);
-    let restored = copies(&state)?.restore_tenant(tenant, which, file.as_deref()).await?;
+    let copies = copies(&state)?;
+    // The tenant may have to be made anew: its own log is part of what is put back.
+    let said = AuditEntry { tenant: None, ..allowed.entry("tenant.restored").on(&tenant) };
+    allowed.record(said).await?;
+    let restored = copies.restore_tenant(tenant, which, file.as_deref()).await?;
     Ok(web::Json(restored.into()))
 }
 

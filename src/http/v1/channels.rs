@@ -17,7 +17,7 @@ use super::input::{self, Body};
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -196,7 +196,7 @@ impl From<ProbeError> for Problem {
     params(InTenant, PageQuery), responses((status = 200, body = Page<ChannelView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<ChannelView>>, Problem> {
@@ -213,7 +213,7 @@ pub async fn list(
     responses((status = 201, body = TestedChannel), Problems))]
 pub async fn connect(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InTenant>,
     once: Once,
     body: Body<NewChannel>,
@@ -254,7 +254,7 @@ pub async fn connect(
     operation_id = "show_channel", params(InChannel), responses((status = 200, body = ChannelView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InChannel>,
 ) -> Result<web::Json<ChannelView>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -267,7 +267,7 @@ pub async fn show(
     responses((status = 200, body = ChannelView), Problems))]
 pub async fn change(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InChannel>,
     body: Body<ChannelChange>,
 ) -> Result<web::Json<ChannelView>, Problem> {
@@ -308,7 +308,7 @@ pub async fn change(
     operation_id = "disconnect_channel", params(InChannel), responses((status = 204), Problems))]
 pub async fn disconnect(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InChannel>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -330,7 +330,7 @@ pub async fn disconnect(
     responses((status = 200, body = TestedChannel), Problems))]
 pub async fn test(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InChannel>,
 ) -> Result<web::Json<TestedChannel>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -346,7 +346,7 @@ pub async fn test(
     responses((status = 200, body = TestedChannel), Problems))]
 pub async fn subscribe(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InChannel>,
 ) -> Result<web::Json<TestedChannel>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -363,7 +363,7 @@ pub async fn subscribe(
     operation_id = "list_templates", params(InChannel), responses((status = 200, body = Templates), Problems))]
 pub async fn templates(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InChannel>,
 ) -> Result<web::Json<Templates>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;

@@ -11,7 +11,7 @@ use iassistance_storage::Finding;
 
 use super::input::Body;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Platform};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -128,7 +128,7 @@ impl From<Check> for CheckView {
     responses((status = 201, body = CheckView), Problems))]
 pub async fn begin(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::OperatePlatform>,
     once: Once,
     body: Body<NewCheck>,
 ) -> Result<HttpResponse, Problem> {
@@ -149,7 +149,7 @@ pub async fn begin(
     responses((status = 200, body = CheckView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::OperatePlatform>,
     path: web::Path<InCheck>,
 ) -> Result<web::Json<CheckView>, Problem> {
     let check = state.app.engine.check(path.check).ok_or_else(Problem::not_found)?;

@@ -22,7 +22,7 @@ use super::page::{self, Page, PageQuery};
 use super::tenants::InTenant;
 use super::turn_view::TurnView;
 use super::view::{ControlView, MessageView, Problems};
-use crate::http::auth::{Allowed, Read};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Conversations that are looked at for one page of those in certain hands, and at once.
@@ -302,7 +302,7 @@ impl ConversationsQuery {
     responses((status = 200, body = Page<ConversationView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
     query: web::Query<ConversationsQuery>,
 ) -> Result<web::Json<Page<ConversationView>>, Problem> {
@@ -321,7 +321,7 @@ pub async fn list(
     responses((status = 200, body = ConversationView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
 ) -> Result<web::Json<ConversationView>, Problem> {
     let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
@@ -334,7 +334,7 @@ pub async fn show(
     responses((status = 200, body = Page<MessageView>), Problems))]
 pub async fn messages(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<MessageView>>, Problem> {
@@ -353,7 +353,7 @@ pub async fn messages(
     responses((status = 200, body = Page<TurnView>), Problems))]
 pub async fn turns(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<TurnView>>, Problem> {
@@ -368,7 +368,7 @@ pub async fn turns(
     operation_id = "show_turn", params(InTurn), responses((status = 200, body = TurnView), Problems))]
 pub async fn turn(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTurn>,
 ) -> Result<web::Json<TurnView>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -382,7 +382,7 @@ pub async fn turn(
     responses((status = 200, body = SnapshotView), Problems))]
 pub async fn snapshot(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
 ) -> Result<web::Json<SnapshotView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;

@@ -11,7 +11,7 @@ use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId, TenantId, 
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Operate, Read};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Which dead letter.
@@ -92,7 +92,7 @@ impl From<DeadLetter> for DeadLetterView {
     responses((status = 200, body = Page<DeadLetterView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::SeeDeadLetters>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<DeadLetterView>>, Problem> {
@@ -110,7 +110,7 @@ pub async fn list(
     responses((status = 200, body = DeadLetterView), Problems))]
 pub async fn replay(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::ReplayDeadLetter>,
     path: web::Path<InDeadLetter>,
 ) -> Result<web::Json<DeadLetterView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;

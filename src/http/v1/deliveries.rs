@@ -11,8 +11,8 @@ use iassistance_domain::subscription::{Delivery, DeliveryState};
 use super::input::Body;
 use super::page::{self, Page};
 use super::view::Problems;
-use super::webhooks::InWebhook;
-use crate::http::auth::{Allowed, Hooks};
+use super::webhooks::{InWebhook, found};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Which deliveries.
@@ -101,17 +101,15 @@ pub struct Replayed {
     responses((status = 200, body = Page<DeliveryView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
     query: web::Query<DeliveriesQuery>,
 ) -> Result<web::Json<Page<DeliveryView>>, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
-    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let hooks = store.hooks();
-    if hooks.subscription(path.webhook).await?.is_none() {
-        return Err(Problem::not_found());
-    }
-    let found = hooks.deliveries(path.webhook, query.state, before, limit + 1).await?;
+    let ctx = allowed.ctx(path.tenant)?;
+    found(&state, ctx, path.webhook).await?;
+    let store = state.app.store.tenant(ctx).await?;
+    let found = store.hooks().deliveries(path.webhook, query.state, before, limit + 1).await?;
     Ok(web::Json(Page::cut(found, limit, |delivery| delivery.id).map(DeliveryView::from)))
 }
 
@@ -123,15 +121,13 @@ pub async fn list(
     responses((status = 200, body = Replayed), Problems))]
 pub async fn replay(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
     body: Body<Replay>,
 ) -> Result<web::Json<Replayed>, Problem> {
     let (ctx, engine) = (allowed.ctx(path.tenant)?, &state.app.engine);
-    let store = state.app.store.tenant(ctx).await?;
-    if store.hooks().subscription(path.webhook).await?.is_none() {
-        return Err(Problem::not_found());
-    }
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.replayed").on(&path.webhook)).await?;
     let replayed = match body.value {
         Replay { delivery: Some(id), dead: false } => {
             let replayed = engine.replay_delivery(ctx, path.webhook, id).await?;
@@ -140,6 +136,5 @@ pub async fn replay(
         Replay { delivery: None, dead: true } => engine.replay_dead(ctx, path.webhook).await?,
         _ => return Err(Problem::invalid("give `delivery`, or `dead` as true, and not both")),
     };
-    tracing::info!(tenant = %ctx.tenant(), webhook = %path.webhook, replayed, "events are sent again");
     Ok(web::Json(Replayed { replayed }))
 }

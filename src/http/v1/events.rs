@@ -9,7 +9,7 @@ use iassistance_domain::event::{Event, EventSeq};
 use super::page;
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Read};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Which part of the log.
@@ -42,7 +42,7 @@ pub struct EventsPage {
     params(InTenant, EventsQuery), responses((status = 200, body = EventsPage), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
     query: web::Query<EventsQuery>,
 ) -> Result<web::Json<EventsPage>, Problem> {

@@ -13,7 +13,7 @@ use super::page::{Page, PageQuery};
 use super::rehearsals::{self, By};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 use crate::replay::{self, Graded, Sum};
@@ -95,7 +95,7 @@ fn check(expect: &Traits) -> Result<(), Problem> {
     params(InTenant, PageQuery), responses((status = 200, body = Page<GoldenQuestion>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<GoldenQuestion>>, Problem> {
@@ -109,7 +109,7 @@ pub async fn list(
     responses((status = 201, body = GoldenQuestion), Problems))]
 pub async fn add(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     once: Once,
     body: Body<NewGolden>,
@@ -133,7 +133,7 @@ pub async fn add(
     responses((status = 204, description = "It is gone"), Problems))]
 pub async fn remove(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InGolden>,
 ) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -151,7 +151,7 @@ pub async fn remove(
     params(InTenant), request_body = Run, responses((status = 200, body = RunView), Problems))]
 pub async fn run(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     body: Body<Run>,
 ) -> Result<web::Json<RunView>, Problem> {

@@ -1,18 +1,21 @@
-//! API keys of a tenant: list, create, revoke. A key is shown once, when it is created.
+//! API keys of a tenant and of the platform: list, create, rotate, revoke. A key is shown once, when it is created.
+
+use std::net::IpAddr;
 
 use actix_web::{HttpResponse, web};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ApiKeyId, TenantId};
-use iassistance_domain::key::{ApiKey, Scope};
+use iassistance_domain::key::{ApiKey, NETWORKS_MAX, Scope};
 
 use super::input::{self, Body};
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{self, Allowed, Manage};
+use crate::http::auth::{self, Allowed, PlainKey, Right, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -37,7 +40,7 @@ pub struct KeyView {
     id: ApiKeyId,
     /// What people call it.
     name: String,
-    /// What it may do: `read`, `operate`, `manage`.
+    /// What it may do: `read`, `operate`, `manage`, `dsar`, `audit`; `platform` for the platform's own.
     #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
     /// When it was made.
@@ -49,6 +52,21 @@ pub struct KeyView {
     /// When it was revoked, if it was.
     #[schema(value_type = Option<i64>)]
     revoked_at: Option<Timestamp>,
+    /// From which networks it may be used (CIDR); from anywhere when there are none.
+    #[schema(value_type = Vec<String>)]
+    networks: Vec<IpNet>,
+    /// When it was last used, to the minute.
+    #[schema(value_type = Option<i64>)]
+    last_used_at: Option<Timestamp>,
+    /// From which address that was.
+    #[schema(value_type = Option<String>)]
+    last_used_from: Option<IpAddr>,
+    /// The key that takes its place, if it was rotated.
+    #[schema(value_type = Option<String>)]
+    rotated_to: Option<ApiKeyId>,
+    /// Until when it works beside that one.
+    #[schema(value_type = Option<i64>)]
+    overlap_until: Option<Timestamp>,
 }
 
 impl From<ApiKey> for KeyView {
@@ -60,6 +78,11 @@ impl From<ApiKey> for KeyView {
             created_at: key.created_at,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
+            networks: key.networks,
+            last_used_at: key.last_used_at,
+            last_used_from: key.last_used_from,
+            rotated_to: key.rotated_to,
+            overlap_until: key.overlap_until,
         }
     }
 }
@@ -71,12 +94,50 @@ pub struct NewKey {
     /// What people call it; 1 to 120 characters.
     #[schema(example = "desk")]
     name: String,
-    /// What it may do: `read`, `operate`, `manage`; only what the caller's own key may do.
+    /// What it may do: `read`, `operate`, `manage`, `dsar`, `audit`; only what you may do yourself.
     #[schema(value_type = Vec<String>, example = json!(["read"]))]
     scopes: Vec<Scope>,
     /// When it stops working; never if left out.
     #[schema(value_type = Option<i64>)]
     expires_at: Option<Timestamp>,
+    /// From which networks it may be used (CIDR, at most 50); from anywhere if left out.
+    #[schema(value_type = Vec<String>, example = json!(["203.0.113.0/24"]))]
+    #[serde(default)]
+    networks: Vec<IpNet>,
+}
+
+/// How a key is rotated.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// For how many hours the former key works beside the new one, 0 to 720.
+    #[schema(example = 24)]
+    overlap_hours: u64,
+}
+
+/// A key of the platform to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPlatformKey {
+    /// What people call it; 1 to 120 characters.
+    #[schema(example = "backups")]
+    name: String,
+    /// When it stops working; never if left out.
+    #[schema(value_type = Option<i64>)]
+    expires_at: Option<Timestamp>,
+    /// From which networks it may be used (CIDR, at most 50); from anywhere if left out.
+    #[schema(value_type = Vec<String>)]
+    #[serde(default)]
+    networks: Vec<IpNet>,
+}
+
+/// Which key of the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InPlatformKey {
+    /// The key.
+    #[param(value_type = String, example = "key_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    key: ApiKeyId,
 }
 
 /// A new API key. Its secret is shown here and never again.
@@ -88,19 +149,89 @@ pub struct NewKeyView {
     secret: String,
 }
 
+/// Hours that a rotated key may work beside the new one.
+const OVERLAP_HOURS_MAX: u64 = 720;
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+/// What is to be minted.
+struct Wanted {
+    name: String,
+    tenant: Option<TenantId>,
+    scopes: Vec<Scope>,
+    expires_at: Option<Timestamp>,
+    networks: Vec<IpNet>,
+}
+
+/// A new key, not kept yet, and its secret.
+fn minted(state: &State, wanted: Wanted) -> Result<(ApiKey, PlainKey), Problem> {
+    let Wanted { name, tenant, scopes, expires_at, networks } = wanted;
+    if networks.len() > NETWORKS_MAX {
+        return Err(Problem::invalid(format!("`networks`: at most {NETWORKS_MAX}")));
+    }
+    let (entropy, clock) = (&**state.app.engine.entropy(), &**state.clock());
+    let minted = auth::mint(&state.app.keyring, entropy, clock, name, tenant, scopes, expires_at);
+    let (key, plain) = minted.map_err(|error| Problem::invalid(error.to_string()))?;
+    Ok((ApiKey { networks, ..key }, plain))
+}
+
+/// Keeps a new key, on the record first, and shows its secret this once.
+async fn keep<R: Right>(
+    state: &State,
+    allowed: &Allowed<R>,
+    act: &str,
+    (key, plain): (ApiKey, PlainKey),
+) -> Result<Created, Problem> {
+    let scopes = key.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
+    allowed.record(allowed.entry(act).on(&key.id).with("scopes", &scopes)).await?;
+    state.app.store.put_api_key(key.clone()).await?;
+    tracing::info!(key = %key.id, "a key was created");
+    let shown = NewKeyView { key: key.into(), secret: plain.expose().to_owned() };
+    Ok(Created::at(None, &shown)?.shown_once())
+}
+
+async fn owned(state: &State, tenant: Option<TenantId>, id: ApiKeyId) -> Result<ApiKey, Problem> {
+    let found = state.app.store.api_key(id).await?;
+    found.filter(|key| key.tenant == tenant).ok_or_else(Problem::not_found)
+}
+
+async fn end<R: Right>(
+    state: &State,
+    allowed: &Allowed<R>,
+    mut key: ApiKey,
+) -> Result<HttpResponse, Problem> {
+    if key.revoked_at.is_none() {
+        allowed.record(allowed.entry("key.revoked").on(&key.id)).await?;
+        key.revoked_at = Some(state.clock().now());
+        tracing::info!(key = %key.id, "a key was revoked");
+        state.app.store.put_api_key(key).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Nobody hands out what they may not do.
+async fn may_hand_out<R: Right>(allowed: &Allowed<R>, scopes: &[Scope]) -> Result<(), Problem> {
+    for scope in scopes {
+        if !allowed.may_hand_out(*scope).await? {
+            let name = scope.name();
+            let detail = format!("you may not do `{name}` yourself, so you cannot hand it out");
+            return Err(Problem::forbidden(detail));
+        }
+    }
+    Ok(())
+}
+
 /// API keys of a tenant
 #[utoipa::path(get, path = "/tenants/{tenant}/keys", tag = "keys", operation_id = "list_keys",
     params(InTenant, PageQuery), responses((status = 200, body = Page<KeyView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ManageKeys>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<KeyView>>, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    state.app.store.tenant(ctx).await?;
+    let tenant = allowed.ctx(path.tenant)?.tenant();
     let mut keys = state.app.store.api_keys().await?;
-    keys.retain(|key| key.tenant == Some(ctx.tenant()));
+    keys.retain(|key| key.tenant == Some(tenant));
     Ok(web::Json(query.of_all(keys, |key| key.id)?.map(KeyView::from)))
 }
 
@@ -113,53 +244,120 @@ pub async fn list(
     responses((status = 201, body = NewKeyView), Problems))]
 pub async fn create(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ManageKeys>,
     path: web::Path<InTenant>,
     once: Once,
     body: Body<NewKey>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    state.app.store.tenant(ctx).await?;
-    let Body { value: NewKey { name, mut scopes, expires_at }, raw } = body;
+    let tenant = Some(allowed.ctx(path.tenant)?.tenant());
+    let Body { value: NewKey { name, mut scopes, expires_at, networks }, raw } = body;
     let name = input::name("name", &name)?;
     scopes.sort_unstable();
     scopes.dedup();
-    if let Some(scope) = scopes.iter().find(|scope| !allowed.caller().may_hand_out(**scope)) {
-        let name = scope.name();
-        return Err(Problem::forbidden(format!(
-            "your own key may not do `{name}`, so it cannot hand it out"
-        )));
-    }
+    may_hand_out(&allowed, &scopes).await?;
     once.run(&state, &raw, async {
-        let (entropy, clock) = (&**state.app.engine.entropy(), &**state.clock());
-        let minted =
-            auth::mint(&state.app.keyring, entropy, clock, name, Some(ctx.tenant()), scopes, expires_at);
-        let (key, plain) = minted.map_err(|error| Problem::invalid(error.to_string()))?;
-        state.app.store.put_api_key(key.clone()).await?;
-        tracing::info!(tenant = %ctx.tenant(), key = %key.id, by = %allowed.caller().key(), "a key was created");
-        let shown = NewKeyView { key: key.into(), secret: plain.expose().to_owned() };
-        Ok(Created::at(None, &shown)?.shown_once())
+        let wanted = Wanted { name, tenant, scopes, expires_at, networks };
+        keep(&state, &allowed, "key.created", minted(&state, wanted)?).await
+    })
+    .await
+}
+
+/// Rotate an API key
+///
+/// A new key with the same rights takes its place; its secret is shown once. The former one works beside it
+/// for as long as is said, and not after that.
+#[utoipa::path(post, path = "/tenants/{tenant}/keys/{key}/rotate", tag = "keys", operation_id = "rotate_key",
+    params(InKey, super::IdempotencyKey), request_body = Rotation,
+    responses((status = 201, body = NewKeyView), Problems))]
+pub async fn rotate(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageKeys>,
+    path: web::Path<InKey>,
+    once: Once,
+    body: Body<Rotation>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = Some(allowed.ctx(path.tenant)?.tenant());
+    let former = owned(&state, tenant, path.key).await?;
+    let hours = body.value.overlap_hours;
+    if hours > OVERLAP_HOURS_MAX {
+        return Err(Problem::invalid("`overlap_hours` must be 0 to 720"));
+    }
+    let now = state.clock().now();
+    if !former.is_live(now) || former.rotated_to.is_some() {
+        return Err(Problem::conflict("the key has ended or was rotated already: create another"));
+    }
+    may_hand_out(&allowed, &former.scopes).await?;
+    once.run(&state, &body.raw, async {
+        let ApiKey { name, scopes, expires_at, networks, .. } = former.clone();
+        let new = minted(&state, Wanted { name, tenant, scopes, expires_at, networks })?;
+        let (rotated_to, until) = (Some(new.0.id), now.plus_millis(hours * HOUR_MS));
+        let created = keep(&state, &allowed, "key.rotated", new).await?;
+        let former = ApiKey { rotated_to, overlap_until: Some(until), ..former };
+        state.app.store.put_api_key(former).await?;
+        Ok(created)
     })
     .await
 }
 
 /// Revoke an API key
 ///
-/// It stops working at once; to revoke it again changes nothing.
+/// It stops working at once, and what it holds open is closed within a second; to revoke it again changes
+/// nothing.
 #[utoipa::path(delete, path = "/tenants/{tenant}/keys/{key}", tag = "keys", operation_id = "revoke_key",
     params(InKey), responses((status = 204, description = "It does not work any more"), Problems))]
 pub async fn revoke(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::ManageKeys>,
     path: web::Path<InKey>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let found = state.app.store.api_key(path.key).await?;
-    let mut key = found.filter(|key| key.tenant == Some(ctx.tenant())).ok_or_else(Problem::not_found)?;
-    if key.revoked_at.is_none() {
-        key.revoked_at = Some(state.clock().now());
-        state.app.store.put_api_key(key).await?;
-        tracing::info!(tenant = %ctx.tenant(), key = %path.key, by = %allowed.caller().key(), "a key was revoked");
-    }
-    Ok(HttpResponse::NoContent().finish())
+    let tenant = Some(allowed.ctx(path.tenant)?.tenant());
+    let key = owned(&state, tenant, path.key).await?;
+    end(&state, &allowed, key).await
+}
+
+/// API keys of the platform
+#[utoipa::path(get, path = "/keys", tag = "keys", operation_id = "list_platform_keys", params(PageQuery),
+    responses((status = 200, body = Page<KeyView>), Problems))]
+pub async fn list_of_platform(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManagePlatformKeys>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<KeyView>>, Problem> {
+    let mut keys = state.app.store.api_keys().await?;
+    keys.retain(|key| key.tenant.is_none());
+    Ok(web::Json(query.of_all(keys, |key| key.id)?.map(KeyView::from)))
+}
+
+/// Create an API key of the platform
+///
+/// It has the scope `platform`, and reads no content. The secret is shown once.
+#[utoipa::path(post, path = "/keys", tag = "keys", operation_id = "create_platform_key",
+    params(super::IdempotencyKey), request_body = NewPlatformKey,
+    responses((status = 201, body = NewKeyView), Problems))]
+pub async fn create_of_platform(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManagePlatformKeys>,
+    once: Once,
+    body: Body<NewPlatformKey>,
+) -> Result<HttpResponse, Problem> {
+    let Body { value: NewPlatformKey { name, expires_at, networks }, raw } = body;
+    let name = input::name("name", &name)?;
+    once.run(&state, &raw, async {
+        let scopes = vec![Scope::Platform];
+        let wanted = Wanted { name, tenant: None, scopes, expires_at, networks };
+        keep(&state, &allowed, "key.created", minted(&state, wanted)?).await
+    })
+    .await
+}
+
+/// Revoke an API key of the platform
+#[utoipa::path(delete, path = "/keys/{key}", tag = "keys", operation_id = "revoke_platform_key",
+    params(InPlatformKey), responses((status = 204, description = "It does not work any more"), Problems))]
+pub async fn revoke_of_platform(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManagePlatformKeys>,
+    path: web::Path<InPlatformKey>,
+) -> Result<HttpResponse, Problem> {
+    let key = owned(&state, None, path.key).await?;
+    end(&state, &allowed, key).await
 }

@@ -13,7 +13,7 @@ use super::input;
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State, body};
 
@@ -87,7 +87,7 @@ pub struct SearchView {
     params(InTenant, PageQuery), responses((status = 200, body = Page<Document>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<Document>>, Problem> {
@@ -101,7 +101,7 @@ pub async fn list(
     responses((status = 200, body = Document), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InDocument>,
 ) -> Result<web::Json<Document>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
@@ -119,7 +119,7 @@ pub async fn show(
     responses((status = 201, body = Document), Problems))]
 pub async fn add(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     query: web::Query<NewDocument>,
     once: Once,
@@ -155,7 +155,7 @@ pub async fn add(
     responses((status = 200, body = Document), Problems))]
 pub async fn reindex(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InDocument>,
 ) -> Result<web::Json<Document>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -170,7 +170,7 @@ pub async fn reindex(
     responses((status = 204, description = "It is gone"), Problems))]
 pub async fn remove(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InDocument>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -187,7 +187,7 @@ pub async fn remove(
     responses((status = 200, body = SearchView), Problems))]
 pub async fn search(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
     query: web::Query<SearchQuery>,
 ) -> Result<web::Json<SearchView>, Problem> {

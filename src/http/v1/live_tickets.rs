@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Read};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// A ticket: it opens one socket at `/v1/live`, once.
@@ -26,13 +26,15 @@ pub struct TicketView {
     params(InTenant), responses((status = 201, body = TicketView), Problems))]
 pub async fn issue(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::WatchLive>,
     path: web::Path<InTenant>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    allowed.access().must_see_all()?;
     state.app.store.tenant(ctx).await?;
     let now = state.clock().now();
-    let ticket = state.tickets.issue(ctx, now, &**state.app.engine.entropy());
+    let ticket =
+        state.tickets.issue(ctx, allowed.principal().credential(), now, &**state.app.engine.entropy());
     let expires_at = now.plus_millis(state.app.settings.live.ticket_ms);
     Ok(HttpResponse::Created().json(TicketView { ticket, expires_at }))
 }

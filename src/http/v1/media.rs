@@ -17,7 +17,7 @@ use iassistance_storage::content::{ContentError, ContentOwner};
 
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Operate, Read};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// The longest name of a file, in characters.
@@ -80,7 +80,7 @@ pub struct UploadView {
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Problems))]
 pub async fn of_message(
     state: web::Data<State>,
-    allowed: Allowed<Read>,
+    allowed: Allowed<acts::ReadContent>,
     path: web::Path<InFile>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -137,7 +137,7 @@ fn disposition(filename: Option<&str>) -> String {
     responses((status = 201, body = UploadView), Problems))]
 pub async fn upload(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InTenant>,
     query: web::Query<UploadQuery>,
     request: HttpRequest,

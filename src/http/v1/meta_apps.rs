@@ -11,7 +11,7 @@ use iassistance_domain::id::MetaAppId;
 use super::input::{self, Body};
 use super::page::{Page, PageQuery};
 use super::view::Problems;
-use crate::http::auth::{Allowed, Platform};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -103,7 +103,7 @@ fn secrets(texts: Vec<String>) -> Result<Vec<StoredSecret>, Problem> {
     params(PageQuery), responses((status = 200, body = Page<MetaAppView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::SeeMetaApps>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<MetaAppView>>, Problem> {
     let apps = state.app.store.meta_apps().await?;
@@ -116,7 +116,7 @@ pub async fn list(
     responses((status = 201, body = MetaAppView), Problems))]
 pub async fn create(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::ManageMetaApps>,
     once: Once,
     body: Body<NewMetaApp>,
 ) -> Result<HttpResponse, Problem> {
@@ -141,7 +141,7 @@ pub async fn create(
     params(InMetaApp), responses((status = 200, body = MetaAppView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::SeeMetaApps>,
     path: web::Path<InMetaApp>,
 ) -> Result<web::Json<MetaAppView>, Problem> {
     let app = state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
@@ -154,7 +154,7 @@ pub async fn show(
     responses((status = 200, body = MetaAppView), Problems))]
 pub async fn change(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::ManageMetaApps>,
     path: web::Path<InMetaApp>,
     body: Body<MetaAppChange>,
 ) -> Result<web::Json<MetaAppView>, Problem> {

@@ -11,28 +11,37 @@ use utoipa::OpenApi;
 
 use super::{Problem, auth};
 
+mod agencies;
 mod assistant;
 mod assistant_draft;
 mod assistant_versions;
 mod backups;
+mod break_glass;
 mod channels;
 mod checks;
 mod conversations;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod factors;
 mod golden;
 mod input;
+mod invitations;
 mod keys;
 mod knowledge;
 mod live_tickets;
+mod me;
 mod media;
+mod members;
 mod meta_apps;
 mod operator;
 mod page;
+mod passwords;
+mod proof;
 mod quarantine;
 mod rehearsals;
 mod settings_form;
+mod sign_in;
 mod spending;
 mod tenants;
 #[cfg(test)]
@@ -44,6 +53,9 @@ mod webhooks;
 pub use settings_form::SettingsView;
 pub use view::Problems;
 
+/// Where those sign in who have no credential yet.
+const AUTH: &str = "/auth";
+
 macro_rules! routes {
     ($($path:literal => { $($method:ident: $group:ident::$handler:ident),+ })+) => {
         /// Every route under `/v1`, and its methods.
@@ -54,19 +66,66 @@ macro_rules! routes {
         #[openapi(paths($($($group::$handler),+),+))]
         pub struct Documented;
 
-        fn resources(config: &mut web::ServiceConfig) {
-            $(config.service(
-                web::resource($path)
-                    $(.route(web::$method().to($group::$handler)))+
-                    .default_service(wrong_method(&[$(stringify!($method)),+])),
-            );)+
+        /// Those that are under `/auth`, or the others.
+        fn resources(config: &mut web::ServiceConfig, of_auth: bool) {
+            $(if $path.starts_with(AUTH) == of_auth {
+                config.service(
+                    web::resource($path.strip_prefix(AUTH).unwrap_or($path))
+                        $(.route(web::$method().to($group::$handler)))+
+                        .default_service(wrong_method(&[$(stringify!($method)),+])),
+                );
+            })+
         }
     };
 }
 
 routes! {
+    "/auth/sign-in" => { post: sign_in::with_password }
+    "/auth/second-factor" => { post: sign_in::second_factor }
+    "/auth/second-factor/passkey" => { post: sign_in::second_factor_passkey }
+    "/auth/passkey" => { post: sign_in::ask_passkey }
+    "/auth/passkey/sign-in" => { post: sign_in::with_passkey }
+    "/auth/supabase" => { post: sign_in::with_supabase }
+    "/auth/sign-out" => { post: sign_in::sign_out }
+    "/auth/me" => { get: me::show, put: me::change }
+    "/auth/sessions" => { get: me::sessions, delete: me::end_other_sessions }
+    "/auth/sessions/{session}" => { delete: me::end_session }
+    "/auth/step-up" => { post: me::step_up }
+    "/auth/step-up/passkey" => { post: me::step_up_passkey }
+    "/auth/password" => { put: passwords::change }
+    "/auth/password/forgotten" => { post: passwords::forgotten }
+    "/auth/password/reset" => { post: passwords::reset }
+    "/auth/invitations/accept" => { post: passwords::accept }
+    "/auth/totp" => { post: factors::add_totp, delete: factors::remove_totp }
+    "/auth/totp/confirm" => { post: factors::confirm_totp }
+    "/auth/recovery-codes" => { post: factors::recovery_codes }
+    "/auth/passkeys" => { post: factors::add_passkey }
+    "/auth/passkeys/question" => { post: factors::ask_passkey }
+    "/auth/passkeys/{passkey}" => { delete: factors::remove_passkey }
     "/tenants" => { get: tenants::list, post: tenants::create }
-    "/tenants/{tenant}" => { get: tenants::show }
+    "/tenants/{tenant}" => { get: tenants::show, put: tenants::change }
+    "/tenants/{tenant}/suspend" => { post: tenants::suspend }
+    "/tenants/{tenant}/resume" => { post: tenants::resume }
+    "/tenants/{tenant}/close" => { post: tenants::close }
+    "/tenants/{tenant}/agency-reading" => { put: tenants::agency_reading }
+    "/tenants/{tenant}/members" => { get: members::list }
+    "/tenants/{tenant}/members/{account}" => { put: members::change, delete: members::remove_from_tenant }
+    "/tenants/{tenant}/invitations" => { get: invitations::to_tenant, post: invitations::invite_to_tenant }
+    "/tenants/{tenant}/invitations/{invitation}" => { delete: invitations::take_back_from_tenant }
+    "/tenants/{tenant}/break-glass" => { get: break_glass::list, post: break_glass::ask }
+    "/tenants/{tenant}/break-glass/{grant}/approve" => { post: break_glass::approve }
+    "/tenants/{tenant}/break-glass/{grant}/end" => { post: break_glass::end }
+    "/agencies" => { get: agencies::list, post: agencies::create }
+    "/agencies/{agency}" => { get: agencies::show, put: agencies::change }
+    "/agencies/{agency}/members" => { get: members::of_agency }
+    "/agencies/{agency}/members/{account}" => { delete: members::remove_from_agency }
+    "/agencies/{agency}/invitations" => { get: invitations::to_agency, post: invitations::invite_to_agency }
+    "/agencies/{agency}/invitations/{invitation}" => { delete: invitations::take_back_from_agency }
+    "/accounts" => { get: members::accounts }
+    "/accounts/{account}" => { put: members::change_account }
+    "/owners/invitations" => { post: invitations::invite_owner }
+    "/keys" => { get: keys::list_of_platform, post: keys::create_of_platform }
+    "/keys/{key}" => { delete: keys::revoke_of_platform }
     "/meta-apps" => { get: meta_apps::list, post: meta_apps::create }
     "/meta-apps/{meta_app}" => { get: meta_apps::show, put: meta_apps::change }
     "/tenants/{tenant}/channels" => { get: channels::list, post: channels::connect }
@@ -116,6 +175,7 @@ routes! {
     "/checks/{check}" => { get: checks::show }
     "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
     "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
+    "/tenants/{tenant}/keys/{key}/rotate" => { post: keys::rotate }
     "/backups" => { get: backups::list, post: backups::make }
     "/tenants/{tenant}/restore" => { post: backups::restore }
     "/tenants/{tenant}/webhooks" => { get: webhooks::list, post: webhooks::create }
@@ -131,15 +191,27 @@ routes! {
 
 /// Adds everything, to a scope at `/v1`.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let scope = web::scope("")
-        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-        .app_data(web::QueryConfig::default().error_handler(|error, _| {
-            Problem::bad_request(format!("the query {}", input::explain(&error.to_string()))).into()
-        }))
+    let nothing = || web::to(|| ready(Err::<HttpResponse, _>(Problem::not_found())));
+    let signing_in = web::scope(AUTH)
+        .configure(refusals)
+        .wrap(from_fn(auth::recognise))
+        .configure(|config| resources(config, true))
+        .default_service(nothing());
+    let others = web::scope("")
+        .configure(refusals)
         .wrap(from_fn(auth::authenticate))
-        .configure(resources)
-        .default_service(web::to(|| ready(Err::<HttpResponse, _>(Problem::not_found()))));
-    config.service(scope);
+        .configure(|config| resources(config, false))
+        .default_service(nothing());
+    config.service(signing_in).service(others);
+}
+
+/// What cannot be read is refused in words.
+fn refusals(config: &mut web::ServiceConfig) {
+    config.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into())).app_data(
+        web::QueryConfig::default().error_handler(|error, _| {
+            Problem::bad_request(format!("the query {}", input::explain(&error.to_string()))).into()
+        }),
+    );
 }
 
 fn wrong_method(methods: &'static [&'static str]) -> actix_web::Route {

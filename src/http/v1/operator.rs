@@ -12,7 +12,7 @@ use iassistance_domain::id::MessageId;
 use super::conversations::InConversation;
 use super::input::{self, Body, Given};
 use super::view::{ControlView, Problems};
-use crate::http::auth::{Allowed, Operate};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -114,7 +114,7 @@ fn plain(text: String) -> Result<Content, Problem> {
     responses((status = 200, body = DoneView), Problems))]
 pub async fn take_over(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InConversation>,
     body: Body<TakeOver>,
 ) -> Result<web::Json<DoneView>, Problem> {
@@ -129,7 +129,7 @@ pub async fn take_over(
     responses((status = 200, body = DoneView), Problems))]
 pub async fn hand_back(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InConversation>,
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -144,7 +144,7 @@ pub async fn hand_back(
     responses((status = 201, body = DoneView), Problems))]
 pub async fn reply(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InConversation>,
     once: Once,
     body: Body<NewReply>,
@@ -168,7 +168,7 @@ pub async fn reply(
     responses((status = 200, body = DoneView), Problems))]
 pub async fn assign(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InConversation>,
     body: Body<Assign>,
 ) -> Result<web::Json<DoneView>, Problem> {
@@ -189,7 +189,7 @@ pub async fn assign(
     responses((status = 201, body = DoneView), Problems))]
 pub async fn note(
     state: web::Data<State>,
-    allowed: Allowed<Operate>,
+    allowed: Allowed<acts::Send>,
     path: web::Path<InConversation>,
     once: Once,
     body: Body<NewNote>,

@@ -11,7 +11,7 @@ use iassistance_storage::{SetAside, StorageError};
 use super::page;
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Platform, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Which part of the list.
@@ -54,7 +54,7 @@ impl From<SetAside> for QuarantinedRecord {
     responses((status = 200, body = page::Page<QuarantinedRecord>), Problems))]
 pub async fn of_tenant(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
     query: web::Query<QuarantineQuery>,
 ) -> Result<web::Json<page::Page<QuarantinedRecord>>, Problem> {
@@ -66,7 +66,7 @@ pub async fn of_tenant(
     params(QuarantineQuery), responses((status = 200, body = page::Page<QuarantinedRecord>), Problems))]
 pub async fn of_platform(
     state: web::Data<State>,
-    _allowed: Allowed<Platform>,
+    _allowed: Allowed<acts::OperatePlatform>,
     query: web::Query<QuarantineQuery>,
 ) -> Result<web::Json<page::Page<QuarantinedRecord>>, Problem> {
     list(&state, None, query.into_inner()).await

@@ -13,7 +13,7 @@ use super::input::{self, Body};
 use super::settings_form::NewAssistant;
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Manage};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 use crate::replay::{self, Said};
 
@@ -112,7 +112,7 @@ pub fn text(field: &str, text: &str) -> Result<String, Problem> {
     params(InTenant), request_body = NewRehearsal, responses((status = 200, body = Said), Problems))]
 pub async fn rehearse(
     state: web::Data<State>,
-    allowed: Allowed<Manage>,
+    allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
     body: Body<NewRehearsal>,
 ) -> Result<web::Json<Said>, Problem> {

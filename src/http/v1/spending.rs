@@ -9,7 +9,7 @@ use iassistance_domain::id::{ContactId, ConversationId};
 
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, SetUp};
+use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Of what.
@@ -63,7 +63,7 @@ pub struct SpendingView {
     params(InTenant, SpendingQuery), responses((status = 200, body = SpendingView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<SetUp>,
+    allowed: Allowed<acts::SeeSpending>,
     path: web::Path<InTenant>,
     query: web::Query<SpendingQuery>,
 ) -> Result<web::Json<SpendingView>, Problem> {

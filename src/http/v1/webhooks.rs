@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{SubscriptionId, TenantId};
 use iassistance_domain::subscription::{EVERY_KIND, SECRETS_MAX, Subscription, SubscriptionState};
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_hooks::new_secret;
 
@@ -14,7 +15,7 @@ use super::input::{self, Body};
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, Hooks};
+use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -141,13 +142,23 @@ impl WebhookForm {
     }
 }
 
+/// The webhook, if it is the tenant's.
+pub(super) async fn found(
+    state: &State,
+    ctx: TenantCtx,
+    id: SubscriptionId,
+) -> Result<Subscription, Problem> {
+    let store = state.app.store.tenant(ctx).await?;
+    store.hooks().subscription(id).await?.ok_or_else(Problem::not_found)
+}
+
 /// Webhooks of a tenant
 #[utoipa::path(get, path = "/tenants/{tenant}/webhooks", tag = "webhooks out",
     operation_id = "list_webhooks", params(InTenant, PageQuery),
     responses((status = 200, body = Page<WebhookView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<WebhookView>>, Problem> {
@@ -167,7 +178,7 @@ pub async fn list(
     responses((status = 201, body = NewWebhookView), Problems))]
 pub async fn create(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InTenant>,
     once: Once,
     body: Body<WebhookForm>,
@@ -186,8 +197,8 @@ pub async fn create(
             created_at: now,
             description: form.description,
         };
+        allowed.record(allowed.entry("webhook.created").on(&subscription.id)).await?;
         engine.subscribe(ctx, subscription.clone()).await?;
-        tracing::info!(tenant = %ctx.tenant(), webhook = %subscription.id, "a webhook was created");
         let at = format!("/v1/tenants/{}/webhooks/{}", ctx.tenant(), subscription.id);
         let shown = NewWebhookView { webhook: subscription.into(), secret: secret.expose().to_owned() };
         Ok(Created::at(at, &shown)?.shown_once())
@@ -200,12 +211,11 @@ pub async fn create(
     operation_id = "show_webhook", params(InWebhook), responses((status = 200, body = WebhookView), Problems))]
 pub async fn show(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
 ) -> Result<web::Json<WebhookView>, Problem> {
-    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let found = store.hooks().subscription(path.webhook).await?;
-    Ok(web::Json(found.ok_or_else(Problem::not_found)?.into()))
+    let found = found(&state, allowed.ctx(path.tenant)?, path.webhook).await?;
+    Ok(web::Json(found.into()))
 }
 
 /// Change a webhook, pause it or resume it
@@ -216,12 +226,14 @@ pub async fn show(
     responses((status = 200, body = WebhookView), Problems))]
 pub async fn change(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
     body: Body<WebhookForm>,
 ) -> Result<web::Json<WebhookView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let form = body.value.check(&state)?;
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.changed").on(&path.webhook)).await?;
     let changed = state.app.engine.change_subscription(ctx, path.webhook, |subscription| {
         subscription.url = form.url;
         subscription.kinds = form.kinds;
@@ -233,7 +245,6 @@ pub async fn change(
         };
     });
     let changed = changed.await?.ok_or_else(Problem::not_found)?;
-    tracing::info!(tenant = %ctx.tenant(), webhook = %changed.id, "a webhook was changed");
     Ok(web::Json(changed.into()))
 }
 
@@ -245,14 +256,13 @@ pub async fn change(
     responses((status = 204, description = "It is gone"), Problems))]
 pub async fn remove(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    if !state.app.engine.unsubscribe(ctx, path.webhook).await? {
-        return Err(Problem::not_found());
-    }
-    tracing::info!(tenant = %ctx.tenant(), webhook = %path.webhook, "a webhook was removed");
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.removed").on(&path.webhook)).await?;
+    state.app.engine.unsubscribe(ctx, path.webhook).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -264,7 +274,7 @@ pub async fn remove(
     operation_id = "test_webhook", params(InWebhook), responses((status = 200, body = WebhookTest), Problems))]
 pub async fn test(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
 ) -> Result<web::Json<WebhookTest>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
@@ -286,10 +296,12 @@ pub async fn test(
     responses((status = 200, body = NewWebhookView), Problems))]
 pub async fn rotate(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
 ) -> Result<web::Json<NewWebhookView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.secret_rotated").on(&path.webhook)).await?;
     let secret = new_secret(&**state.app.engine.entropy());
     let newest = secret.clone();
     let rotate = |subscription: &mut Subscription| {
@@ -298,7 +310,6 @@ pub async fn rotate(
     };
     let changed = state.app.engine.change_subscription(ctx, path.webhook, rotate).await?;
     let webhook = WebhookView::from(changed.ok_or_else(Problem::not_found)?);
-    tracing::info!(tenant = %ctx.tenant(), webhook = %path.webhook, "a webhook's secret was rotated");
     Ok(web::Json(NewWebhookView { webhook, secret: secret.expose().to_owned() }))
 }
 
@@ -310,12 +321,13 @@ pub async fn rotate(
     responses((status = 200, body = WebhookView), Problems))]
 pub async fn drop_former(
     state: web::Data<State>,
-    allowed: Allowed<Hooks>,
+    allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
 ) -> Result<web::Json<WebhookView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.former_secret_dropped").on(&path.webhook)).await?;
     let drop_former = |subscription: &mut Subscription| subscription.secrets.truncate(1);
     let changed = state.app.engine.change_subscription(ctx, path.webhook, drop_former).await?;
-    tracing::info!(tenant = %ctx.tenant(), webhook = %path.webhook, "a webhook's former secret was dropped");
     Ok(web::Json(changed.ok_or_else(Problem::not_found)?.into()))
 }

@@ -17,7 +17,7 @@ use super::keys::{
 use super::line::Urgency;
 use super::people::load_tenants;
 use super::quarantine::{Around, hex};
-use super::space::{Page, Read, Result, Space, count};
+use super::space::{Page, Read, Result, Space};
 use super::tx::Tx;
 use super::verify::{Lookout, files_of, verify};
 use super::{Core, blocking};
@@ -436,22 +436,16 @@ impl Space {
                 tell(keys::spent(Day(*day)).bytes(), "contacts' sums");
             }
         }
-        for _ in 0..TRIES {
-            let (before, real) = (*self.counters(), count(&self.tree()?)?);
-            if before != *self.counters() {
-                continue;
+        let (counted, real) = self.counted()?;
+        for (counted, is, kind) in [
+            (counted.letters, real.letters, keys::INBOX.code),
+            (counted.parked, real.parked, keys::PARKED_SINCE.code),
+            (counted.unrouted, real.unrouted, UNROUTED.code),
+            (counted.event, real.event, EVENT.code),
+        ] {
+            if counted != is {
+                tell(&[kind], "count");
             }
-            for (counted, is, kind) in [
-                (before.letters, real.letters, keys::INBOX.code),
-                (before.parked, real.parked, keys::PARKED_SINCE.code),
-                (before.unrouted, real.unrouted, UNROUTED.code),
-                (before.event, real.event, EVENT.code),
-            ] {
-                if counted != is {
-                    tell(&[kind], "count");
-                }
-            }
-            break;
         }
         Ok(troubles)
     }

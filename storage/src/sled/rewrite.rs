@@ -39,11 +39,13 @@ const LOOK_PART: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Rows that are counted at a time.
 const COUNT_ROWS: usize = 4_096;
-/// What is alive is counted again once the files grew by this part, or this part of the rows changed.
-const COUNT_PART: u64 = 4;
+/// What is alive is counted again once the files are too large for what it was and grew by this part, or
+/// this part of the rows changed.
+const COUNT_GROWN_PART: u64 = 16;
+const COUNT_ROWS_PART: u64 = 4;
 const COUNT_ROWS_MIN: u64 = 1_000;
 /// A database that is large from the beginning is written anew only once it is so much larger again.
-const FRESH_FACTOR: f64 = 1.5;
+const FRESH_FACTOR: f64 = 1.4;
 /// How often a writing thread that waits for the database is looked after.
 const NUDGE: Duration = Duration::from_secs(2);
 /// Wishes that wait.
@@ -169,8 +171,8 @@ struct Measured {
     live: Counted,
     size: u64,
     rows_written: u64,
-    /// How large the files were for what was alive when they were new.
-    fresh_ratio: f64,
+    /// How large the files were when they were new; 0 where they have not been written anew yet.
+    fresh_bytes: u64,
 }
 
 impl Thread {
@@ -234,9 +236,9 @@ impl Thread {
         }
         let live = self.count()?;
         metrics::gauge!("iassistance_storage_live_bytes").set(float(live.bytes));
-        let fresh_ratio = self.measured.as_ref().map_or(0.0, |measured| measured.fresh_ratio);
-        self.measured = Some(Measured { live, size, rows_written, fresh_ratio });
-        if float(size) > float(live.bytes) * ratio.max(fresh_ratio * FRESH_FACTOR) {
+        let fresh_bytes = self.measured.as_ref().map_or(0, |measured| measured.fresh_bytes);
+        self.measured = Some(Measured { live, size, rows_written, fresh_bytes });
+        if self.is_too_large(size) {
             self.rewrite(Some(live))?;
         }
         Ok(())
@@ -244,9 +246,18 @@ impl Thread {
 
     fn is_unknown(&self, size: u64, rows_written: u64) -> bool {
         self.measured.as_ref().is_none_or(|measured| {
-            size > measured.size + measured.size / COUNT_PART
+            let grown = size > measured.size + measured.size / COUNT_GROWN_PART;
+            grown && self.is_too_large(size)
                 || rows_written - measured.rows_written
-                    > (measured.live.rows / COUNT_PART).max(COUNT_ROWS_MIN)
+                    > (measured.live.rows / COUNT_ROWS_PART).max(COUNT_ROWS_MIN)
+        })
+    }
+
+    /// Whether the files are too large for what was alive when it was counted last.
+    fn is_too_large(&self, size: u64) -> bool {
+        self.measured.as_ref().is_some_and(|measured| {
+            let allowed = float(measured.live.bytes) * self.parts.limits.rewrite_ratio;
+            float(size) > allowed.max(float(measured.fresh_bytes) * FRESH_FACTOR)
         })
     }
 
@@ -304,8 +315,7 @@ impl Thread {
         }
         let after_bytes = self.size()?;
         let rows_written = self.shared.rows_written.load(Ordering::Relaxed);
-        let fresh_ratio = float(after_bytes) / float(live.bytes.max(1));
-        self.measured = Some(Measured { live, size: after_bytes, rows_written, fresh_ratio });
+        self.measured = Some(Measured { live, size: after_bytes, rows_written, fresh_bytes: after_bytes });
         metrics::counter!("iassistance_storage_rewrites_total").increment(1);
         metrics::gauge!("iassistance_storage_file_bytes").set(float(after_bytes));
         tracing::info!(before_bytes, after_bytes, rows = live.rows, "the store was rewritten");

@@ -93,6 +93,15 @@ pub(super) struct Counters {
     pub(super) settings: u64,
 }
 
+/// What a tree has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// Groups that were applied to it since it was opened.
+    groups: u64,
+    /// What is counted in it.
+    pub(super) counters: Counters,
+}
+
 /// Letters that nobody has read yet, of all trees that are open.
 pub(super) type AllLetters = Arc<AtomicU64>;
 
@@ -105,8 +114,9 @@ pub(super) struct Space {
     tree: RwLock<Option<Tree>>,
     pub(super) vault: TenantVault,
     pub(super) contact_keys: Arc<KeyCache>,
-    /// Held for writing while a group is applied, so that nothing reads half of one.
-    pub(super) whole: RwLock<()>,
+    /// Held for writing while a group is applied, so that nothing reads half of one. What is counted in
+    /// the tree as it is; `counters` are ahead of it by the group in the making.
+    pub(super) whole: RwLock<Applied>,
     pub(super) latest_event: watch::Sender<EventSeq>,
     /// Told of records that were altered, by their keys.
     pub(super) watchman: OnceLock<Watchman>,
@@ -137,7 +147,7 @@ impl Space {
             tree: RwLock::new(Some(tree)),
             vault,
             contact_keys,
-            whole: RwLock::new(()),
+            whole: RwLock::new(Applied { groups: 0, counters }),
             latest_event: watch::Sender::new(EventSeq(counters.event)),
             watchman: OnceLock::new(),
             counters: Mutex::new(counters),
@@ -171,6 +181,33 @@ impl Space {
         // It wraps where there are fewer than before, and that comes to the same.
         self.all_letters.fetch_add(counters.letters.wrapping_sub(before.letters), Ordering::Relaxed);
         before
+    }
+
+    /// Applies a group: nothing reads half of it.
+    pub(super) fn apply<E>(
+        &self,
+        group: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        group()?;
+        *whole = Applied { groups: whole.groups + 1, counters: *self.counters() };
+        Ok(())
+    }
+
+    /// What is held as counted, and what is counted now, of the tree as it is at one moment. Blocking.
+    pub(super) fn counted(&self) -> Result<(Counters, Counters)> {
+        const TRIES: usize = 3;
+        let applied = || self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..TRIES {
+            let before = *applied();
+            let real = count(&self.tree()?)?;
+            if *applied() == before {
+                return Ok((before.counters, real));
+            }
+        }
+        // Writes come faster than it can be counted: for once they wait.
+        let held = applied();
+        Ok((held.counters, count(&self.tree()?)?))
     }
 
     /// Letters that nobody has read yet, of all tenants.
@@ -543,7 +580,7 @@ fn guarded<R>(read: impl FnOnce() -> ::sled::Result<R>) -> Result<R> {
     }
 }
 
-pub(super) fn count(tree: &Tree) -> Result<Counters> {
+fn count(tree: &Tree) -> Result<Counters> {
     let mut counters = Counters::default();
     for prefix in [INBOX.code, PARKED_SINCE.code, UNROUTED.code, OUTBOX.code] {
         for key in tree.scan_prefix([prefix]).keys() {

@@ -11,18 +11,20 @@ use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
 
+use iassistance_domain::audit::SealedAudit;
 use iassistance_domain::content::MediaSource;
 use iassistance_domain::id::{
     AccountId, ContactId, ConversationId, DocumentId, InvitationId, MediaId, MessageId, TenantId,
 };
 use iassistance_vault::{KeyRef, Keyring, Place, TenantVault, VaultError, subject_of};
 
+use super::audit::entry_key;
 use super::keys::{
-    self, ADDRESS, API_KEY, ASSISTANT, AUDIT, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS, CONTACT,
-    CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME, Hash, Home,
-    INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE, PROVIDER,
-    RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, SessionHome, TEMPLATES,
-    TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
+    self, ADDRESS, API_KEY, ASSISTANT, AUDIT, AUDIT_ENTRY, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS,
+    CONTACT, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME,
+    Hash, Home, INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE,
+    PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, SessionHome,
+    TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
 };
 use super::quarantine::unframe;
 use super::space::{Read, Result, Space, Unopened, unseal, vault_error};
@@ -119,7 +121,16 @@ pub(super) fn opens<R: Read>(
         let record = present(kind.schema, kind.upgrade, &opened)?;
         serde_json::to_vec(&record).is_ok_and(|record| (kind.holds)(&record))
     };
-    if holds { Ok(()) } else { Err(Unopened::Unreadable) }
+    if !holds {
+        return Err(Unopened::Unreadable);
+    }
+    // What it is about is sealed once more.
+    if kind.code == AUDIT.code { audit_entry_opens(reader, &opened.plaintext) } else { Ok(()) }
+}
+
+fn audit_entry_opens<R: Read>(reader: &R, record: &[u8]) -> std::result::Result<(), Unopened> {
+    let record: SealedAudit = serde_json::from_slice(record).map_err(|_| Unopened::Unreadable)?;
+    reader.try_open(AUDIT_ENTRY, entry_key(record.seq).bytes(), &record.sealed).map(|_| ())
 }
 
 /// Whose keys seal the record at a key of a tree: a channel's are its tenant's.

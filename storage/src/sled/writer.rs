@@ -340,10 +340,7 @@ impl Thread {
         }
         for (space, overlay) in group.spaces.values().filter(|(_, overlay)| !overlay.is_empty()) {
             let (tree, batch) = (space.tree()?, copy::batch(overlay));
-            {
-                let _whole = space.whole.write().unwrap_or_else(PoisonError::into_inner);
-                home.disk.apply(|| tree.apply_batch(batch.clone())).map_err(failed("writing"))?;
-            }
+            space.apply(|| home.disk.apply(|| tree.apply_batch(batch.clone()))).map_err(failed("writing"))?;
             let mirrored =
                 current.copy.as_mut().map_or(Ok(()), |copy| copy.mirror(&space.tree_name(), overlay));
             if let Err(error) = mirrored {

@@ -56,7 +56,7 @@ async fn killed_at_any_step_the_last_whole_one_stays() {
     assert!(steps > 8, "{steps}");
     drop(tenant);
     let now = room.rows().await;
-    assert_eq!(room.restored(Which::Latest, 1).await, now);
+    assert_same(&room.restored(Which::Latest, 1).await, &now);
 }
 
 /// The place fails and comes back, in one life: what changed is in the next one.
@@ -85,7 +85,7 @@ async fn an_increment_that_fails_loses_no_change() {
     room.make(&backups).await;
     drop((tenant, backups));
     let now = room.rows().await;
-    assert_eq!(room.restored(Which::Latest, 1).await, now);
+    assert_same(&room.restored(Which::Latest, 1).await, &now);
 }
 
 /// A restore that was cut short leaves nothing that looks like a store, and is simply begun again.
@@ -106,7 +106,7 @@ async fn a_restore_that_was_killed_is_begun_again() {
         assert_eq!(target.store.exists(), done);
         if done {
             let now = room.rows().await;
-            assert_eq!(rows_in(&target.store), now);
+            assert_same(&rows_in(&target.store), &now);
             return;
         }
     }

@@ -53,11 +53,11 @@ async fn a_base_and_what_follows_give_the_store_of_each_moment() {
     drop((one, two, backups));
     let now = room.rows().await;
 
-    assert_eq!(room.restored(Which::Latest, 1).await, now);
-    assert_eq!(room.restored(Which::Id(third.id), 2).await, now);
+    assert_same(&room.restored(Which::Latest, 1).await, &now);
+    assert_same(&room.restored(Which::Id(third.id), 2).await, &now);
     let then = room.restored(Which::At(second.at), 3).await;
     assert!(of_tenant(&then, tenant_id(2)).len() < of_tenant(&now, tenant_id(2)).len());
-    assert_eq!(of_tenant(&then, tenant_id(1)), of_tenant(&now, tenant_id(1)));
+    assert_same(&of_tenant(&then, tenant_id(1)), &of_tenant(&now, tenant_id(1)));
     let first = room.restored(Which::Id(base.id), 4).await;
     assert!(of_tenant(&first, tenant_id(2)).is_empty());
     assert_ne!(of_tenant(&first, tenant_id(1)), of_tenant(&now, tenant_id(1)));
@@ -131,7 +131,7 @@ async fn a_backup_under_load_is_the_state_of_one_moment() {
     }
     drop(backups);
     let now = room.rows().await;
-    assert_eq!(room.restored(Which::Id(last.id), 20).await, now, "and the last is all of it");
+    assert_same(&room.restored(Which::Id(last.id), 20).await, &now);
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn what_cannot_be_kept_in_mind_makes_a_base() {
     assert!(tenant.events(EventSeq(0), 10).await.unwrap().len() > 1);
     drop((tenant, backups, restarted));
     let now = room.rows().await;
-    assert_eq!(room.restored(Which::Latest, 1).await, now);
+    assert_same(&room.restored(Which::Latest, 1).await, &now);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn only_so_many_bases_are_kept_with_what_follows_them() {
     assert_eq!(bases[1].media_bytes, 0, "a file of a message is copied once");
     drop(tenant);
     let now = room.rows().await;
-    assert_eq!(room.restored(Which::Latest, 1).await, now);
+    assert_same(&room.restored(Which::Latest, 1).await, &now);
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn a_bucket_holds_backups_too() {
     drop(backups);
     let now = room.rows().await;
     source.restore(&chain, &room.identity, &room.target(1), None, &|_| {}).await.unwrap();
-    assert_eq!(rows_in(&room.target(1).store), now);
+    assert_same(&rows_in(&room.target(1).store), &now);
     assert!(
         server.seen().iter().all(|line| line.contains("of/this") || line.contains("of%2Fthis")),
         "{:?}",

@@ -22,6 +22,7 @@ async fn begin(limits: Limits) -> (tempfile::TempDir, World, SledStore, Arc<dyn 
     world.shut().await;
     let store = world.open_on(Arc::new(NoWait)).unwrap();
     store.create_tenant(tenant(1)).await.unwrap();
+    store.put_meta_app(meta_app(1)).await.unwrap();
     store.put_channel(channel(1)).await.unwrap();
     let tenant = store.tenant(TenantCtx::platform(tenant_id(1))).await.unwrap();
     (folder, world, store, tenant)

@@ -11,56 +11,8 @@ fn tenant(number: u8) -> TenantId {
     TenantId::from_bytes([number; 16])
 }
 
-fn caller(tenant: Option<TenantId>, scopes: &[Scope]) -> Caller {
-    Caller { key: ApiKeyId::from_bytes([1; 16]), tenant, scopes: scopes.to_vec() }
-}
-
 fn status<T>(result: Result<T, Problem>) -> Option<u16> {
     result.err().map(|problem| problem.status_code().as_u16())
-}
-
-#[test]
-fn the_table_of_rules() {
-    use Scope::{Manage as M, Operate as O, Platform as P, Read as R};
-    let rules = [Read::RULE, Operate::RULE, SetUp::RULE, Manage::RULE, Platform::RULE];
-    let own = Some(tenant(1));
-    // Who, and whether they have: read, operate, set up, manage, platform.
-    let table: &[(Option<TenantId>, &[Scope], [bool; 5])] = &[
-        (own, &[R], [true, false, true, false, false]),
-        (own, &[O], [false, true, true, false, false]),
-        (own, &[M], [false, false, true, true, false]),
-        (own, &[R, O, M], [true, true, true, true, false]),
-        (own, &[P], [false; 5]),
-        (own, &[], [false; 5]),
-        (None, &[P], [false, false, true, true, true]),
-        (None, &[P, R], [true, false, true, true, true]),
-        (None, &[P, O], [false, true, true, true, true]),
-        (None, &[R, O, M], [false; 5]),
-    ];
-    for (tenant, scopes, expected) in table {
-        let caller = caller(*tenant, scopes);
-        assert_eq!(rules.map(|rule| caller.has(&rule)), *expected, "{caller:?}");
-    }
-}
-
-#[test]
-fn another_tenant_is_as_if_it_were_not_there() {
-    let mine = caller(Some(tenant(1)), &[Scope::Read]);
-    assert_eq!(mine.ctx::<Read>(tenant(1)).unwrap().tenant(), tenant(1));
-    assert_eq!(status(mine.ctx::<Read>(tenant(2))), Some(404));
-    assert_eq!(status(mine.ctx::<Manage>(tenant(2))), Some(403));
-    let platform = caller(None, &[Scope::Platform]);
-    assert_eq!(platform.ctx::<Manage>(tenant(2)).unwrap().tenant(), tenant(2));
-    assert_eq!(status(platform.ctx::<Read>(tenant(2))), Some(403));
-}
-
-#[test]
-fn nobody_hands_out_what_they_do_not_hold() {
-    let hands_out = |caller: &Caller| {
-        [Scope::Read, Scope::Operate, Scope::Manage, Scope::Platform].map(|scope| caller.may_hand_out(scope))
-    };
-    assert_eq!(hands_out(&caller(Some(tenant(1)), &[Scope::Manage])), [false, false, true, false]);
-    assert_eq!(hands_out(&caller(None, &[Scope::Platform, Scope::Read])), [true, false, true, false]);
 }
 
 #[test]
@@ -122,8 +74,8 @@ async fn minted() -> Minted {
 }
 
 impl Minted {
-    async fn sign_in(&self, now: Timestamp, text: &str) -> Result<Caller, Problem> {
-        Caller::of_key(&self.store, &self.keyring, now, text).await
+    async fn sign_in(&self, now: Timestamp, text: &str) -> Result<ApiKey, Problem> {
+        check(&self.store, &self.keyring, now, None, text).await
     }
 }
 
@@ -134,7 +86,7 @@ async fn a_key_signs_in_while_it_lives() {
     assert_eq!(text.len(), 4 + 32 + 1 + 43 + 1 + 6);
     assert!(!minted.key.hash.is_empty() && !text.contains(&minted.key.hash));
     let caller = minted.sign_in(NOW, text).await.unwrap();
-    assert_eq!((caller.key(), caller.tenant()), (minted.key.id, Some(tenant(1))));
+    assert_eq!((caller.id, caller.tenant), (minted.key.id, Some(tenant(1))));
     assert_eq!(status(minted.sign_in(NOW.plus_millis(1_000), text).await), Some(401));
     minted.store.put_api_key(ApiKey { revoked_at: Some(NOW), ..minted.key.clone() }).await.unwrap();
     assert_eq!(status(minted.sign_in(NOW, text).await), Some(401));
@@ -158,4 +110,17 @@ async fn every_other_key_gets_the_same_answer() {
         assert_eq!(serde_json::to_string(&refusal).unwrap(), answer);
     }
     assert!(minted.sign_in(NOW, &forged(&id, secret)).await.is_ok());
+}
+
+#[actix_web::test]
+async fn a_key_works_from_its_networks_alone() {
+    let minted = minted().await;
+    let networks = vec!["203.0.113.0/24".parse().unwrap()];
+    minted.store.put_api_key(ApiKey { networks, ..minted.key.clone() }).await.unwrap();
+    for (from, works) in [("203.0.113.9", true), ("::ffff:203.0.113.9", true), ("203.0.114.1", false)] {
+        let from = Some(from.parse().unwrap());
+        let checked = check(&minted.store, &minted.keyring, NOW, from, minted.plain.expose()).await;
+        assert_eq!(checked.is_ok(), works, "{from:?}");
+    }
+    assert!(minted.sign_in(NOW, minted.plain.expose()).await.is_err(), "from an address that is not known");
 }

@@ -1,0 +1,93 @@
+//! Who watches, and whether they still may.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::account::MemberOf;
+use iassistance_domain::id::TenantId;
+use iassistance_domain::permission::Act;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::Revocation;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::http::access::{self, Access, Asked, Place};
+use crate::http::principal::{Credential, Principal};
+use crate::http::{Problem, State};
+
+/// Who watches.
+pub(super) struct Watcher {
+    /// As they were when they came.
+    pub(super) principal: Principal,
+    /// The one tenant that their ticket is for.
+    pub(super) only: Option<TenantId>,
+    /// Where they came from.
+    pub(super) from: Option<IpAddr>,
+}
+
+impl Watcher {
+    /// Proof that they may watch this tenant, and how far.
+    pub(super) async fn may_watch(
+        &self,
+        state: &State,
+        tenant: TenantId,
+    ) -> Result<(TenantCtx, Access), Problem> {
+        let principal = Principal::again(state, self.principal.credential(), self.from).await?;
+        if self.only.is_some_and(|only| only != tenant) {
+            return Err(Problem::not_found());
+        }
+        let asked =
+            Asked { act: Act::WatchLive, place: Place::Tenant(tenant), enrols: false, changes: false };
+        let access = access::authorise(state, &principal, asked).await?;
+        access.must_see_all()?;
+        Ok((TenantCtx::authenticated(tenant), access))
+    }
+
+    /// Resolves when what they came with ends, is revoked, or does not open any more what they watch.
+    pub(super) async fn until_over(
+        &self,
+        state: &State,
+        mut revocations: Receiver<Revocation>,
+        watched: &RefCell<Vec<TenantId>>,
+    ) {
+        let mut ends_at = self.principal.ends_at();
+        loop {
+            let ending = state.clock().sleep_until(ends_at.unwrap_or(Timestamp::MAX));
+            tokio::select! {
+                () = ending, if ends_at.is_some() => {}
+                told = revocations.recv() => match told {
+                    Ok(revocation) if !self.concerns(revocation, watched) => continue,
+                    Err(RecvError::Closed) => return std::future::pending().await,
+                    // Who falls behind looks at everything anew.
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                },
+            }
+            // What is read here cannot be older than what was told.
+            match Principal::again(state, self.principal.credential(), self.from).await {
+                Ok(principal) => ends_at = principal.ends_at(),
+                Err(_) => return,
+            }
+            let tenants = watched.borrow().clone();
+            for tenant in tenants {
+                if self.may_watch(state, tenant).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn concerns(&self, revocation: Revocation, watched: &RefCell<Vec<TenantId>>) -> bool {
+        let credential = self.principal.credential();
+        match revocation {
+            Revocation::Session(id) => matches!(credential, Credential::Session(_, own) if own == id),
+            Revocation::Account(id) => matches!(credential, Credential::Session(own, _) if own == id),
+            Revocation::Key(id) => credential == Credential::Key(id),
+            Revocation::Tenant(id) => watched.borrow().contains(&id),
+            Revocation::Agency(id) => match &self.principal {
+                Principal::Person(person) => person.account.membership(MemberOf::Agency(id)).is_some(),
+                Principal::Key(_) => false,
+            },
+        }
+    }
+}

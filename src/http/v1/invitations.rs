@@ -1,0 +1,310 @@
+//! Invitations: to a tenant, to an agency, to own the platform. Each is a mail with a link that works once.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use iassistance_domain::account::{Language, MemberOf, Membership, Role, normalised_email};
+use iassistance_domain::id::{AgencyId, InvitationId, TenantId};
+use iassistance_domain::invitation::{INVITATION_MS, Invitation};
+use iassistance_domain::pii::TenantView;
+use iassistance_domain::{Pii, Timestamp};
+use iassistance_identity::mail::{Letter, Recipient};
+use iassistance_identity::tokens;
+
+use super::agencies::InAgency;
+use super::input::{self, Body};
+use super::members::membership;
+use super::page::{Page, PageQuery};
+use super::tenants::InTenant;
+use super::view::Problems;
+use crate::http::auth::{Allowed, Right, acts};
+use crate::http::idempotency::{Created, Once};
+use crate::http::{Problem, State};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Who is invited to a tenant, and as what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvitation {
+    /// Their e-mail address.
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// What they are called; 1 to 120 characters.
+    #[schema(example = "Ada")]
+    name: String,
+    /// What they are written to in; `en` if left out.
+    #[serde(default)]
+    language: Language,
+    /// `tenant_admin`, `operator` or `viewer`.
+    role: Role,
+    /// Operators and viewers: whether they see and act on conversations that are assigned to them alone.
+    #[serde(default)]
+    assigned_only: bool,
+}
+
+/// Who is invited to an agency or to own the platform.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewColleague {
+    /// Their e-mail address.
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// What they are called; 1 to 120 characters.
+    #[schema(example = "Ada")]
+    name: String,
+    /// What they are written to in; `en` if left out.
+    #[serde(default)]
+    language: Language,
+}
+
+/// An invitation, without its link.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+pub struct InvitationView {
+    /// Its id.
+    #[schema(value_type = String, example = "inv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: InvitationId,
+    /// Whom it was sent to.
+    email: String,
+    /// What they are called.
+    name: String,
+    /// What they become, and where.
+    memberships: Vec<super::me::MembershipView>,
+    /// Whether they come to own the platform.
+    owner: bool,
+    /// When it was sent.
+    #[schema(value_type = i64)]
+    created_at: Timestamp,
+    /// Until when it can be taken up.
+    #[schema(value_type = i64)]
+    expires_at: Timestamp,
+    /// When it was taken up.
+    #[schema(value_type = Option<i64>)]
+    accepted_at: Option<Timestamp>,
+    /// When it was taken back.
+    #[schema(value_type = Option<i64>)]
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<Invitation> for InvitationView {
+    fn from(invitation: Invitation) -> Self {
+        Self {
+            id: invitation.id,
+            email: invitation.email.into_inner(TenantView),
+            name: invitation.name.into_inner(TenantView),
+            memberships: invitation.memberships.iter().map(Into::into).collect(),
+            owner: invitation.owner,
+            created_at: invitation.created_at,
+            expires_at: invitation.expires_at,
+            accepted_at: invitation.accepted_at,
+            revoked_at: invitation.revoked_at,
+        }
+    }
+}
+
+/// Which invitation to a tenant.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InInvitation {
+    /// The tenant.
+    #[param(value_type = String)]
+    tenant: TenantId,
+    /// The invitation.
+    #[param(value_type = String, example = "inv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    invitation: InvitationId,
+}
+
+/// Which invitation to an agency.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InAgencyInvitation {
+    /// The agency.
+    #[param(value_type = String)]
+    agency: AgencyId,
+    /// The invitation.
+    #[param(value_type = String, example = "inv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    invitation: InvitationId,
+}
+
+/// What an invitation is to.
+struct To<'a> {
+    colleague: NewColleague,
+    memberships: Vec<Membership>,
+    owner: bool,
+    place: Option<&'a str>,
+}
+
+/// Keeps an invitation, on the record first, and sends it.
+async fn invite<R: Right>(state: &State, allowed: &Allowed<R>, to: To<'_>) -> Result<Created, Problem> {
+    let To { colleague: NewColleague { email, name, language }, memberships, owner, place } = to;
+    let email = normalised_email(&email).map_err(|error| Problem::invalid(format!("`email`: {error}")))?;
+    let name = Pii::new(input::name("name", &name)?);
+    let (now, entropy) = (state.clock().now(), &**state.app.engine.entropy());
+    let (token, hash) = tokens::mint(entropy);
+    let invitation = Invitation {
+        id: InvitationId::new(now, entropy),
+        email,
+        name,
+        language,
+        memberships,
+        owner,
+        hash,
+        by: allowed.access().actor(allowed.principal()),
+        created_at: now,
+        expires_at: now.plus_millis(INVITATION_MS),
+        accepted_at: None,
+        revoked_at: None,
+    };
+    let mut entry = allowed.entry("account.invited").on(&invitation.id).with("owner", &owner);
+    if let Some(membership) = invitation.memberships.first() {
+        entry = entry.with("role", &membership.role.name());
+        if let MemberOf::Agency(agency) = membership.of {
+            entry = entry.with("agency", &agency);
+        }
+    }
+    allowed.record(entry).await?;
+    state.app.store.people().put_invitation(invitation.clone()).await?;
+    let link = state.app.identity.link("/invitation", token.expose());
+    let recipient = Recipient { email: invitation.email.clone(), name: invitation.name.clone(), language };
+    let by = Some(&allowed.person()?.account.name);
+    let letter = Letter::Invitation { by, place, link: &link, days: INVITATION_MS / DAY_MS };
+    state.app.identity.write(&recipient, &letter);
+    Created::at(None, &InvitationView::from(invitation))
+}
+
+async fn list(state: &State, place: MemberOf, query: &PageQuery) -> Result<Page<InvitationView>, Problem> {
+    let (before, limit) = query.read::<InvitationId>()?;
+    let found = state.app.store.people().invitations(before, limit + 1, Some(place)).await?;
+    Ok(Page::cut(found, limit, |invitation| invitation.id).map(InvitationView::from))
+}
+
+async fn take_back<R: Right>(
+    state: &State,
+    allowed: &Allowed<R>,
+    place: MemberOf,
+    id: InvitationId,
+) -> Result<HttpResponse, Problem> {
+    let people = state.app.store.people();
+    let found = people.invitation(id).await?;
+    let of_place = |it: &Invitation| it.memberships.iter().any(|membership| membership.of == place);
+    let mut invitation = found.filter(of_place).ok_or_else(Problem::not_found)?;
+    let now = state.clock().now();
+    if invitation.accepted_at.is_some() {
+        return Err(Problem::conflict("it was taken up already: let them go instead"));
+    }
+    if invitation.revoked_at.is_none() {
+        allowed.record(allowed.entry("invitation.revoked").on(&id)).await?;
+        invitation.revoked_at = Some(now);
+        people.put_invitation(invitation).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Invitations to a tenant, newest first
+#[utoipa::path(get, path = "/tenants/{tenant}/invitations", tag = "people", operation_id = "list_invitations",
+    params(InTenant, PageQuery), responses((status = 200, body = Page<InvitationView>), Problems))]
+pub async fn to_tenant(
+    state: web::Data<State>,
+    allowed: Allowed<acts::SeePeople>,
+    path: web::Path<InTenant>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<InvitationView>>, Problem> {
+    let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
+    Ok(web::Json(list(&state, place, &query).await?))
+}
+
+/// Invite somebody to a tenant
+///
+/// They get a mail with a link that works once and for seven days.
+#[utoipa::path(post, path = "/tenants/{tenant}/invitations", tag = "people", operation_id = "invite_member",
+    params(InTenant, super::IdempotencyKey), request_body = NewInvitation,
+    responses((status = 201, body = InvitationView), Problems))]
+pub async fn invite_to_tenant(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManagePeople>,
+    path: web::Path<InTenant>,
+    once: Once,
+    body: Body<NewInvitation>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = allowed.ctx(path.tenant)?.tenant();
+    let record = state.app.store.people().tenant_record(tenant).await?.ok_or_else(Problem::not_found)?;
+    let Body { value: NewInvitation { email, name, language, role, assigned_only }, raw } = body;
+    let of = MemberOf::Tenant(tenant);
+    let memberships = vec![membership(of, role, assigned_only, state.clock().now())?];
+    let colleague = NewColleague { email, name, language };
+    let to = To { colleague, memberships, owner: false, place: Some(&record.name) };
+    once.run(&state, &raw, invite(&state, &allowed, to)).await
+}
+
+/// Take an invitation to a tenant back
+#[utoipa::path(delete, path = "/tenants/{tenant}/invitations/{invitation}", tag = "people",
+    operation_id = "revoke_invitation", params(InInvitation),
+    responses((status = 204, description = "Its link does not work any more"), Problems))]
+pub async fn take_back_from_tenant(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManagePeople>,
+    path: web::Path<InInvitation>,
+) -> Result<HttpResponse, Problem> {
+    let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
+    take_back(&state, &allowed, place, path.invitation).await
+}
+
+/// Invitations to an agency, newest first
+#[utoipa::path(get, path = "/agencies/{agency}/invitations", tag = "agencies",
+    operation_id = "list_agency_invitations", params(InAgency, PageQuery),
+    responses((status = 200, body = Page<InvitationView>), Problems))]
+pub async fn to_agency(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManageAgencyPeople>,
+    path: web::Path<InAgency>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<InvitationView>>, Problem> {
+    Ok(web::Json(list(&state, MemberOf::Agency(path.agency), &query).await?))
+}
+
+/// Invite somebody to an agency
+#[utoipa::path(post, path = "/agencies/{agency}/invitations", tag = "agencies",
+    operation_id = "invite_agency_member", params(InAgency, super::IdempotencyKey),
+    request_body = NewColleague, responses((status = 201, body = InvitationView), Problems))]
+pub async fn invite_to_agency(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageAgencyPeople>,
+    path: web::Path<InAgency>,
+    once: Once,
+    body: Body<NewColleague>,
+) -> Result<HttpResponse, Problem> {
+    let agency = state.app.store.people().agency(path.agency).await?.ok_or_else(Problem::not_found)?;
+    let of = MemberOf::Agency(path.agency);
+    let memberships =
+        vec![Membership { of, role: Role::Agency, assigned_only: false, since: state.clock().now() }];
+    let to = To { colleague: body.value, memberships, owner: false, place: Some(&agency.name) };
+    once.run(&state, &body.raw, invite(&state, &allowed, to)).await
+}
+
+/// Take an invitation to an agency back
+#[utoipa::path(delete, path = "/agencies/{agency}/invitations/{invitation}", tag = "agencies",
+    operation_id = "revoke_agency_invitation", params(InAgencyInvitation),
+    responses((status = 204, description = "Its link does not work any more"), Problems))]
+pub async fn take_back_from_agency(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageAgencyPeople>,
+    path: web::Path<InAgencyInvitation>,
+) -> Result<HttpResponse, Problem> {
+    take_back(&state, &allowed, MemberOf::Agency(path.agency), path.invitation).await
+}
+
+/// Invite somebody to own the platform
+#[utoipa::path(post, path = "/owners/invitations", tag = "people", operation_id = "invite_owner",
+    params(super::IdempotencyKey), request_body = NewColleague,
+    responses((status = 201, body = InvitationView), Problems))]
+pub async fn invite_owner(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageOwners>,
+    once: Once,
+    body: Body<NewColleague>,
+) -> Result<HttpResponse, Problem> {
+    let to = To { colleague: body.value, memberships: Vec::new(), owner: true, place: None };
+    once.run(&state, &body.raw, invite(&state, &allowed, to)).await
+}
