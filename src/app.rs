@@ -19,11 +19,13 @@ use iassistance_storage::backup::BackupError;
 use iassistance_storage::content::{ContentError, ContentStore};
 use iassistance_storage::sled::disk::{Disk, SystemDisk};
 use iassistance_storage::{Limits, MemoryStore, SledOptions, SledStore, StorageError, Store};
-use iassistance_vault::{Keyring, RootKey, SystemEntropy, VaultError};
+use iassistance_vault::{BadNote, Keyring, RootKey, SystemEntropy, VaultError};
 
+use crate::access_log::AccessLog;
 use crate::copies::Copies;
 use crate::erasures::{ErasureError, replay_erasures};
 use crate::identity::{Identity, IdentityError};
+use crate::notary::Notary;
 
 /// How long a connection to a destination may take to come about, milliseconds.
 const CONNECT_MS: u64 = 5_000;
@@ -49,6 +51,9 @@ pub enum AppError {
     /// Nobody could sign in.
     #[error("nobody could sign in: {0}")]
     Identity(#[from] IdentityError),
+    /// The audit log cannot be vouched for.
+    #[error("the audit log cannot be vouched for: {0}")]
+    Notary(#[from] BadNote),
     /// Backups cannot be made.
     #[error("backups cannot be made: {0}")]
     Backup(#[from] BackupError),
@@ -141,6 +146,10 @@ pub struct App {
     pub egress: Egress,
     /// Backups, where they are made.
     pub copies: Option<Copies>,
+    /// Vouches for the audit log.
+    pub notary: Notary,
+    /// Keeps a record of each request.
+    pub access: AccessLog,
     /// What signing in needs.
     pub identity: Arc<Identity>,
 }
@@ -208,11 +217,14 @@ impl App {
         let engine = engine(vaulted, parts)?;
         let copies = Copies::open(vaulted, &engine)?;
         let identity = Identity::start(settings, keyring, egress, &vaulted.clock, &vaulted.entropy)?;
+        let notary = Notary::new(vaulted)?;
+        let access = AccessLog::start(Arc::clone(store), Arc::clone(&vaulted.clock), &settings.access);
         let tenants = engine.recover(settings.storage.dedup_days).await?;
         tracing::info!(tenants, "the engine runs");
         if let Some(copies) = &copies {
             copies.run();
         }
+        notary.run();
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
@@ -220,6 +232,8 @@ impl App {
             engine,
             egress: egress.clone(),
             copies,
+            notary,
+            access,
             identity: Arc::new(identity),
         })
     }
@@ -233,9 +247,13 @@ impl App {
             None => Ok(()),
         };
         let delivered = self.identity.stop(limit_ms).await;
-        let stopped = self.engine.stop(limit_ms).await;
+        let (stopped, vouched, kept) = futures::join!(
+            self.engine.stop(limit_ms),
+            self.notary.stop(limit_ms),
+            self.access.stop(limit_ms)
+        );
         self.store.close().await;
-        stopped.and(copied).and(delivered)
+        stopped.and(copied).and(delivered).and(vouched).and(kept)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The binary: command line, HTTP edge, composition root.
 
+pub mod access_log;
 pub mod app;
 pub mod cli;
 pub mod copies;
 pub mod erasures;
 pub mod http;
 pub mod identity;
+pub mod notary;
 pub mod replay;
 pub mod serving;
 pub mod settings_check;

@@ -40,8 +40,9 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 34] = [
+const ALONE: [(&str, &[&str]); 35] = [
     ("chacha20poly1305", &["vault"]),
+    ("aws-lc-rs", &["vault"]),
     ("hmac", &["vault", "channels", "hooks"]),
     ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator"]),
     ("age", &["storage"]),

@@ -73,7 +73,22 @@ impl Shared {
         }
     }
 
+    /// Shortens addresses of the access log and removes its oldest records, a part at a time.
+    async fn forget_access(&self, now: Timestamp) {
+        let (trail, access) = (self.parts.store.trail(), &self.settings.access);
+        let ago = |days: u64| now.minus_millis(days.saturating_mul(DAY_MS));
+        let forget = async {
+            while trail.remove_access(ago(access.kept_days)).await? > 0 {}
+            while trail.shorten_access(ago(access.whole_days)).await? > 0 {}
+            Ok::<_, StorageError>(())
+        };
+        if let Err(error) = forget.await {
+            tracing::warn!(%error, "the access log could not be shortened; the next day's sweep tries again");
+        }
+    }
+
     async fn forget(&self, now: Timestamp, before: Timestamp) {
+        self.forget_access(now).await;
         for tenant in self.parts.store.tenants().await.unwrap_or_default() {
             self.forget_deliveries(tenant.id, now).await;
         }

@@ -9,9 +9,9 @@ use iassistance_assistant::services::Services;
 use iassistance_assistant::tools::http::HttpCaller;
 use iassistance_channels::Sender;
 use iassistance_config::{
-    ActorSettings, AssistantDefaults, DispatchSettings, HookSettings, KnowledgeSettings, LimitSettings,
-    LiveSettings, MediaSettings, MetaSettings, ModelPrice, ModelSettings, PriceSettings, Settings,
-    ToolSettings, WindowSettings,
+    AccessSettings, ActorSettings, AssistantDefaults, DispatchSettings, HookSettings, KnowledgeSettings,
+    LimitSettings, LiveSettings, MediaSettings, MetaSettings, ModelPrice, ModelSettings, PriceSettings,
+    Settings, ToolSettings, WindowSettings,
 };
 use iassistance_domain::assistant::{
     AssistantSettings, ContextSettings, Disclosure, Moderation, PeopleSettings,
@@ -46,6 +46,8 @@ pub struct EngineSettings {
     pub tools: ToolSettings,
     /// Outgoing webhooks.
     pub hooks: HookSettings,
+    /// The access log: how long what is in it is kept.
+    pub access: AccessSettings,
     /// The documents that tenants give.
     pub knowledge: KnowledgeSettings,
     /// The assistant of tenants that set nothing.
@@ -70,6 +72,7 @@ impl From<&Settings> for EngineSettings {
             prices: settings.prices.clone(),
             tools: settings.tools.clone(),
             hooks: settings.hooks.clone(),
+            access: settings.access.clone(),
             knowledge: settings.knowledge.clone(),
             assistant: settings.assistant.clone(),
             live: settings.live.clone(),

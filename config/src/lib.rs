@@ -6,6 +6,7 @@ mod identity;
 mod rules;
 mod secret;
 mod settings;
+mod trail;
 mod turns;
 
 pub use hooks::HookSettings;
@@ -16,6 +17,7 @@ pub use settings::{
     LogFormat, LogSettings, MediaSettings, MetaSettings, ModelSettings, ServerSettings, Settings,
     StorageSettings, UnknownPolicy, VaultSettings, WindowSettings,
 };
+pub use trail::{AccessSettings, AuditSettings};
 pub use turns::{KnowledgeSettings, ModelPrice, PriceSettings, ToolSettings};
 
 use std::path::{Path, PathBuf};

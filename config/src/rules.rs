@@ -160,9 +160,20 @@ impl Settings {
 }
 
 impl Settings {
-    fn rules_of_hooks(&self) -> [Rule; 6] {
-        let hooks = &self.hooks;
+    fn rules_of_hooks(&self) -> [Rule; 9] {
+        let (hooks, access) = (&self.hooks, &self.access);
         [
+            (self.audit.checkpoint_ms > 0, "audit.checkpoint_ms", "must be at least 1"),
+            (
+                access.whole_days <= access.kept_days && (1..=3_650).contains(&access.kept_days),
+                "access.kept_days",
+                "must be 1 to 3650, and access.whole_days no more than that",
+            ),
+            (
+                (1..=1_000_000).contains(&access.queue_max) && (1..=1_000).contains(&access.group_max),
+                "access.queue_max",
+                "must be 1 to 1000000, and access.group_max 1 to 1000",
+            ),
             (
                 hooks.private_hosts.iter().all(|host| is_host(host)),
                 "hooks.private_hosts",

@@ -8,6 +8,7 @@ use url::Url;
 use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
+use crate::trail::{AccessSettings, AuditSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
 /// All settings.
@@ -52,6 +53,10 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// How mails leave.
     pub mail: MailSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
+    /// The access log.
+    pub access: AccessSettings,
     /// The log.
     pub log: LogSettings,
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod assistant;
+mod audit;
 mod backup;
 mod doctor;
 mod keyring;
@@ -86,6 +87,9 @@ enum Command {
     #[command(subcommand)]
     Key(admin::KeyCommand),
     Doctor(doctor::Arguments),
+    /// The audit log: verify, key.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Follow a tenant's events in the terminal, over the live socket of a running server.
     Live(live::Arguments),
     /// The root key: rotate.
@@ -122,6 +126,10 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Openapi => return output::raw(&http::openapi::document().to_pretty_json()?),
         Command::Config => return output::raw(DEFAULTS),
         Command::Webhook(command) => return webhook::run(command, &SystemClock),
+        Command::Audit(audit::AuditCommand::Verify(what)) if what.file.is_some() => {
+            let file = what.file.clone().unwrap_or_default();
+            return audit::offline(&what, &file, output);
+        }
         command => command,
     };
     let settings = sources.settings()?;
@@ -140,6 +148,9 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
                 on_store(settings, &sources, output, offline).map_err(doctor::hint)
             }
         },
+        Command::Audit(command) => {
+            on_store(settings, &sources, output, async |v| audit::run(v, command, output).await)
+        }
         Command::Account(command) => {
             on_store(settings, &sources, output, async |v| people::account(v, command, output).await)
         }

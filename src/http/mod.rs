@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod principal;
 pub mod problem;
 pub mod recent;
+pub mod seen;
 pub mod server;
 pub mod sessions;
 pub mod tickets;

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::door::Seat;
-use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
+use super::{Problem, State, deletion, health, live, openapi, seen, v1, webhook};
 
 /// A server that listens.
 pub struct Listening {
@@ -156,6 +156,7 @@ fn routes(
         .app_data(web::Data::new(state.clone()))
         .app_data(web::PayloadConfig::new(state.app.settings.server.json_body_bytes_max))
         .wrap(from_fn(admit_request))
+        .wrap(from_fn(seen::note))
         .wrap(from_fn(observe))
         .wrap(headers)
         .configure(webhook::configure)

@@ -6,6 +6,7 @@
 //! [`ContentStore`] keeps them in a folder or a bucket.
 
 pub mod backup;
+pub mod chain;
 pub mod commit;
 pub mod content;
 pub mod error;

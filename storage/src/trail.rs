@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::access::{AccessOf, AccessRecord};
@@ -35,6 +36,8 @@ pub fn link(chain: Option<TenantId>, seq: u64, previous: &[u8; 32], sealed: &[u8
 pub trait Trail: Send + Sync {
     /// Appends an entry to a chain and gives back its place; the one in the entry does not count.
     async fn append_audit(&self, chain: Option<TenantId>, entry: AuditEntry) -> Result<u64>;
+    /// How many entries were appended to all chains since the store was opened, now and whenever that changes.
+    fn audited(&self) -> watch::Receiver<u64>;
     /// Entries of a chain, newest first, those before `before` (without itself). One that does not open is
     /// left out here, but not in [`sealed_audit`](Self::sealed_audit).
     async fn audit(

@@ -545,11 +545,12 @@ impl Flow {
     pub async fn end(&mut self) -> Folder {
         self.finished = true;
         self.server.stop(false).await;
+        let beside = futures::future::join(self.app.notary.stop(0), self.app.access.stop(0));
         let stopped = self.app.engine.stop(0);
         // A turn that hangs on purpose may be aborted; everything else ends by itself.
         let clock = self.clock.clone();
-        let (stopped, ()) = tokio::join!(stopped, async { clock.advance_millis(1) });
-        drop(stopped);
+        let (stopped, beside, ()) = tokio::join!(stopped, beside, async { clock.advance_millis(1) });
+        drop((stopped, beside));
         self.app.store.close().await;
         self.folder.take().unwrap()
     }

@@ -18,6 +18,9 @@
 //!   [`TenantVault::reseal`], then [`Keyring::retire_epoch`]. What a deleted record left on the disk cannot be
 //!   opened after that. Records sealed with contact keys are not touched: only keys are wrapped anew.
 //!
+//! Checkpoints of the audit log are signed with a key that comes of the platform's
+//! ([`Keyring::note_signer`]).
+//!
 //! A limit that stays: the medium that holds the keyring may keep bytes of its former versions. Rotating the
 //! root key ([`Keyring::rotate_root`]) and destroying the former one closes that too.
 
@@ -27,6 +30,7 @@ mod entropy;
 mod error;
 mod file;
 mod keyring;
+mod note;
 mod record;
 mod root;
 mod tenant;
@@ -39,6 +43,7 @@ pub use crypto::same;
 pub use entropy::SystemEntropy;
 pub use error::VaultError;
 pub use keyring::Keyring;
+pub use note::{BadNote, NoteSigner, NoteVerifier};
 pub use record::{KeyRef, Opened, Owner, Place, epoch_of, peek_schema, subject_of};
 pub use root::RootKey;
 pub use tenant::{SubjectKey, TenantVault};

@@ -11,10 +11,12 @@ use utoipa::OpenApi;
 
 use super::{Problem, auth};
 
+mod access_log;
 mod agencies;
 mod assistant;
 mod assistant_draft;
 mod assistant_versions;
+mod audit;
 mod backups;
 mod break_glass;
 mod channels;
@@ -178,6 +180,14 @@ routes! {
     "/tenants/{tenant}/keys/{key}/rotate" => { post: keys::rotate }
     "/backups" => { get: backups::list, post: backups::make }
     "/tenants/{tenant}/restore" => { post: backups::restore }
+    "/tenants/{tenant}/audit" => { get: audit::of_tenant }
+    "/tenants/{tenant}/audit/checkpoints" => { get: audit::checkpoints }
+    "/tenants/{tenant}/audit/export" => { get: audit::export_tenant }
+    "/tenants/{tenant}/access-log" => { get: access_log::of_tenant }
+    "/audit" => { get: audit::of_platform }
+    "/audit/export" => { get: audit::export_platform }
+    "/access-log" => { get: access_log::of_platform }
+    "/me/access-log" => { get: access_log::own }
     "/tenants/{tenant}/webhooks" => { get: webhooks::list, post: webhooks::create }
     "/tenants/{tenant}/webhooks/{webhook}" => {
         get: webhooks::show, put: webhooks::change, delete: webhooks::remove

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
+    audited: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -87,7 +89,8 @@ impl State {
 impl MemoryStore {
     /// An empty store.
     pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self(Arc::new(Shared { limits, clock, entropy, state: Mutex::default() }))
+        let audited = watch::Sender::new(0);
+        Self(Arc::new(Shared { limits, clock, entropy, state: Mutex::default(), audited }))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::access::{AccessOf, AccessRecord};
@@ -49,7 +50,12 @@ impl Trail for MemoryStore {
         let sealed = serde_json::to_vec(&entry).map_err(|_| StorageError::Damaged { kind: "audit_entry" })?;
         let hash = link(chain, seq, &previous, &sealed);
         its.entries.insert(seq, (entry, SealedAudit { seq, sealed, previous, hash }));
+        self.0.audited.send_modify(|count| *count += 1);
         Ok(seq)
+    }
+
+    fn audited(&self) -> watch::Receiver<u64> {
+        self.0.audited.subscribe()
     }
 
     async fn audit(

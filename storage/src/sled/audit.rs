@@ -5,6 +5,7 @@
 //! record, sealed as all are.
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::access::{AccessOf, AccessRecord};
@@ -105,7 +106,13 @@ impl SledStore {
 impl Trail for SledStore {
     async fn append_audit(&self, chain: Option<TenantId>, entry: AuditEntry) -> Result<u64> {
         let space = self.0.tree(chain).await?;
-        self.0.writer.write(&space, move |tx| tx.append_audit(entry)).await
+        let seq = self.0.writer.write(&space, move |tx| tx.append_audit(entry)).await?;
+        self.0.audited.send_modify(|count| *count += 1);
+        Ok(seq)
+    }
+
+    fn audited(&self) -> watch::Receiver<u64> {
+        self.0.audited.subscribe()
     }
 
     async fn audit(

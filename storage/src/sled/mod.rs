@@ -62,6 +62,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use tokio::sync::watch;
+
 use iassistance_domain::channel::MetaApp;
 use iassistance_domain::id::{MetaAppId, TenantId};
 use iassistance_domain::tenant::Tenant;
@@ -128,6 +130,7 @@ struct Core {
     /// All tenants' records that open, as they are stored: one is asked for by every request.
     tenant_records: Arc<RwLock<HashMap<TenantId, Tenant>>>,
     revocations: Revocations,
+    audited: watch::Sender<u64>,
     tenants: RwLock<HashMap<TenantId, Arc<Space>>>,
     opening: tokio::sync::Mutex<()>,
     trees: Arc<RwLock<HashSet<Vec<u8>>>>,
@@ -227,6 +230,7 @@ impl SledStore {
             meta_apps: Arc::new(RwLock::new(meta_apps)),
             tenant_records: Arc::new(RwLock::new(tenant_records)),
             revocations: Revocations::new(REVOCATIONS_MAX),
+            audited: watch::Sender::new(0),
             tenants: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             trees: Arc::new(RwLock::new(trees)),

@@ -1,0 +1,126 @@
+//! The access log: every request, with who, from where and how it ended.
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use iassistance_domain::Timestamp;
+use iassistance_domain::access::{AccessOf, AccessRecord};
+use iassistance_domain::id::{AccessId, DeviceId, SessionId, TenantId};
+use iassistance_domain::pii::SignIn;
+
+use super::audit::ActorView;
+use super::page::{Page, PageQuery};
+use super::tenants::InTenant;
+use super::view::Problems;
+use crate::http::auth::{Allowed, acts};
+use crate::http::{Problem, State};
+
+/// One request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessRecord)]
+pub struct AccessView {
+    /// Its id.
+    #[schema(value_type = String, example = "acl_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: AccessId,
+    /// When it came.
+    #[schema(value_type = i64)]
+    at: Timestamp,
+    /// From which address; after a while, from which network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// Browser and system, or program, as far as they were told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// The browser, where it is known.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
+    /// Who, where they proved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<ActorView>,
+    /// Their session.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
+    /// Which tenant it was about.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantId>,
+    /// Its method.
+    method: String,
+    /// The route's pattern.
+    #[schema(example = "/v1/tenants/{tenant}/events")]
+    route: String,
+    /// How it was answered.
+    status: u16,
+    /// How long that took, milliseconds.
+    ms: u32,
+}
+
+impl AccessView {
+    /// The record, or that it was, for who may see no more.
+    fn of(record: AccessRecord, whole: bool) -> Self {
+        Self {
+            id: record.id,
+            at: record.at,
+            address: whole.then(|| record.address.into_inner(SignIn)),
+            agent: whole.then_some(record.agent),
+            device: record.device.filter(|_| whole),
+            who: record.who.map(ActorView::from),
+            session: record.session.filter(|_| whole),
+            tenant: record.tenant,
+            method: record.method,
+            route: record.route,
+            status: record.status,
+            ms: record.ms,
+        }
+    }
+}
+
+async fn records(
+    state: &State,
+    of: AccessOf,
+    query: &PageQuery,
+    whole: bool,
+) -> Result<web::Json<Page<AccessView>>, Problem> {
+    let (before, limit) = query.read::<AccessId>()?;
+    let found = state.app.store.trail().access(of, before, limit + 1).await?;
+    let page = Page::cut(found, limit, |record| record.id);
+    Ok(web::Json(page.map(|record| AccessView::of(record, whole))))
+}
+
+/// Requests about a tenant, newest first
+#[utoipa::path(get, path = "/tenants/{tenant}/access-log", tag = "audit", operation_id = "list_access",
+    params(InTenant, PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+pub async fn of_tenant(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ReadAccessLog>,
+    path: web::Path<InTenant>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<AccessView>>, Problem> {
+    let of = AccessOf::Tenant(allowed.ctx(path.tenant)?.tenant());
+    records(&state, of, &query, !allowed.access().is_metadata()).await
+}
+
+/// All requests, newest first
+#[utoipa::path(get, path = "/access-log", tag = "audit", operation_id = "list_all_access",
+    params(PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+pub async fn of_platform(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ReadPlatformLogs>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<AccessView>>, Problem> {
+    records(&state, AccessOf::All, &query, !allowed.access().is_metadata()).await
+}
+
+/// One's own requests, newest first
+#[utoipa::path(get, path = "/me/access-log", tag = "audit", operation_id = "list_own_access",
+    params(PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+pub async fn own(
+    state: web::Data<State>,
+    allowed: Allowed<acts::OwnAccount>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<AccessView>>, Problem> {
+    records(&state, AccessOf::Account(allowed.person()?.account.id), &query, true).await
+}
