@@ -70,6 +70,29 @@ async fn a_socket_ends_with_what_opened_it() {
 }
 
 #[actix::test]
+async fn a_look_by_break_glass_ends_with_its_time_and_when_it_is_ended() {
+    let flow = Flow::start().await;
+    let (one, other) = (flow.sign_in(true, &[]).await, flow.sign_in(true, &[]).await);
+    for ends_by_itself in [true, false] {
+        let ask = json!({ "reason": "Incident 42.", "minutes": 5 });
+        let asked = flow.api_as(&one, "POST", &flow.path("/break-glass"), Some(ask)).await.1;
+        let grant = flow.path(&format!("/break-glass/{}", asked["id"].as_str().unwrap()));
+        let mut live = Live::with_session(&flow, &one).await;
+        let frame = json!({ "type": "subscribe", "tenant": flow.tenants[0] });
+        assert_eq!(live.subscribe(frame).await["code"], "not_found", "nobody consented");
+        assert_eq!(flow.api_as(&other, "POST", &format!("{grant}/approve"), None).await.0, 200);
+        live.watch(&flow, None).await;
+        if ends_by_itself {
+            flow.clock.advance_millis(5 * 60_000);
+        } else {
+            assert_eq!(flow.api_as(&flow.admin().await, "POST", &format!("{grant}/end"), None).await.0, 200);
+        }
+        assert!(live.is_sent_away(SENT_AWAY).await, "by itself: {ends_by_itself}");
+    }
+    flow.finish().await;
+}
+
+#[actix::test]
 async fn a_socket_stays_when_somebody_else_signs_out() {
     let flow = Flow::start().await;
     let (who, other) = (flow.member(Role::Operator).await, flow.member(Role::Operator).await);
