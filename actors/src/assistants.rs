@@ -100,6 +100,16 @@ impl Shared {
         Ok(Arc::clone(&self.assistants.entry(tenant).or_insert_with(|| Arc::new(stored))))
     }
 
+    /// Whether the assistant may speak for a tenant: not for one that is suspended or closed.
+    pub(crate) async fn is_served(&self, tenant: TenantId) -> Result<bool, StorageError> {
+        match self.parts.store.people().tenant_record(tenant).await {
+            Ok(record) => Ok(record.is_none_or(|record| record.state.answers())),
+            // Its people go on being answered when its record is damaged.
+            Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// From now on these settings count, unless newer ones do.
     fn put_in_force(&self, tenant: TenantId, stored: AssistantSettingsVersion) -> AssistantSettingsVersion {
         match self.assistants.entry(tenant) {

@@ -3,18 +3,23 @@
 //! Nothing is allowed that the table does not give. Where somebody does not belong at all, the answer is that
 //! of a place that is not there.
 
+use actix_web::HttpResponse;
+
 use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::agency::AgencyState;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::conversation::Conversation;
-use iassistance_domain::id::{AgencyId, BreakGlassId, TenantId};
+use iassistance_domain::id::{AgencyId, BreakGlassId, ConversationId, TenantId};
 use iassistance_domain::key::{ApiKey, Scope};
 use iassistance_domain::permission::{Act, Grant, Who, grant};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::{Tenant, TenantCtx, TenantState};
 
+use iassistance_storage::TenantStore;
+use serde::Serialize;
+
 use super::principal::{Person, Principal};
-use super::{Problem, State};
+use super::{Problem, State, mask};
 
 /// Members that are looked through for an administrator at once.
 const MEMBERS_PAGE: usize = 200;
@@ -102,6 +107,31 @@ impl Access {
             ));
         }
         Ok(())
+    }
+
+    /// An answer with this in it, as far as they see it.
+    ///
+    /// # Errors
+    /// [`Problem`] 500 where it cannot be written.
+    pub fn show<T: Serialize>(&self, shown: &T) -> Result<HttpResponse, Problem> {
+        let mut answer = HttpResponse::Ok();
+        Ok(if self.masked { answer.json(mask::value(shown)?) } else { answer.json(shown) })
+    }
+
+    /// Refuses a conversation that they do not see as if it were not there.
+    ///
+    /// # Errors
+    /// [`Problem`] 404.
+    pub async fn must_see(&self, store: &dyn TenantStore, id: ConversationId) -> Result<(), Problem> {
+        if !self.is_limited() {
+            return Ok(());
+        }
+        let found = store.conversation(id).await?;
+        if found.is_some_and(|(conversation, _)| self.sees(&conversation)) {
+            Ok(())
+        } else {
+            Err(Problem::not_found())
+        }
     }
 
     /// Who acts, for the record.
@@ -344,7 +374,8 @@ async fn outcome(
     }
     match given {
         Grant::No | Grant::Scope(_) => return Ok(Err(Refusal::No)),
-        Grant::Yes => {}
+        // A proof anew is looked at below.
+        Grant::Yes | Grant::StepUp => {}
         Grant::Own => {
             if who == Who::Owner && !owner_may_help(state, record).await? {
                 return Ok(Err(Refusal::No));
@@ -361,7 +392,6 @@ async fn outcome(
         },
         Grant::Masked => access.masked = true,
         Grant::Metadata => access.metadata = true,
-        Grant::StepUp => {}
     }
     let needs_proof = given == Grant::StepUp || (asked.changes && asked.act.needs_step_up());
     if needs_proof && !person.session.is_stepped_up(state.clock().now()) {

@@ -32,17 +32,21 @@ pub async fn authenticate(
     }
 }
 
-/// The same where there are doors for those who have no credential yet: who has none that works is nobody,
-/// and each handler says by its signature whether that is enough.
+/// The same where there are doors for those who have no credential yet: who has none that works, or whose page
+/// is not ours, is nobody, and each handler says by its signature whether that is enough.
 pub async fn recognise(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     match looked_at(&request).await {
-        Err(problem) if problem.status_code() != actix_web::http::StatusCode::UNAUTHORIZED => {
+        Err(problem) if !problem.is_refusal() => {
             Ok(request.into_response(problem.error_response()).map_into_right_body())
         }
-        _ => Ok(next.call(request).await?.map_into_left_body()),
+        Err(problem) => {
+            request.extensions_mut().insert(Rc::new(problem));
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
     }
 }
 

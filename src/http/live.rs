@@ -65,9 +65,9 @@ async fn open(
             let redeemed = state.tickets.redeem(&ticket, state.clock().now());
             let (ctx, credential) = redeemed.ok_or_else(Problem::unauthorized)?;
             let principal = Principal::again(&state, credential, from).await?;
-            Watcher { principal, only: Some(ctx.tenant()), from }
+            Watcher::new(principal, Some(ctx.tenant()), from)
         }
-        None => Watcher { principal: Principal::of(&state, &request).await?, only: None, from },
+        None => Watcher::new(Principal::of(&state, &request).await?, None, from),
     };
     let seat = state.sockets.take()?;
     let frame_bytes_max = state.app.settings.live.frame_bytes_max;
@@ -331,7 +331,7 @@ impl Socket {
         };
         let (state, watcher) = (self.state.clone(), Rc::clone(&self.watcher));
         let opened = async move {
-            let (ctx, access) = watcher.may_watch(&state, watched.0).await?;
+            let (ctx, access) = watcher.begin(&state, watched.0).await?;
             let store = state.app.store.tenant(ctx).await?;
             let mut subscription = state.app.engine.hub().subscribe(ctx.tenant(), store, after);
             subscription.listen(tokens && !access.is_masked());

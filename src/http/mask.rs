@@ -109,10 +109,9 @@ pub fn frame(json: &str) -> String {
 
 fn hide(value: &mut Value, harmless: bool, known: &[&str]) {
     match value {
-        Value::Null | Value::Bool(_) => {}
         Value::String(text) if !harmless => HIDDEN.clone_into(text),
         Value::Number(_) if !harmless => *value = HIDDEN.into(),
-        Value::String(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Number(_) => {}
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, harmless, known)),
         Value::Object(fields) => {
             for (name, field) in fields {

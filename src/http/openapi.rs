@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Problem, v1};
+use super::{Problem, cookies, v1};
 
 /// The page takes everything from this server, and talks to nobody else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -40,14 +40,14 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         show_document
     ),
     components(schemas(Problem)),
-    security(("key" = [])),
-    modifiers(&Bearer)
+    security(("key" = []), ("session" = [])),
+    modifiers(&Credentials)
 )]
 struct Described;
 
-struct Bearer;
+struct Credentials;
 
-impl Modify for Bearer {
+impl Modify for Credentials {
     fn modify(&self, document: &mut Document) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -56,6 +56,10 @@ impl Modify for Bearer {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        let about =
+            "The cookie of a session, by `/v1/auth/sign-in`. Changes need `Origin` and `X-CSRF-Token` too";
+        let cookie = ApiKeyValue::with_description(cookies::SESSION, about);
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 
@@ -155,14 +159,14 @@ door! {
 door! {
     /// The live feed, a websocket
     ///
-    /// Subprotocol `iassistance.live.v1`. Signed in by API key, or by a ticket that is offered as the
+    /// Subprotocol `iassistance.live.v1`. Signed in by API key, by a session, or by a ticket that is offered as the
     /// subprotocol `ticket.<ticket>`. Client frames: `subscribe {tenant, conversation?, after_seq?,
     /// tokens?}`, `unsubscribe {tenant, conversation?}`, `ping`. Server frames: `subscribed`,
     /// `unsubscribed`, `event {seq, tenant, event}`, `lagged {tenant, from, to}`, `pong`,
     /// `error {code, detail}`, `bye {reason, retry_ms?, resume?}`; and for who asked for `tokens`, in no log and without a
     /// number, `turn.token` and `turn.tool` while a turn is being written.
     #[utoipa::path(get, path = "/v1/live", tag = "events", operation_id = "open_live",
-        security(("key" = []), ()),
+        security(("key" = []), ("session" = []), ()),
         responses((status = 101, description = "The socket is open"), v1::Problems))]
     open_live
 }

@@ -101,9 +101,11 @@ impl Principal {
     /// The principal of a request that was looked at already, as all under `/v1` are.
     ///
     /// # Errors
-    /// [`Problem`] 401 where there is none.
+    /// [`Problem`] where there is none: why.
     pub fn known(request: &HttpRequest) -> Result<Rc<Self>, Problem> {
-        request.extensions().get::<Rc<Self>>().cloned().ok_or_else(Problem::unauthorized)
+        let known = request.extensions();
+        let why = || known.get::<Rc<Problem>>().map_or_else(Problem::unauthorized, |why| (**why).clone());
+        known.get::<Rc<Self>>().cloned().ok_or_else(why)
     }
 
     /// What they are known again by.

@@ -33,7 +33,7 @@ pub enum Revocation {
     Account(AccountId),
     /// A key was revoked, or has other rights.
     Key(ApiKeyId),
-    /// A tenant's state, its agency, or what that may read, changed.
+    /// A tenant's state, its agency, what that may read, or a look by break-glass, changed.
     Tenant(TenantId),
     /// An agency's state changed.
     Agency(AgencyId),

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use iassistance_domain::access::{AccessOf, AccessRecord};
 use iassistance_domain::assistant::{AssistantDraft, AssistantSettings, AssistantSettingsVersion};
+use iassistance_domain::audit::{AuditEntry, Checkpoint, SealedAudit};
 use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MessageTemplate, MetaApp, Route};
 use iassistance_domain::contact::Contact;
@@ -13,8 +15,8 @@ use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
-    MessageId, MetaAppId, TurnId,
+    AccessId, ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
+    MessageId, MetaAppId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
@@ -60,12 +62,75 @@ struct FaultyTenant {
 }
 
 #[async_trait]
+impl Trail for FaultyStore {
+    async fn append_audit(&self, chain: Option<TenantId>, entry: AuditEntry) -> Result<u64> {
+        let _held = (self.hook)(Act { name: "append_audit", conversation: None })?;
+        self.inner.trail().append_audit(chain, entry).await
+    }
+    async fn audit(
+        &self,
+        chain: Option<TenantId>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
+        self.inner.trail().audit(chain, before, limit).await
+    }
+    async fn audit_after(
+        &self,
+        chain: Option<TenantId>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
+        self.inner.trail().audit_after(chain, after, limit).await
+    }
+    async fn sealed_audit(
+        &self,
+        chain: Option<TenantId>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<SealedAudit>> {
+        self.inner.trail().sealed_audit(chain, after, limit).await
+    }
+    async fn audit_head(&self, chain: Option<TenantId>) -> Result<Option<(u64, [u8; 32])>> {
+        self.inner.trail().audit_head(chain).await
+    }
+    async fn put_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
+        self.inner.trail().put_checkpoint(checkpoint).await
+    }
+    async fn checkpoints(
+        &self,
+        chain: Option<TenantId>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>> {
+        self.inner.trail().checkpoints(chain, before, limit).await
+    }
+    async fn append_access(&self, records: Vec<AccessRecord>) -> Result<()> {
+        self.inner.trail().append_access(records).await
+    }
+    async fn access(
+        &self,
+        of: AccessOf,
+        before: Option<AccessId>,
+        limit: usize,
+    ) -> Result<Vec<AccessRecord>> {
+        self.inner.trail().access(of, before, limit).await
+    }
+    async fn shorten_access(&self, older_than: Timestamp) -> Result<usize> {
+        self.inner.trail().shorten_access(older_than).await
+    }
+    async fn remove_access(&self, older_than: Timestamp) -> Result<usize> {
+        self.inner.trail().remove_access(older_than).await
+    }
+}
+
+#[async_trait]
 impl Store for FaultyStore {
     fn people(&self) -> &dyn People {
         self.inner.people()
     }
     fn trail(&self) -> &dyn Trail {
-        self.inner.trail()
+        self
     }
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::harness::{Flow, Options, assistant, within};
+use crate::harness::{Flow, Options, SignedIn, assistant, within};
 
 /// A client of the live socket.
 pub struct Live {
@@ -44,6 +44,26 @@ impl Live {
         Self::open(flow, &[("authorization", format!("Bearer {}", flow.key))]).await.unwrap()
     }
 
+    /// As a page of ours, in somebody's session.
+    pub async fn with_session(flow: &Flow, who: &SignedIn) -> Self {
+        let own = format!("http://{}", flow.address);
+        Self::open(flow, &[("cookie", who.cookie.clone()), ("origin", own)]).await.unwrap()
+    }
+
+    /// Whether the server sent it away with these words.
+    pub async fn is_sent_away(&mut self, words: &str) -> bool {
+        loop {
+            match self.next().await {
+                Told::Frame(frame) if frame["type"] == "bye" => {
+                    return frame["reason"].as_str().unwrap().contains(words)
+                        && self.next().await == Told::Closed(Some(CloseCode::Policy));
+                }
+                Told::Frame(_) => {}
+                Told::Closed(_) => return false,
+            }
+        }
+    }
+
     pub async fn say(&mut self, message: impl Into<Message>) {
         within("the frame to be sent", self.socket.send(message.into())).await.unwrap();
     }
@@ -68,7 +88,7 @@ impl Live {
     }
 
     /// The next event, whatever is said in between.
-    async fn event(&mut self) -> Value {
+    pub async fn event(&mut self) -> Value {
         loop {
             let frame = self.frame().await;
             if frame["type"] == "event" {

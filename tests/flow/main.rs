@@ -17,6 +17,7 @@ mod context;
 mod control;
 mod damage;
 mod disclosure;
+mod doors;
 mod draining;
 mod duties;
 mod errors;

@@ -51,6 +51,8 @@ pub(super) struct Loaded {
     pub(super) conversation: Conversation,
     pub(super) revision: u64,
     pub(super) assistant: Arc<AssistantSettingsVersion>,
+    /// Whether its tenant is served: neither suspended nor closed.
+    served: bool,
     /// The product of its channel.
     pub(super) kind: ChannelKind,
     /// Meta's id of the app that the channel is connected through.
@@ -332,9 +334,11 @@ impl Core {
         let tenant = self.key.tenant;
         if let Some(loaded) = &mut self.loaded {
             let assistant = shared.assistant(tenant, &*loaded.store).await?;
-            if assistant.version != loaded.assistant.version {
-                let policy = shared.settings.policy(&assistant.settings, loaded.kind);
-                loaded.assistant = assistant;
+            let served = shared.is_served(tenant).await?;
+            if (assistant.version, served) != (loaded.assistant.version, loaded.served) {
+                let mut policy = shared.settings.policy(&assistant.settings, loaded.kind);
+                policy.enabled &= served;
+                (loaded.assistant, loaded.served) = (assistant, served);
                 // Takes effect with the next input; it decides nothing by itself that must be stored.
                 loaded.conversation.set_policy(policy);
             }
@@ -353,9 +357,12 @@ impl Core {
             // Taken off: nothing is sent any more, and the history stays to be read.
             None => (ChannelKind::Whatsapp, None),
         };
-        conversation.set_policy(shared.settings.policy(&assistant.settings, kind));
+        let served = shared.is_served(tenant).await?;
+        let mut policy = shared.settings.policy(&assistant.settings, kind);
+        policy.enabled &= served;
+        conversation.set_policy(policy);
         let outbox = !store.outbox(self.key.conversation).await?.is_empty();
-        self.loaded = Some(Loaded { store, conversation, revision, assistant, kind, app_id });
+        self.loaded = Some(Loaded { store, conversation, revision, assistant, served, kind, app_id });
         self.apply(shared, Vec::new(), vec![Input::Resumed]).await?;
         if outbox {
             shared.dispatcher.ring(shared, self.key);

@@ -94,7 +94,7 @@ impl lettre::message::header::Header for AutoSubmitted {
 }
 
 /// Hands mails to a server. This is a way out of the process beside `egress`: to the one host that the
-/// operator names, under TLS unless it is on this machine (ADR 13).
+/// operator names, under TLS unless it is on this machine (ADR 14).
 pub struct SmtpPost {
     from: Mailbox,
     transport: AsyncSmtpTransport<Tokio1Executor>,

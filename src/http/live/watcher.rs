@@ -1,20 +1,21 @@
 //! Who watches, and whether they still may.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
-use iassistance_domain::Timestamp;
 use iassistance_domain::account::MemberOf;
 use iassistance_domain::id::TenantId;
 use iassistance_domain::permission::Act;
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::Revocation;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::http::access::{self, Access, Asked, Place};
 use crate::http::principal::{Credential, Principal};
-use crate::http::{Problem, State};
+use crate::http::{Problem, State, auth};
 
 /// Who watches.
 pub(super) struct Watcher {
@@ -24,9 +25,39 @@ pub(super) struct Watcher {
     pub(super) only: Option<TenantId>,
     /// Where they came from.
     pub(super) from: Option<IpAddr>,
+    /// When the look of the platform's owner ends by which they watch.
+    look_ends_at: Cell<Option<Timestamp>>,
+    /// Told when that changed.
+    look_changed: Notify,
 }
 
 impl Watcher {
+    /// Somebody who watches nothing yet; with a ticket, one tenant at most.
+    pub(super) fn new(principal: Principal, only: Option<TenantId>, from: Option<IpAddr>) -> Self {
+        Self { principal, only, from, look_ends_at: Cell::default(), look_changed: Notify::new() }
+    }
+
+    /// Begins to watch a tenant, if they may. A look by break-glass is on its record first.
+    pub(super) async fn begin(
+        &self,
+        state: &State,
+        tenant: TenantId,
+    ) -> Result<(TenantCtx, Access), Problem> {
+        let (ctx, access) = self.may_watch(state, tenant).await?;
+        if let Some(grant) = access.break_glass() {
+            let (actor, at) = (access.actor(&self.principal), state.clock().now());
+            let address = self.from.map(|ip| Pii::new(ip.to_string()));
+            let entry = auth::entry("break_glass.used", actor, at, Some(tenant), address);
+            auth::record(state, entry.on(&grant).with("route", &"/v1/live")).await?;
+            let look = state.app.store.people().break_glass(ctx, grant).await?;
+            let ends_at = look.and_then(|look| look.ends_at).unwrap_or(at);
+            let earliest = self.look_ends_at.get().map_or(ends_at, |other| other.min(ends_at));
+            self.look_ends_at.set(Some(earliest));
+            self.look_changed.notify_one();
+        }
+        Ok((ctx, access))
+    }
+
     /// Proof that they may watch this tenant, and how far.
     pub(super) async fn may_watch(
         &self,
@@ -51,11 +82,13 @@ impl Watcher {
         mut revocations: Receiver<Revocation>,
         watched: &RefCell<Vec<TenantId>>,
     ) {
-        let mut ends_at = self.principal.ends_at();
+        let mut credential_ends_at = self.principal.ends_at();
         loop {
+            let ends_at = credential_ends_at.into_iter().chain(self.look_ends_at.get()).min();
             let ending = state.clock().sleep_until(ends_at.unwrap_or(Timestamp::MAX));
             tokio::select! {
                 () = ending, if ends_at.is_some() => {}
+                () = self.look_changed.notified() => {}
                 told = revocations.recv() => match told {
                     Ok(revocation) if !self.concerns(revocation, watched) => continue,
                     Err(RecvError::Closed) => return std::future::pending().await,
@@ -65,7 +98,7 @@ impl Watcher {
             }
             // What is read here cannot be older than what was told.
             match Principal::again(state, self.principal.credential(), self.from).await {
-                Ok(principal) => ends_at = principal.ends_at(),
+                Ok(principal) => credential_ends_at = principal.ends_at(),
                 Err(_) => return,
             }
             let tenants = watched.borrow().clone();

@@ -96,6 +96,7 @@ pub async fn change(
     let expected = expected(&request)?;
     let former = state.app.engine.assistant(ctx).await?;
     let settings = body.value.over(&former.settings, &state.app.egress)?;
+    allowed.record(allowed.entry("settings.published").with("former_version", &former.version)).await?;
     // What is kept of the former settings must still be there when the new ones are stored.
     let stored = state.app.engine.put_assistant(ctx, settings, expected.or(Some(former.version))).await?;
     tracing::info!(tenant = %ctx.tenant(), version = stored.version, "the assistant's settings were changed");

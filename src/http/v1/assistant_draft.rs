@@ -150,6 +150,7 @@ pub async fn publish(
     once.run(&state, &[], async {
         let _alone = state.drafts.lock().await;
         let draft = current(&state, ctx, &request).await?.ok_or_else(Problem::not_found)?;
+        allowed.record(allowed.entry("settings.published").with("former_version", &draft.based_on)).await?;
         let stored = state.app.engine.publish_assistant_draft(ctx, Some(draft.based_on)).await?;
         let version = stored.version;
         tracing::info!(tenant = %ctx.tenant(), version, "a draft of the assistant's settings was published");

@@ -117,6 +117,7 @@ pub async fn roll_back(
     let expected = expected(&request)?;
     let to = body.value.version;
     once.run(&state, &body.raw, async {
+        allowed.record(allowed.entry("settings.rolled_back").with("to_version", &to)).await?;
         let stored = state.app.engine.roll_back_assistant(ctx, to, expected).await?;
         let version = stored.version;
         tracing::info!(tenant = %ctx.tenant(), version, to, "the assistant's settings were rolled back");

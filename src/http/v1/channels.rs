@@ -243,6 +243,7 @@ pub async fn connect(
             created_at: now,
         };
         let (id, location) = (channel.id, format!("/v1/tenants/{}/channels/{}", channel.tenant, channel.id));
+        allowed.record(allowed.entry("channel.connected").on(&id)).await?;
         put(&state, &*store, channel).await?;
         Created::at(location, &tested(&state, ctx, &*store, id).await?)
     })
@@ -292,6 +293,7 @@ pub async fn change(
         channel.connection = connection(new)?;
         retest = true;
     }
+    allowed.record(allowed.entry("channel.changed").on(&path.channel)).await?;
     let shown = put(&state, &*store, channel).await?;
     if retest {
         let tested = tested(&state, ctx, &*store, path.channel).await?;
@@ -313,6 +315,8 @@ pub async fn disconnect(
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
+    store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    allowed.record(allowed.entry("channel.removed").on(&path.channel)).await?;
     if !state.app.store.remove_channel(ctx, path.channel).await? {
         return Err(Problem::not_found());
     }

@@ -128,12 +128,14 @@ impl From<Check> for CheckView {
     responses((status = 201, body = CheckView), Problems))]
 pub async fn begin(
     state: web::Data<State>,
-    _allowed: Allowed<acts::OperatePlatform>,
+    allowed: Allowed<acts::OperatePlatform>,
     once: Once,
     body: Body<NewCheck>,
 ) -> Result<HttpResponse, Problem> {
     let NewCheck { repair, put_back } = body.value;
     once.run(&state, &body.raw, async {
+        let entry = allowed.entry("store.examined").with("repair", &repair).with("put_back", &put_back);
+        allowed.record(entry).await?;
         let begun = state.app.engine.begin_check(repair, put_back);
         let check = begun.map_err(|runs| Problem::conflict(runs.to_string()))?;
         tracing::info!(check = %check.id, repair, put_back, "the store is being examined");

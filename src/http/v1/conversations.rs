@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,14 +15,13 @@ use iassistance_domain::conversation::{Control, Conversation};
 use iassistance_domain::delivery::DeliveryProblem;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
 use iassistance_domain::pii::TenantView;
-use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
 
 use super::page::{self, Page, PageQuery};
 use super::tenants::InTenant;
 use super::turn_view::TurnView;
 use super::view::{ControlView, MessageView, Problems};
-use crate::http::auth::{Allowed, acts};
+use crate::http::auth::{Access, Allowed, acts};
 use crate::http::{Problem, State};
 
 /// Conversations that are looked at for one page of those in certain hands, and at once.
@@ -252,24 +251,26 @@ async fn view(
 /// The conversation, which is there, and the store that holds it.
 async fn found(
     state: &State,
-    ctx: TenantCtx,
-    id: ConversationId,
+    allowed: &Allowed<acts::ReadContent>,
+    path: &InConversation,
 ) -> Result<(Arc<dyn TenantStore>, Conversation), Problem> {
-    let store = state.app.store.tenant(ctx).await?;
-    let (conversation, _) = store.conversation(id).await?.ok_or_else(Problem::not_found)?;
-    Ok((store, conversation))
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let (conversation, _) = store.conversation(path.conversation).await?.ok_or_else(Problem::not_found)?;
+    if allowed.access().sees(&conversation) { Ok((store, conversation)) } else { Err(Problem::not_found()) }
 }
 
 impl ConversationsQuery {
-    fn wants(&self, conversation: &Conversation) -> bool {
+    fn wants(&self, access: &Access, conversation: &Conversation) -> bool {
         let held = self.control.is_none_or(|holder| holder.holds(conversation));
-        held && self.assigned.as_deref().is_none_or(|name| conversation.assigned() == Some(name))
+        access.sees(conversation)
+            && held
+            && self.assigned.as_deref().is_none_or(|name| conversation.assigned() == Some(name))
     }
 
     /// The page; at most [`SCANNED_MAX`] conversations are looked at for it.
-    async fn page(&self, store: &dyn TenantStore) -> Result<Page<Conversation>, Problem> {
+    async fn page(&self, store: &dyn TenantStore, access: &Access) -> Result<Page<Conversation>, Problem> {
         let (mut before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
-        if self.control.is_none() && self.assigned.is_none() {
+        if self.control.is_none() && self.assigned.is_none() && !access.is_limited() {
             return Ok(Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id));
         }
         let mut items = Vec::new();
@@ -278,7 +279,7 @@ impl ConversationsQuery {
             let last = found.len() < SCANNED_AT_ONCE;
             for conversation in found {
                 before = Some(conversation.id);
-                if self.wants(&conversation) {
+                if self.wants(access, &conversation) {
                     items.push(conversation);
                     if items.len() == limit {
                         return Ok(Page { items, next: before.map(|id| id.to_string()) });
@@ -305,14 +306,14 @@ pub async fn list(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
     query: web::Query<ConversationsQuery>,
-) -> Result<web::Json<Page<ConversationView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let page = query.page(&*store).await?;
+    let page = query.page(&*store, allowed.access()).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for conversation in &page.items {
         items.push(view(&state, &*store, conversation).await?);
     }
-    Ok(web::Json(Page { items, next: page.next }))
+    allowed.access().show(&Page { items, next: page.next })
 }
 
 /// One conversation
@@ -323,9 +324,9 @@ pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-) -> Result<web::Json<ConversationView>, Problem> {
-    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
-    Ok(web::Json(view(&state, &*store, &conversation).await?))
+) -> Result<HttpResponse, Problem> {
+    let (store, conversation) = found(&state, &allowed, &path).await?;
+    allowed.access().show(&view(&state, &*store, &conversation).await?)
 }
 
 /// Messages of a conversation, newest first
@@ -337,11 +338,11 @@ pub async fn messages(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
     query: web::Query<PageQuery>,
-) -> Result<web::Json<Page<MessageView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (before, limit) = query.read()?;
-    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
+    let (store, conversation) = found(&state, &allowed, &path).await?;
     let messages = store.messages(conversation.id, before, limit + 1).await?;
-    Ok(web::Json(Page::cut(messages, limit, |message| message.id).map(MessageView::from)))
+    allowed.access().show(&Page::cut(messages, limit, |message| message.id).map(MessageView::from))
 }
 
 /// Turns of a conversation, newest first
@@ -356,11 +357,11 @@ pub async fn turns(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
     query: web::Query<PageQuery>,
-) -> Result<web::Json<Page<TurnView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (before, limit) = query.read()?;
-    let (store, conversation) = found(&state, allowed.ctx(path.tenant)?, path.conversation).await?;
+    let (store, conversation) = found(&state, &allowed, &path).await?;
     let turns = store.turns(conversation.id, before, limit + 1).await?;
-    Ok(web::Json(Page::cut(turns, limit, |turn| turn.id).map(TurnView::from)))
+    allowed.access().show(&Page::cut(turns, limit, |turn| turn.id).map(TurnView::from))
 }
 
 /// One turn
@@ -370,10 +371,11 @@ pub async fn turn(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTurn>,
-) -> Result<web::Json<TurnView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    allowed.access().must_see(&*store, path.conversation).await?;
     let turn = store.turn(path.conversation, path.turn).await?.ok_or_else(Problem::not_found)?;
-    Ok(web::Json(turn.into()))
+    allowed.access().show(&TurnView::from(turn))
 }
 
 /// What the conversation's actor is doing
@@ -384,9 +386,10 @@ pub async fn snapshot(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-) -> Result<web::Json<SnapshotView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let (_, conversation) = found(&state, ctx, path.conversation).await?;
+    let (_, conversation) = found(&state, &allowed, &path).await?;
     let key = ConversationKey { tenant: ctx.tenant(), conversation: conversation.id };
-    Ok(web::Json(SnapshotView { actor: state.app.engine.show(key).await.map(ActorView::from) }))
+    let actor = state.app.engine.show(key).await.map(ActorView::from);
+    allowed.access().show(&SnapshotView { actor })
 }

@@ -1,6 +1,6 @@
 //! Dead letters: work that was given up, and another try.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,7 +12,7 @@ use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
-use crate::http::{Problem, State};
+use crate::http::{Problem, State, mask};
 
 /// Which dead letter.
 #[derive(Deserialize, IntoParams)]
@@ -95,11 +95,23 @@ pub async fn list(
     allowed: Allowed<acts::SeeDeadLetters>,
     path: web::Path<InTenant>,
     query: web::Query<PageQuery>,
-) -> Result<web::Json<Page<DeadLetterView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (before, limit) = query.read()?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let letters = store.dead_letters(before, limit + 1).await?;
-    Ok(web::Json(Page::cut(letters, limit, |letter| letter.id).map(DeadLetterView::from)))
+    let Page { items, next } = Page::cut(letters, limit, |letter| letter.id);
+    let (access, mut shown) = (allowed.access(), Vec::new());
+    for letter in items {
+        if access.must_see(&*store, letter.conversation).await.is_err() {
+            continue;
+        }
+        let mut letter = DeadLetterView::from(letter);
+        if access.is_metadata() {
+            mask::HIDDEN.clone_into(&mut letter.reason);
+        }
+        shown.push(letter);
+    }
+    access.show(&Page { items: shown, next })
 }
 
 /// Try again what was given up
@@ -114,6 +126,10 @@ pub async fn replay(
     path: web::Path<InDeadLetter>,
 ) -> Result<web::Json<DeadLetterView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
+    if let Some(letter) = store.dead_letter(path.dead_letter).await? {
+        allowed.access().must_see(&*store, letter.conversation).await?;
+    }
     let letter = state.app.engine.replay(ctx, path.dead_letter).await?;
     tracing::info!(tenant = %ctx.tenant(), dead_letter = %letter.id, "a dead letter was replayed");
     Ok(web::Json(letter.into()))

@@ -1,6 +1,6 @@
 //! The tenant's log.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -45,11 +45,12 @@ pub async fn list(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
     query: web::Query<EventsQuery>,
-) -> Result<web::Json<EventsPage>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    allowed.access().must_see_all()?;
     let limit = page::limit(query.limit)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
     let items = store.events(EventSeq(query.after.unwrap_or(0)), limit).await?;
     let last = items.last().map(|event| event.seq.0);
-    Ok(web::Json(EventsPage { items, next: last.filter(|last| *last < latest), latest }))
+    allowed.access().show(&EventsPage { items, next: last.filter(|last| *last < latest), latest })
 }

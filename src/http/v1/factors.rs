@@ -96,11 +96,13 @@ async fn keep<R: Right>(
     Ok(())
 }
 
-/// From now on this session was signed in to with a second factor: it has just been shown.
+/// From now on this session was signed in to with a second factor: it has just been shown. The others end.
 async fn note_factor(state: &State, person: &Person) -> Result<(), Problem> {
     let mut session = person.session.clone();
     session.second_factor = true;
-    state.app.store.people().put_session(session).await?;
+    let people = state.app.store.people();
+    people.remove_sessions_of(person.account.id, Some(session.id)).await?;
+    people.put_session(session).await?;
     Ok(())
 }
 

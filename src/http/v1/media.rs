@@ -84,7 +84,11 @@ pub async fn of_message(
     path: web::Path<InFile>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    if allowed.access().is_masked() {
+        return Err(Problem::forbidden("viewers do not see what people send"));
+    }
     let store = state.app.store.tenant(ctx).await?;
+    allowed.access().must_see(&*store, path.conversation).await?;
     let message = store.message(path.conversation, path.message).await?.ok_or_else(Problem::not_found)?;
     let media = message.content.media().get(path.place).ok_or_else(Problem::not_found)?;
     let id = match &media.source {

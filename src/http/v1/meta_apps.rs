@@ -116,7 +116,7 @@ pub async fn list(
     responses((status = 201, body = MetaAppView), Problems))]
 pub async fn create(
     state: web::Data<State>,
-    _allowed: Allowed<acts::ManageMetaApps>,
+    allowed: Allowed<acts::ManageMetaApps>,
     once: Once,
     body: Body<NewMetaApp>,
 ) -> Result<HttpResponse, Problem> {
@@ -129,6 +129,7 @@ pub async fn create(
         let now = state.clock().now();
         let id = MetaAppId::new(now, &**state.app.engine.entropy());
         let app = MetaApp { id, name, app_id, secrets, verify_token, created_at: now };
+        allowed.record(allowed.entry("meta_app.created").on(&id)).await?;
         state.app.store.put_meta_app(app.clone()).await?;
         tracing::info!(meta_app = %id, "a Meta app was registered");
         Created::at(format!("/v1/meta-apps/{id}"), &MetaAppView::from(app))
@@ -154,7 +155,7 @@ pub async fn show(
     responses((status = 200, body = MetaAppView), Problems))]
 pub async fn change(
     state: web::Data<State>,
-    _allowed: Allowed<acts::ManageMetaApps>,
+    allowed: Allowed<acts::ManageMetaApps>,
     path: web::Path<InMetaApp>,
     body: Body<MetaAppChange>,
 ) -> Result<web::Json<MetaAppView>, Problem> {
@@ -172,6 +173,7 @@ pub async fn change(
     if let Some(token) = change.verify_token {
         app.verify_token = input::secret("verify_token", token)?;
     }
+    allowed.record(allowed.entry("meta_app.changed").on(&app.id)).await?;
     state.app.store.put_meta_app(app.clone()).await?;
     tracing::info!(meta_app = %app.id, "a Meta app was changed");
     Ok(web::Json(app.into()))

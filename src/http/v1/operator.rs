@@ -8,11 +8,12 @@ use iassistance_actors::conversation::Done;
 use iassistance_domain::Pii;
 use iassistance_domain::content::Content;
 use iassistance_domain::id::MessageId;
+use iassistance_domain::pii::TenantView;
 
 use super::conversations::InConversation;
 use super::input::{self, Body, Given};
 use super::view::{ControlView, Problems};
-use crate::http::auth::{Allowed, acts};
+use crate::http::auth::{Allowed, Principal, acts};
 use crate::http::idempotency::{Created, Once};
 use crate::http::{Problem, State};
 
@@ -24,18 +25,18 @@ const TEXT_CHARS_MAX: usize = 4_096;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeOver {
-    /// Who; it stands in the log. 1 to 120 characters.
+    /// Who; it stands in the log. 1 to 120 characters. For programs: who signed in acts by their own name.
     #[schema(example = "Ada")]
-    operator: String,
+    operator: Option<String>,
 }
 
 /// A reply by a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewReply {
-    /// Who; it stands in the log. 1 to 120 characters.
+    /// Who; it stands in the log. 1 to 120 characters. For programs: who signed in acts by their own name.
     #[schema(example = "Ada")]
-    operator: String,
+    operator: Option<String>,
     /// A plain text of 1 to 4,096 characters. Give this or `content`.
     #[schema(example = "Your parcel leaves today.")]
     text: Option<String>,
@@ -62,9 +63,9 @@ pub struct Assign {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewNote {
-    /// Who; it stands in the log. 1 to 120 characters.
+    /// Who; it stands in the log. 1 to 120 characters. For programs: who signed in acts by their own name.
     #[schema(example = "Ada")]
-    operator: String,
+    operator: Option<String>,
     /// What; 1 to 4,096 characters. The contact and the model never see it.
     #[schema(example = "Called her: she wants the blue one.")]
     text: String,
@@ -106,6 +107,38 @@ fn plain(text: String) -> Result<Content, Problem> {
     Ok(Content::text(text))
 }
 
+async fn must_see(
+    state: &State,
+    allowed: &Allowed<acts::Send>,
+    path: &InConversation,
+) -> Result<(), Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    allowed.access().must_see(&*store, path.conversation).await
+}
+
+/// By which name somebody acts in a conversation that they see. Nobody who signed in acts by another's.
+async fn acting(
+    state: &State,
+    allowed: &Allowed<acts::Send>,
+    path: &InConversation,
+    said: Option<&str>,
+) -> Result<String, Problem> {
+    must_see(state, allowed, path).await?;
+    match (allowed.principal(), said) {
+        (Principal::Person(person), said) => {
+            let own = person.account.name.reveal(TenantView).clone();
+            match said {
+                Some(other) if other.trim() != own => {
+                    Err(Problem::invalid("`operator`: you act by your own name: leave it out"))
+                }
+                _ => Ok(own),
+            }
+        }
+        (Principal::Key(_), Some(said)) => input::name("operator", said),
+        (Principal::Key(_), None) => Err(Problem::invalid("`operator`: say who acts")),
+    }
+}
+
 /// Take control of a conversation
 ///
 /// When this is answered, no word of the assistant leaves any more.
@@ -119,7 +152,7 @@ pub async fn take_over(
     body: Body<TakeOver>,
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let operator = input::name("operator", &body.value.operator)?;
+    let operator = acting(&state, &allowed, &path, body.value.operator.as_deref()).await?;
     Ok(web::Json(state.app.engine.take_over(ctx, path.conversation, operator).await?.into()))
 }
 
@@ -133,6 +166,7 @@ pub async fn hand_back(
     path: web::Path<InConversation>,
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    must_see(&state, &allowed, &path).await?;
     Ok(web::Json(state.app.engine.hand_back(ctx, path.conversation).await?.into()))
 }
 
@@ -152,7 +186,8 @@ pub async fn reply(
     let ctx = allowed.ctx(path.tenant)?;
     let Body { value, raw } = body;
     let NewReply { operator, text, content: form, reply_to } = value;
-    let (operator, content) = (input::name("operator", &operator)?, content(text, form)?);
+    let operator = acting(&state, &allowed, &path, operator.as_deref()).await?;
+    let content = content(text, form)?;
     once.run(&state, &raw, async {
         let done = state.app.engine.reply(ctx, path.conversation, operator, content, reply_to).await?;
         Created::at(None, &DoneView::from(done))
@@ -173,6 +208,7 @@ pub async fn assign(
     body: Body<Assign>,
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    must_see(&state, &allowed, &path).await?;
     let operator = match body.value.operator {
         Given::Value(name) => Some(input::name("operator", &name)?),
         Given::Null => None,
@@ -196,7 +232,7 @@ pub async fn note(
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let Body { value: NewNote { operator, text }, raw } = body;
-    let operator = input::name("operator", &operator)?;
+    let operator = acting(&state, &allowed, &path, operator.as_deref()).await?;
     once.run(&state, &raw, async {
         let done = state.app.engine.note(ctx, path.conversation, operator, Pii::new(text)).await?;
         Created::at(None, &DoneView::from(done))

@@ -1,5 +1,7 @@
 mod assistant;
+mod doors;
 mod knowledge;
+mod matrix;
 
 use std::sync::Arc;
 
@@ -97,6 +99,11 @@ impl Desk {
 
     /// Somebody who belongs there, signed in with both factors: what they are known by.
     async fn person(&self, owner: bool, memberships: &[(MemberOf, Role)]) -> String {
+        let account = self.account(owner, memberships).await;
+        self.session(&account, true).await
+    }
+
+    async fn account(&self, owner: bool, memberships: &[(MemberOf, Role)]) -> Account {
         let now = self.clock.now();
         let since = now;
         let member =
@@ -118,7 +125,7 @@ impl Desk {
             signed_in_at: None,
         };
         self.app.store.people().create_account(account.clone()).await.unwrap();
-        self.session(&account, true).await
+        account
     }
 
     async fn session(&self, account: &Account, second_factor: bool) -> String {
@@ -213,6 +220,9 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
         .replace("{check}", &format!("chk_{digits}"))
+        .replace("{account}", &format!("acc_{digits}"))
+        .replace("{invitation}", &format!("inv_{digits}"))
+        .replace("{grant}", &format!("brk_{digits}"))
         .replace("{session}", &format!("ses_{digits}"))
         .replace("{passkey}", &format!("pky_{digits}"))
 }
@@ -222,6 +232,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
     match (method, path.rsplit('/').next().unwrap()) {
         ("post", "takeover") => Some(json!({ "operator": "Ada" })),
         ("post", "messages") => Some(json!({ "operator": "Ada", "text": "Hello" })),
+        ("post", "keys") if path == "/keys" => Some(json!({ "name": "k" })),
         ("post", "keys") => Some(json!({ "name": "k", "scopes": ["manage"] })),
         ("post", "channels") => Some(json!({
             "connection": { "via": "page" }, "external_id": "123", "name": "c", "access_token": "t",
@@ -234,7 +245,35 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
         ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
         ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
-        ("post", "run" | "restore" | "checks") => Some(json!({})),
+        ("post", "rotate") => Some(json!({ "overlap_hours": 1 })),
+        ("post", "tenants" | "agencies") => Some(json!({ "name": "New" })),
+        ("put", "{account}") if path.contains("/members/") => Some(json!({ "role": "viewer" })),
+        ("put", "{meta_app}" | "{tenant}" | "{agency}" | "{account}" | "me")
+        | ("post", "run" | "restore" | "checks") => Some(json!({})),
+        ("post", "suspend") => Some(json!({ "reason": "An invoice is open." })),
+        ("put", "agency-reading") => Some(json!({ "allowed": false })),
+        ("post", "invitations") if path.starts_with("/tenants") => {
+            Some(json!({ "email": "new@example.com", "name": "New", "role": "viewer" }))
+        }
+        ("post", "invitations") => Some(json!({ "email": "new@example.com", "name": "New" })),
+        ("post", "break-glass") => Some(json!({ "reason": "Incident 42.", "minutes": 5 })),
+        ("post", "meta-apps") => Some(json!({ "name": "a", "secrets": ["s"], "verify_token": "t" })),
+        ("post", "step-up") => Some(json!({ "password": "not it" })),
+        ("put", "password") => Some(json!({ "new": "correct horse battery staple" })),
+        ("post", "confirm") => Some(json!({ "code": "000000" })),
+        ("post", "passkeys") => Some(json!({ "question": "x", "answer": {}, "name": "Laptop" })),
+        ("post", "sign-in") if path == "/auth/sign-in" => {
+            Some(json!({ "email": "nobody@example.com", "password": "not it" }))
+        }
+        ("post", "sign-in") => Some(json!({ "question": "x", "answer": {} })),
+        ("post", "second-factor") => {
+            Some(json!({ "ticket": "x", "proof": { "by": "totp", "code": "000000" } }))
+        }
+        ("post", "passkey") if path == "/auth/second-factor/passkey" => Some(json!({ "ticket": "x" })),
+        ("post", "supabase") => Some(json!({ "access_token": "x" })),
+        ("post", "forgotten") => Some(json!({ "email": "nobody@example.com" })),
+        ("post", "reset") => Some(json!({ "token": "x", "password": "correct horse battery staple" })),
+        ("post", "accept") => Some(json!({ "token": "x" })),
         _ => None,
     }
 }

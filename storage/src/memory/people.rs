@@ -398,6 +398,7 @@ impl People for MemoryStore {
         let (_, data) = state.tenants.get_mut(&id).ok_or(StorageError::NoSuchTenant(id))?;
         data.append(None, vec![event], now)?;
         state.people.break_glasses.insert((id, grant.id), grant);
+        state.people.revoke(Revocation::Tenant(id));
         Ok(())
     }
 

@@ -468,8 +468,10 @@ impl People for SledStore {
     async fn put_break_glass(&self, tenant: TenantCtx, grant: BreakGlass, event: EventKind) -> Result<()> {
         let space = self.0.space(tenant.tenant()).await?;
         let clock = Arc::clone(&self.0.clock);
+        let revocations = self.0.revocations.clone();
         let put = move |tx: &mut Tx<'_>| {
             tx.put(&keys::break_glass(grant.id), Owner::Tenant, &grant)?;
+            tx.revoke(&revocations, Revocation::Tenant(grant.tenant));
             tx.record(None, event, clock.now())
         };
         self.0.writer.write(&space, put).await
