@@ -235,7 +235,9 @@ pub async fn check_stored(
     let mut before = None;
     loop {
         let page = trail.checkpoints(tenant, before, PAGE).await?;
-        page.iter().for_each(|checkpoint| check.checkpoint(checkpoint));
+        for checkpoint in &page {
+            check.checkpoint(checkpoint);
+        }
         match page.last() {
             Some(last) if page.len() == PAGE => before = Some(last.seq),
             _ => break,
@@ -309,8 +311,9 @@ pub fn check_exported(file: impl BufRead, verifier: &NoteVerifier) -> io::Result
         let line = lines.number + 1;
         match lines.next()? {
             Some(ExportLine::Checkpoint(checkpoint)) if entries == 0 && !ended => {
-                check.checkpoint(&checkpoint)
+                check.checkpoint(&checkpoint);
             }
+
             Some(ExportLine::Entry(entry)) if !ended => {
                 entries += 1;
                 check.entry(&entry);

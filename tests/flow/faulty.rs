@@ -63,6 +63,9 @@ struct FaultyTenant {
 
 #[async_trait]
 impl Trail for FaultyStore {
+    fn audited(&self) -> watch::Receiver<u64> {
+        self.inner.trail().audited()
+    }
     async fn append_audit(&self, chain: Option<TenantId>, entry: AuditEntry) -> Result<u64> {
         let _held = (self.hook)(Act { name: "append_audit", conversation: None })?;
         self.inner.trail().append_audit(chain, entry).await

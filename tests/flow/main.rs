@@ -47,6 +47,7 @@ mod supersede;
 mod supervision;
 mod takeover;
 mod tools;
+mod trail;
 mod unknown;
 mod unsend;
 mod versions;

@@ -18,6 +18,7 @@ use iassistance_config::{Settings, Sources};
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{ManualClock, SeededEntropy};
+use iassistance_hooks::NoHooks;
 use iassistance_storage::{ContentStore, Limits, SledOptions, SledStore, StorageError, Store, TenantStore};
 use iassistance_vault::{Keyring, RootKey};
 

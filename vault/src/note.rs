@@ -151,7 +151,7 @@ impl FromStr for NoteVerifier {
             _ => return Err(BadNote::Key),
         };
         let verifier = Self { name: name.to_owned(), key };
-        if hex::encode(verifier.hint()) != hint { Err(BadNote::Key) } else { Ok(verifier) }
+        if hex::encode(verifier.hint()) == hint { Ok(verifier) } else { Err(BadNote::Key) }
     }
 }
 

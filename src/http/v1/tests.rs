@@ -219,6 +219,7 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{version}", "1")
         .replace("{dead_letter}", &format!("ded_{digits}"))
         .replace("{key}", &format!("key_{digits}"))
+        .replace("{webhook}", &format!("hok_{digits}"))
         .replace("{check}", &format!("chk_{digits}"))
         .replace("{account}", &format!("acc_{digits}"))
         .replace("{invitation}", &format!("inv_{digits}"))
@@ -250,6 +251,10 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("put", "{account}") if path.contains("/members/") => Some(json!({ "role": "viewer" })),
         ("put", "{meta_app}" | "{tenant}" | "{agency}" | "{account}" | "me")
         | ("post", "run" | "restore" | "checks") => Some(json!({})),
+        ("post", "webhooks") | ("put", "{webhook}") => {
+            Some(json!({ "url": "https://shop.example/hook", "kinds": ["*"], "paused": true }))
+        }
+        ("post", "replay") if path.contains("/webhooks/") => Some(json!({ "dead": true })),
         ("post", "suspend") => Some(json!({ "reason": "An invoice is open." })),
         ("put", "agency-reading") => Some(json!({ "allowed": false })),
         ("post", "invitations") if path.starts_with("/tenants") => {

@@ -1,0 +1,207 @@
+//! What is on the record: the audit log with its proof, and every request.
+
+use std::io::BufReader;
+
+use iassistance_domain::Clock;
+use iassistance_domain::access::{AccessOf, AccessRecord};
+use iassistance_domain::account::{MemberOf, Role};
+use iassistance_domain::audit::Checkpoint;
+use iassistance_domain::pii::SignIn;
+use iassistance_storage::chain::{check_exported, check_stored};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::{Flow, Options, SignedIn, within};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// The requests that are kept, oldest first.
+async fn kept(flow: &Flow, of: AccessOf) -> Vec<AccessRecord> {
+    let mut all = flow.app.store.trail().access(of, None, 5_000).await.unwrap();
+    all.reverse();
+    all
+}
+
+/// Waits until so many requests are kept.
+async fn until_kept(flow: &Flow, of: AccessOf, count: usize) -> Vec<AccessRecord> {
+    within("the access log", async {
+        loop {
+            let all = kept(flow, of).await;
+            if all.len() >= count {
+                return all;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+async fn export(flow: &Flow, who: &SignedIn, path: &str) -> String {
+    let url = format!("http://{}/v1{path}", flow.address);
+    let response = flow.http.get(url).header("cookie", &who.cookie).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.text().await.unwrap()
+}
+
+#[actix::test]
+async fn what_needed_a_right_is_vouched_for_and_checked_without_the_platform() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoints.ndjson");
+    let named: &'static str = format!("audit.checkpoints_file={}", file.display()).leak();
+    let flow = Flow::with(Options { settings: vec![named], ..Options::default() }).await;
+    let tenant = flow.tenants[0];
+    let admin = flow.admin().await;
+    let form = json!({ "url": "https://shop.example/hook", "kinds": ["*"], "paused": true });
+    let hooks = format!("/tenants/{tenant}/webhooks");
+    let (status, created) = flow.api("POST", &hooks, Some(form)).await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
+    let id = created["webhook"]["id"].as_str().unwrap();
+    let (_, log) = flow.api_as(&admin, "GET", &format!("/tenants/{tenant}/audit"), None).await;
+    let newest = &log["items"][0];
+    assert_eq!((&newest["act"], &newest["object"]), (&json!("webhook.created"), &json!(id)), "{log}");
+    assert_eq!((&newest["actor"]["who"], &newest["result"]), (&json!("key"), &json!("allowed")));
+    assert!(newest["address"].is_string());
+    // Who runs the platform sees that it was, and not what.
+    let owner = flow.sign_in(true, &[]).await;
+    let (_, seen) = flow.api_as(&owner, "GET", &format!("/tenants/{tenant}/audit"), None).await;
+    assert_eq!(seen["items"][0]["act"], "webhook.created");
+    assert!(seen["items"][0]["address"].is_null() && seen["items"][0]["object"].is_null(), "{seen}");
+
+    // A minute after something came it is vouched for, here and in the file.
+    let trail = flow.app.store.trail();
+    assert!(trail.checkpoints(Some(tenant), None, 9).await.unwrap().is_empty());
+    within("the notary to wait", async {
+        while flow.clock.next_due().is_none_or(|due| due > flow.clock.now().plus_millis(60_000)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    flow.clock.advance_millis(60_000);
+    let made = within("a checkpoint", async {
+        loop {
+            if let Some(made) = trail.checkpoints(Some(tenant), None, 9).await.unwrap().pop() {
+                return made;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let written = std::fs::read_to_string(&file).unwrap();
+    let outside: Vec<Checkpoint> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(outside.contains(&made));
+    let verifier = flow.app.notary.verifier();
+    let verdict = check_stored(trail, Some(tenant), verifier, &outside).await.unwrap();
+    assert!(verdict.is_sound() && verdict.entries == verdict.vouched_to, "{verdict:?}");
+
+    // The export is whole, and every line of it counts.
+    let path = format!("/tenants/{tenant}/audit/export");
+    let text = export(&flow, &admin, &path).await;
+    let check = |text: &str| check_exported(BufReader::new(text.as_bytes()), verifier).unwrap();
+    let verdict = check(&text);
+    assert!(verdict.is_sound(), "{verdict:?}");
+    assert_eq!((verdict.tenant, verdict.vouched_to), (Some(tenant), verdict.entries));
+    assert!(verdict.entries >= 2, "its own export is on the record too");
+    for left_out in 1..text.lines().count() {
+        let others = text.lines().enumerate().filter(|(number, _)| *number != left_out);
+        let cut = others.map(|(_, line)| line).collect::<Vec<_>>().join("\n");
+        let line: Value = serde_json::from_str(text.lines().nth(left_out).unwrap()).unwrap();
+        let newest = line["line"] == "checkpoint" && line["seq"] != verdict.entries;
+        assert!(!check(&cut).is_sound() || newest, "without {line}");
+    }
+    assert!(!text.contains("webhook.created") && !text.contains(id), "sealed");
+    let platform = export(&flow, &owner, "/audit/export").await;
+    assert!(check(&platform).is_sound());
+    assert_eq!(flow.api_as(&admin, "GET", "/audit", None).await.0, StatusCode::FORBIDDEN);
+    let shown = format!("/tenants/{tenant}/audit/checkpoints");
+    let (_, checkpoints) = flow.api_as(&admin, "GET", &shown, None).await;
+    assert_eq!(checkpoints["items"][0]["key"], verifier.to_string());
+    let theirs = format!("/tenants/{}/audit", flow.tenants[1]);
+    assert_eq!(flow.api_as(&admin, "GET", &theirs, None).await.0, StatusCode::NOT_FOUND);
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn a_thousand_requests_are_a_thousand_records() {
+    let flow = Flow::start().await;
+    let url = format!("http://{}/v1/tenants/{}/channels?limit=1", flow.address, flow.tenants[0]);
+    let asks = (0..20).map(|number| {
+        let (http, url, key) = (flow.http.clone(), url.clone(), flow.key.clone());
+        async move {
+            for _ in 0..50 {
+                let request = http.get(&url).header("user-agent", format!("walker/{number}"));
+                assert_eq!(request.bearer_auth(&key).send().await.unwrap().status(), 200);
+            }
+        }
+    });
+    within("a thousand answers", futures::future::join_all(asks)).await;
+    let all = until_kept(&flow, AccessOf::Tenant(flow.tenants[0]), 1_000).await;
+    assert_eq!(all.len(), 1_000);
+    for record in &all {
+        assert_eq!((record.method.as_str(), record.status), ("GET", 200));
+        assert_eq!(record.route, "/v1/tenants/{tenant}/channels", "a pattern, and nothing of the query");
+        assert_eq!(record.address.reveal(SignIn), "127.0.0.1");
+        assert!(!record.agent.is_empty());
+        assert!(matches!(record.who, Some(iassistance_domain::audit::Actor::Key { .. })));
+    }
+    assert_eq!(kept(&flow, AccessOf::All).await.len(), 1_000, "and nothing else was asked");
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn requests_are_shown_to_whom_they_concern_and_grow_old() {
+    let settings = vec!["actors.sweep_ms=3600000", "meta.channel_test_hours=0"];
+    let flow = Flow::with(Options { settings, ..Options::default() }).await;
+    let (tenant, admin) = (flow.tenants[0], flow.admin().await);
+    let operator = flow.sign_in(false, &[(MemberOf::Tenant(tenant), Role::Operator)]).await;
+    // Refused ones too, and those of nobody.
+    let path = format!("/tenants/{tenant}/access-log");
+    assert_eq!(flow.api_as(&operator, "GET", &path, None).await.0, StatusCode::FORBIDDEN);
+    let nobody = flow.http.get(format!("http://{}/v1/tenants/{tenant}", flow.address)).send().await.unwrap();
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    let wrong = flow.http.get(format!("http://{}/no/such/{tenant}", flow.address)).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::NOT_FOUND);
+    until_kept(&flow, AccessOf::All, 3).await;
+    let (status, shown) = flow.api_as(&admin, "GET", &path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    let statuses: Vec<_> = shown["items"].as_array().unwrap().iter().map(|it| &it["status"]).collect();
+    assert_eq!(statuses, [401, 403], "{shown}");
+    assert_eq!(shown["items"][1]["who"]["account"], operator.account.to_string());
+    assert!(shown["items"][0]["who"].is_null());
+    let (_, own) = flow.api_as(&operator, "GET", "/me/access-log", None).await;
+    assert_eq!(own["items"].as_array().unwrap().len(), 1, "{own}");
+    assert_eq!(own["items"][0]["address"], "127.0.0.1");
+    let everybody = until_kept(&flow, AccessOf::All, 5).await;
+    assert!(everybody.iter().any(|record| record.route == "none" && record.status == 404));
+    assert!(!everybody.iter().any(|record| record.route.contains(&tenant.to_string())));
+    let owner = flow.sign_in(true, &[]).await;
+    let (_, all) = flow.api_as(&owner, "GET", "/access-log", None).await;
+    assert!(all["items"].as_array().unwrap().len() >= 5, "{all}");
+    assert_eq!(flow.api_as(&admin, "GET", "/access-log", None).await.0, StatusCode::FORBIDDEN);
+
+    // After a month only the network is left, after a year nothing.
+    let all = kept(&flow, AccessOf::All).await.len();
+    let sweep = async |days: u64| {
+        flow.clock.advance_millis(days * DAY_MS);
+        flow.settled().await;
+        flow.clock.advance_millis(DAY_MS);
+    };
+    sweep(31).await;
+    within("shortened addresses", async {
+        loop {
+            let now = kept(&flow, AccessOf::All).await;
+            if now.len() == all && now.iter().all(|it| it.address.reveal(SignIn) == "127.0.0.0/24") {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    sweep(340).await;
+    within("the end of a year", async {
+        while !kept(&flow, AccessOf::All).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    flow.finish().await;
+}
