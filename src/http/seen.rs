@@ -17,6 +17,9 @@ use iassistance_identity::devices::agent;
 use super::principal::Principal;
 use super::{State, cookies};
 
+/// How much of a program's name is kept.
+const PROGRAM_CHARS_MAX: usize = 64;
+
 /// Notes every request, whoever sends it and however it ends. A path may hold an id and a query whatever
 /// somebody wrote: what is kept is the route's pattern.
 pub async fn note(
@@ -46,7 +49,7 @@ fn came(state: &State, request: &HttpRequest) -> AccessRecord {
         id: AccessId::new(now, &**state.app.engine.entropy()),
         at: now,
         address: Pii::new(address),
-        agent: said.map(agent).unwrap_or_default(),
+        agent: said.map(program).unwrap_or_default(),
         device: None,
         who: None,
         session: None,
@@ -61,6 +64,9 @@ fn came(state: &State, request: &HttpRequest) -> AccessRecord {
 /// It with what is known once it was answered: which route it took, and who sent it.
 fn known(state: &State, came: AccessRecord, request: &HttpRequest, status: u16) -> AccessRecord {
     let principal = request.extensions().get::<Rc<Principal>>().cloned();
+    let pattern = request.match_pattern();
+    let tenant = pattern.as_deref().and_then(|pattern| tenant_in(pattern, request.path()));
+    let tenant = tenant.filter(|tenant| concerns(principal.as_deref(), *tenant, status));
     let (session, account) = match principal.as_deref() {
         Some(Principal::Person(person)) => (Some(person.session.id), Some(person.account.id)),
         _ => (None, None),
@@ -69,9 +75,63 @@ fn known(state: &State, came: AccessRecord, request: &HttpRequest, status: u16) 
         device: account.and_then(|account| cookies::devices(request)?.known(&state.app.keyring, account)),
         who: principal.map(|principal| principal.actor()),
         session,
-        tenant: request.match_info().get("tenant").and_then(|text| text.parse::<TenantId>().ok()),
-        route: request.match_pattern().unwrap_or(came.route),
+        tenant,
+        route: pattern.unwrap_or(came.route),
         status,
         ..came
+    }
+}
+
+/// The tenant that a path names, also where it was refused before anybody looked at it.
+fn tenant_in(pattern: &str, path: &str) -> Option<TenantId> {
+    let place = pattern.split('/').position(|part| part == "{tenant}")?;
+    path.split('/').nth(place)?.parse().ok()
+}
+
+/// Whether a request that names a tenant concerns it. Whoever does not belong there was told that there is
+/// no such tenant, and the tenant learns nothing of them.
+fn concerns(principal: Option<&Principal>, tenant: TenantId, status: u16) -> bool {
+    match principal {
+        None => true,
+        Some(Principal::Key(key)) => key.tenant.is_none_or(|own| own == tenant),
+        Some(Principal::Person(person)) => {
+            let of_agency = person.agencies().next().is_some() && status != 404;
+            person.account.owner || of_agency || person.tenants().any(|own| own == tenant)
+        }
+    }
+}
+
+/// Browser and system, or else the program by which somebody says that they come.
+fn program(said: &str) -> String {
+    let known = agent(said);
+    if !known.is_empty() {
+        return known;
+    }
+    let first = said.split_whitespace().next().unwrap_or_default();
+    first.chars().filter(char::is_ascii_graphic).take(PROGRAM_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_tenant_where_its_pattern_does() {
+        let tenant = TenantId::from_bytes([3; 16]);
+        let path = format!("/v1/tenants/{tenant}/keys");
+        assert_eq!(tenant_in("/v1/tenants/{tenant}/keys", &path), Some(tenant));
+        assert_eq!(tenant_in("/v1/keys", &path), None);
+        assert_eq!(tenant_in("/v1/tenants/{tenant}", "/v1/tenants/x"), None);
+    }
+
+    #[test]
+    fn a_program_is_named_shortly() {
+        assert_eq!(program("walker/1 (somewhere)"), "walker/1");
+        assert_eq!(program(&format!("\u{7}{}", "x".repeat(500))).len(), PROGRAM_CHARS_MAX);
+        assert!(
+            program("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0")
+                .contains("Firefox")
+        );
+        assert_eq!(program(""), "");
     }
 }
