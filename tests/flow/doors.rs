@@ -142,7 +142,7 @@ async fn a_viewer_sees_that_something_was_said_and_not_what() {
     loop {
         let event = live.event().await;
         watched.push_str(&event.to_string());
-        if event["type"] == "message.sent" || event["type"] == "delivery.changed" {
+        if event["type"] == "message.status_changed" {
             break;
         }
     }
