@@ -142,7 +142,7 @@ async fn a_viewer_sees_that_something_was_said_and_not_what() {
     loop {
         let event = live.event().await;
         watched.push_str(&event.to_string());
-        if event["type"] == "message.sent" || event["type"] == "delivery.changed" {
+        if event["type"] == "message.status_changed" {
             break;
         }
     }
@@ -270,5 +270,46 @@ async fn a_keys_last_use_is_noted() {
     let used: Vec<_> = items.iter().filter(|key| !key["last_used_at"].is_null()).collect();
     assert_eq!((items.len(), used.len()), (2, 1), "{other}");
     assert_eq!(used[0]["last_used_from"], "127.0.0.1");
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn an_invitation_comes_by_mail_and_its_link_lets_in_once() {
+    let flow = Flow::start().await;
+    let admin = flow.admin().await;
+    let invite = json!({ "email": "eva@example.com", "name": "Eva", "language": "es", "role": "operator" });
+    let (status, invited) = flow.api_as(&admin, "POST", &flow.path("/invitations"), Some(invite)).await;
+    assert_eq!(status, 201, "{invited}");
+    assert!(!invited.to_string().contains("token"), "who invites does not get the link");
+    let folder = flow.folder.as_ref().unwrap().path.join("mail");
+    let mail = within("a mail", async {
+        loop {
+            let files = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+            let mut whole = files.filter(|file| file.path().extension().is_some_and(|end| end == "eml"));
+            if let Some(file) = whole.next() {
+                return std::fs::read_to_string(file.path()).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let text = mail.replace("=\r\n", "").replace("=3D", "=");
+    assert!(text.contains("eva@example.com") && text.contains("/invitation#token="), "{text}");
+    let token: String = text.split("#token=").nth(1).unwrap().chars().take(64).collect();
+    let url = format!("http://{}/v1/auth/invitations/accept", flow.address);
+    let accept = async || {
+        let body = json!({ "token": token, "password": "correct horse battery staple 7" });
+        within("an answer", flow.http.post(&url).json(&body).send()).await.unwrap()
+    };
+    let first = accept().await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(accept().await.status(), 403, "once");
+    let body = json!({ "email": "eva@example.com", "password": "correct horse battery staple 7" });
+    let url = format!("http://{}/v1/auth/sign-in", flow.address);
+    let signed_in = within("an answer", flow.http.post(&url).json(&body).send()).await.unwrap();
+    assert_eq!(signed_in.status(), 200);
+    let members = flow.api_as(&admin, "GET", &flow.path("/members"), None).await.1;
+    assert!(members["items"].as_array().unwrap().iter().any(|it| it["email"] == "eva@example.com"));
+    assert!(!crate::harness::log().contains(&token), "no log has it");
     flow.finish().await;
 }

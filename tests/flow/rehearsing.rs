@@ -50,6 +50,8 @@ async fn shop() -> Flow {
     flow.simulator.say("ana", "I want to order shoes.").unwrap();
     flow.sends(1).await;
     ended(&flow, 0, 1).await;
+    // The last that Meta reports of the answer.
+    flow.event(0, |event| event["delivery"]["status"] == "read").await;
     flow.quiet(0).await;
     assert_eq!((flow.simulator.tool_calls("order").len(), flow.simulator.tool_calls("stock").len()), (1, 1));
     flow

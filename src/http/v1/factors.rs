@@ -151,7 +151,12 @@ pub async fn confirm_totp(
     body: Body<FirstCode>,
 ) -> Result<web::Json<RecoveryCodes>, Problem> {
     let person = allowed.person()?;
-    state.app.identity.throttles.second_factor(person.account.id, Some(person.session.device))?;
+    state
+        .app
+        .identity
+        .throttles
+        .second_factor(person.account.id, Some(person.session.device))
+        .map_err(proof::slower(&state))?;
     let mut account = person.account.clone();
     let totp = account.second_factors.totp.as_mut().filter(|totp| totp.confirmed_at.is_none());
     let totp = totp.ok_or_else(|| Problem::conflict("no authenticator waits for a first code: add one"))?;

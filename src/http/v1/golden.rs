@@ -121,6 +121,7 @@ pub async fn add(
     once.run(&state, &raw, async {
         let id = GoldenId::new(state.clock().now(), &**state.app.engine.entropy());
         let golden = GoldenQuestion { id, question, expect };
+        allowed.record(allowed.entry("golden.added").on(&id)).await?;
         state.app.store.tenant(ctx).await?.put_golden(golden.clone()).await?;
         Created::at(None, &golden)
     })
@@ -137,6 +138,7 @@ pub async fn remove(
     path: web::Path<InGolden>,
 ) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    allowed.record(allowed.entry("golden.removed").on(&path.golden)).await?;
     if store.remove_golden(path.golden).await? {
         Ok(HttpResponse::NoContent().finish())
     } else {

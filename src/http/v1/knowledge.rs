@@ -139,6 +139,7 @@ pub async fn add(
     let hash = state.app.keyring.hash_secret("document", &bytes);
     let about = [title.as_bytes(), &[0], mime.as_bytes(), &[0], &hash].concat();
     once.run(&state, &about, async {
+        allowed.record(allowed.entry("knowledge.added")).await?;
         let document = state.app.engine.add_document(ctx, &title, &mime, bytes).await?;
         tracing::info!(tenant = %ctx.tenant(), document = %document.id, "a document was added");
         let location = format!("/v1/tenants/{}/knowledge/{}", ctx.tenant(), document.id);
@@ -159,6 +160,7 @@ pub async fn reindex(
     path: web::Path<InDocument>,
 ) -> Result<web::Json<Document>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    allowed.record(allowed.entry("knowledge.reindexed").on(&path.document)).await?;
     Ok(web::Json(state.app.engine.reindex_document(ctx, path.document).await?))
 }
 
@@ -174,6 +176,7 @@ pub async fn remove(
     path: web::Path<InDocument>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    allowed.record(allowed.entry("knowledge.removed").on(&path.document)).await?;
     if !state.app.engine.remove_document(ctx, path.document).await? {
         return Err(Problem::not_found());
     }

@@ -340,7 +340,7 @@ pub(super) async fn check_password(
     password: &Secret,
 ) -> Result<(), Problem> {
     let identity = &state.app.identity;
-    identity.throttles.second_factor(account.id, Some(session.device))?;
+    identity.throttles.second_factor(account.id, Some(session.device)).map_err(proof::slower(state))?;
     let candidate = match &account.password {
         Some(kept) => Candidate::Account { kept, cost: Cost::of(account.owner) },
         None => Candidate::Nobody { email: &account.email },

@@ -19,6 +19,7 @@ use iassistance_storage::StorageError;
 
 use super::input::{self, Body};
 use super::me::check_password;
+use super::proof;
 use super::view::Problems;
 use crate::http::auth::{self, Allowed, acts};
 use crate::http::sessions::Anybody;
@@ -132,8 +133,8 @@ pub async fn forgotten(
     let email = normalised_email(&body.value.email);
     let email = email.map_err(|error| Problem::invalid(format!("`email`: {error}")))?;
     let identity = &state.app.identity;
-    identity.throttles.address(anybody.ip)?;
-    identity.throttles.mail(&email)?;
+    identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
+    identity.throttles.mail(&email).map_err(proof::slower(&state))?;
     let people = state.app.store.people();
     if let Some(account) = people.account_by_email(&email).await?.filter(Account::is_active) {
         let now = state.clock().now();
@@ -180,7 +181,7 @@ pub async fn reset(
     anybody: Anybody,
     body: Body<Reset>,
 ) -> Result<HttpResponse, Problem> {
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     let (people, now) = (state.app.store.people(), state.clock().now());
     let hash = tokens::hash(body.value.token.expose()).ok_or_else(used_up)?;
     let token = people.take_token(TokenKind::PasswordReset, &hash, now).await?.ok_or_else(used_up)?;
@@ -212,7 +213,7 @@ pub async fn accept(
     anybody: Anybody,
     body: Body<Acceptance>,
 ) -> Result<web::Json<Accepted>, Problem> {
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     let (people, now) = (state.app.store.people(), state.clock().now());
     let hash = tokens::hash(body.value.token.expose()).ok_or_else(used_up)?;
     let invitation = people.invitation_by_hash(&hash).await?.filter(|it| it.is_open(now));

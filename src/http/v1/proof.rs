@@ -79,7 +79,7 @@ pub(super) async fn take(
     known: Option<DeviceId>,
     proof: Proof,
 ) -> Result<(), Problem> {
-    state.app.identity.throttles.second_factor(account.id, known)?;
+    state.app.identity.throttles.second_factor(account.id, known).map_err(slower(state))?;
     match proof {
         Proof::Totp { code } => {
             let totp = account.second_factors.totp.as_mut().filter(|totp| totp.confirmed_at.is_some());
@@ -130,10 +130,13 @@ impl From<PasswordError> for Problem {
     }
 }
 
-impl From<Throttled> for Problem {
-    fn from(error: Throttled) -> Self {
+/// Tells somebody who tries too often when the next try is allowed.
+pub(super) fn slower(state: &State) -> impl Fn(Throttled) -> Problem {
+    let now = state.clock().now();
+    move |throttled| {
         metrics::counter!("iassistance_limited_total", "limit" => "sign_in").increment(1);
-        Self::too_many(6, error.to_string())
+        let wait_s = throttled.until.millis_since(now).div_ceil(1_000).max(1);
+        Problem::too_many(u32::try_from(wait_s).unwrap_or(u32::MAX), throttled.to_string())
     }
 }
 

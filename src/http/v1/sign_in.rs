@@ -123,7 +123,7 @@ pub async fn with_password(
     let (people, identity) = (state.app.store.people(), &state.app.identity);
     let account = people.account_by_email(&email).await?.filter(Account::is_active);
     let known = account.as_ref().and_then(|it| anybody.devices.as_ref()?.known(&state.app.keyring, it.id));
-    identity.throttles.password(anybody.ip, &email, known)?;
+    identity.throttles.password(anybody.ip, &email, known).map_err(proof::slower(&state))?;
     let candidate = match account.as_ref().and_then(|account| Some((account.password.as_ref()?, account))) {
         Some((kept, account)) => Candidate::Account { kept, cost: Cost::of(account.owner) },
         None => Candidate::Nobody { email: &email },
@@ -228,7 +228,7 @@ pub async fn second_factor_passkey(
     anybody: Anybody,
     body: Body<Ticketed>,
 ) -> Result<web::Json<QuestionView>, Problem> {
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     let account = ticketed(&state, &body.value.ticket).await?;
     Ok(web::Json(proof::passkeys(&state)?.start_proof(&account)?.into()))
 }
@@ -240,7 +240,7 @@ pub async fn ask_passkey(
     state: web::Data<State>,
     anybody: Anybody,
 ) -> Result<web::Json<QuestionView>, Problem> {
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     Ok(web::Json(proof::passkeys(&state)?.start_sign_in()?.into()))
 }
 
@@ -255,7 +255,7 @@ pub async fn with_passkey(
     body: Body<PasskeyAnswer>,
 ) -> Result<HttpResponse, Problem> {
     let passkeys = proof::passkeys(&state)?;
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     let PasskeyAnswer { question, answer } = body.value;
     let answer = SignInAnswer::read(answer)?;
     let refused = || Problem::wrong_credentials("the passkey does not prove who this is");
@@ -279,7 +279,7 @@ pub async fn with_supabase(
 ) -> Result<HttpResponse, Problem> {
     let none = || Problem::conflict("nobody signs in here by Supabase: set identity.supabase_url");
     let supabase = state.app.identity.supabase.as_ref().ok_or_else(none)?;
-    state.app.identity.throttles.address(anybody.ip)?;
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     let user = supabase.user(&body.value.access_token).await?;
     let people = state.app.store.people();
     let unknown = || Problem::wrong_credentials("no account belongs to this user: ask for an invitation");

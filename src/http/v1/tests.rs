@@ -52,6 +52,7 @@ impl Desk {
             "storage.backend=memory".to_owned(),
             "actors.arbiters=1".to_owned(),
             "server.json_body_bytes_max=2000".to_owned(),
+            "server.public_url=https://desk.test".to_owned(),
             // Nobody answers there, and nothing else is asked.
             "meta.graph_base_url=http://127.0.0.1:1".to_owned(),
             "meta.instagram_base_url=http://127.0.0.1:1".to_owned(),

@@ -6,7 +6,11 @@ use iassistance_domain::session::{ABSOLUTE_MS, IDLE_MS, STEP_UP_MS};
 use iassistance_identity::passwords::Cost;
 use iassistance_identity::tokens;
 
+use self::authenticator::Authenticator;
 use super::*;
+
+#[path = "../../../../identity/tests/support/authenticator.rs"]
+mod authenticator;
 
 const PASSWORD: &str = "correct horse battery staple 7";
 
@@ -390,5 +394,119 @@ async fn a_suspended_tenant_sends_nothing_and_its_people_are_told_why() {
     assert_eq!(desk.ask(&owner, "post", &format!("{path}/resume"), None).await.body["state"], "active");
     let gone = desk.ask(&key, "post", &take_over, Some(json!({ "operator": "Ada" }))).await;
     assert_eq!(gone.status, 404, "the conversation is not there: it was let in");
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn a_passkey_is_added_signs_in_for_both_factors_and_proves_anew() {
+    let desk = Desk::open().await;
+    let tenant = desk.tenants[0];
+    let (account, email) = desk.with_password(false, &[(MemberOf::Tenant(tenant), Role::TenantAdmin)]).await;
+    let who = desk.session(&account, false).await;
+    let mut device = Authenticator::new("https://desk.test");
+    let asked = desk.ask(&who, "post", "/auth/passkeys/question", None).await;
+    let answer = device.create(&asked.body["options"]);
+    let new = json!({ "question": asked.body["question"], "answer": answer, "name": "Laptop" });
+    let added = desk.ask(&who, "post", "/auth/passkeys", Some(new)).await;
+    assert_eq!((added.status, &added.body["passkey"]["name"]), (201, &json!("Laptop")), "{}", added.body);
+    assert_eq!(added.body["recovery_codes"].as_array().unwrap().len(), 10);
+    let set_up = format!("/tenants/{tenant}");
+    assert_eq!(desk.ask(&who, "get", &set_up, None).await.status, 200);
+
+    desk.clock.advance_millis(60_000);
+    let asked = desk.ask("", "post", "/auth/passkey", None).await;
+    let answer = json!({ "question": asked.body["question"], "answer": device.get(&asked.body["options"]) });
+    let signed_in = desk.ask("", "post", "/auth/passkey/sign-in", Some(answer.clone())).await;
+    assert_eq!((signed_in.status, &signed_in.body["is"]), (200, &json!("signed_in")), "{}", signed_in.body);
+    let who = kept(&signed_in);
+    assert_eq!(desk.ask(&who, "get", &set_up, None).await.status, 200);
+    let again = desk.ask("", "post", "/auth/passkey/sign-in", Some(answer)).await;
+    assert!(again.is_problem(403, "wrong_credentials"), "an answer is good once");
+
+    desk.clock.advance_millis(STEP_UP_MS);
+    let invite = json!({ "email": "eva@example.com", "name": "Eva", "role": "viewer" });
+    let path = format!("/tenants/{tenant}/invitations");
+    assert!(desk.ask(&who, "post", &path, Some(invite.clone())).await.is_problem(403, "step_up_needed"));
+    let by_password = json!({ "password": PASSWORD });
+    let refused = desk.ask(&who, "post", "/auth/step-up", Some(by_password)).await;
+    assert!(refused.is_problem(422, "invalid"), "who has a second factor gives that");
+    let asked = desk.ask(&who, "post", "/auth/step-up/passkey", None).await;
+    let proof = json!({ "by": "passkey", "question": asked.body["question"],
+                        "answer": device.get(&asked.body["options"]) });
+    assert_eq!(desk.ask(&who, "post", "/auth/step-up", Some(json!({ "proof": proof }))).await.status, 200);
+    assert_eq!(desk.ask(&who, "post", &path, Some(invite)).await.status, 201);
+
+    let (step, _) = desk.try_password(&email, PASSWORD).await;
+    let ticket = step.body["ticket"].as_str().unwrap();
+    assert_eq!(step.body["ways"], json!(["recovery_code", "passkey"]));
+    let asked = desk.ask("", "post", "/auth/second-factor/passkey", Some(json!({ "ticket": ticket }))).await;
+    let proof = json!({ "by": "passkey", "question": asked.body["question"],
+                        "answer": device.get(&asked.body["options"]) });
+    let body = json!({ "ticket": ticket, "proof": proof });
+    assert_eq!(desk.ask("", "post", "/auth/second-factor", Some(body)).await.status, 200);
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn who_guesses_is_slowed_down_and_locks_nobody_out_of_a_device_they_know() {
+    let desk = Desk::open().await;
+    let (_, email) = desk.with_password(false, &[]).await;
+    let (signed_in, _) = desk.try_password(&email, PASSWORD).await;
+    let cookies = signed_in.headers.get_all("set-cookie").map(|cookie| cookie.to_str().unwrap());
+    let device = cookies.into_iter().find(|cookie| cookie.starts_with("__Host-device")).unwrap();
+    let device = device.split_once(';').unwrap().0.to_owned();
+    let try_once = async |password: &str, headers: &[(&str, &str)]| {
+        let body = json!({ "email": email, "password": password });
+        desk.ask_with("", "post", "/auth/sign-in", Some(body), headers).await
+    };
+    let mut refused = 0;
+    for _ in 0..10 {
+        let answer = try_once("a guess", &[]).await;
+        if answer.status == 429 {
+            assert!(answer.headers.get("retry-after").is_some());
+            refused += 1;
+        }
+    }
+    assert!(refused >= 6, "{refused}");
+    let own = try_once(PASSWORD, &[("Cookie", &device)]).await;
+    assert_eq!(own.status, 200, "its owner, meanwhile");
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn an_agency_reads_along_when_it_is_let_and_acts_while_it_may() {
+    let desk = Desk::open().await;
+    let (now, people) = (desk.clock.now(), desk.app.store.people());
+    let agency = iassistance_domain::agency::Agency {
+        id: iassistance_domain::id::AgencyId::new(now, &SystemEntropy),
+        name: "Studio".to_owned(),
+        created_at: now,
+        state: iassistance_domain::agency::AgencyState::Active,
+    };
+    people.create_agency(agency.clone()).await.unwrap();
+    let tenant = desk.tenants[0];
+    let record = people.tenant_record(tenant).await.unwrap().unwrap();
+    people.put_tenant(Tenant { agency: Some(agency.id), ..record }).await.unwrap();
+    let who = desk.person(false, &[(MemberOf::Agency(agency.id), Role::Agency)]).await;
+    let (admin, owner) = (desk.admin(tenant).await, desk.owner().await);
+    let content = format!("/tenants/{tenant}/events");
+    let reads = async || desk.ask(&who, "get", &content, None).await.status;
+    assert_eq!(reads().await, 403);
+    for (allowed, status) in [(true, 200), (false, 403)] {
+        let path = format!("/tenants/{tenant}/agency-reading");
+        let set = desk.ask(&admin, "put", &path, Some(json!({ "allowed": allowed }))).await;
+        assert_eq!((set.status, &set.body["agency_reads"]), (200, &json!(allowed)));
+        assert_eq!(reads().await, status);
+    }
+    let new = desk.ask(&who, "post", "/tenants", Some(json!({ "name": "New" }))).await;
+    assert_eq!((new.status, &new.body["agency"]), (201, &json!(agency.id)), "its own, without saying so");
+    let listed = desk.ask(&who, "get", "/tenants", None).await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    let suspend = json!({ "state": "suspended" });
+    let path = format!("/agencies/{}", agency.id);
+    assert_eq!(desk.ask(&owner, "put", &path, Some(suspend)).await.status, 200);
+    let set_up = format!("/tenants/{tenant}");
+    assert!(desk.ask(&who, "get", &set_up, None).await.is_problem(404, "not_found"), "it gives no right");
+    assert_eq!(desk.ask(&admin, "get", &set_up, None).await.status, 200, "its tenants are served");
     desk.close().await;
 }
