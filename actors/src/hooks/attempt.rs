@@ -9,6 +9,7 @@ use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{DeliveryId, SubscriptionId, TenantId};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription, SubscriptionState};
+use iassistance_domain::tenant::TenantState;
 use iassistance_domain::{Entropy, Timestamp};
 use iassistance_hooks::{HookCall, HookProblem};
 use iassistance_storage::{StorageError, TenantStore};
@@ -91,6 +92,11 @@ async fn try_once(
         return Ok(Came::Later(delivery.next_at));
     }
     let now = shared.parts.clock.now();
+    // Nothing leaves for a tenant that is closed.
+    let record = shared.parts.store.people().tenant_record(tenant).await?;
+    if record.is_some_and(|record| matches!(record.state, TenantState::Closed { .. })) {
+        return Ok(Came::Later(now.plus_millis(HOUR_MS)));
+    }
     let result = match event_of(store, &delivery, &subscription).await? {
         Some(event) => hand_over(shared, tenant, &subscription, &delivery, &event).await,
         None => return give_up_on(store, delivery, now).await,
