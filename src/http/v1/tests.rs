@@ -261,7 +261,6 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "meta-apps") => Some(json!({ "name": "a", "secrets": ["s"], "verify_token": "t" })),
         ("post", "step-up") => Some(json!({ "password": "not it" })),
         ("put", "password") => Some(json!({ "new": "correct horse battery staple" })),
-        ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "passkeys") => Some(json!({ "question": "x", "answer": {}, "name": "Laptop" })),
         ("post", "sign-in") if path == "/auth/sign-in" => {
             Some(json!({ "email": "nobody@example.com", "password": "not it" }))
@@ -272,7 +271,9 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         }
         ("post", "passkey") if path == "/auth/second-factor/passkey" => Some(json!({ "ticket": "x" })),
         ("post", "supabase") => Some(json!({ "access_token": "x" })),
-        ("post", "forgotten") => Some(json!({ "email": "nobody@example.com" })),
+        ("post", "forgotten" | "email") => Some(json!({ "email": "nobody@example.com" })),
+        ("post", "confirm") if path == "/auth/email/confirm" => Some(json!({ "token": "x" })),
+        ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "reset") => Some(json!({ "token": "x", "password": "correct horse battery staple" })),
         ("post", "accept") => Some(json!({ "token": "x" })),
         _ => None,

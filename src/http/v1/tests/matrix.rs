@@ -21,6 +21,7 @@ const LINES: &[(&str, Option<Act>)] = &[
     ("post /auth/passkey", OPEN),
     ("post /auth/passkey/sign-in", OPEN),
     ("post /auth/supabase", OPEN),
+    ("post /auth/email/confirm", OPEN),
     ("post /auth/password/forgotten", OPEN),
     ("post /auth/password/reset", OPEN),
     ("post /auth/invitations/accept", OPEN),
@@ -32,6 +33,7 @@ const LINES: &[(&str, Option<Act>)] = &[
     ("delete /auth/sessions/{session}", Some(Act::OwnAccount)),
     ("post /auth/step-up", Some(Act::OwnAccount)),
     ("post /auth/step-up/passkey", Some(Act::OwnAccount)),
+    ("post /auth/email", Some(Act::OwnAccount)),
     ("put /auth/password", Some(Act::OwnAccount)),
     ("post /auth/totp", Some(Act::OwnAccount)),
     ("delete /auth/totp", Some(Act::OwnAccount)),
@@ -457,7 +459,7 @@ async fn everybody_may_do_everywhere_what_the_table_says_and_nothing_else() {
 
 /// Where somebody's own factors are changed, who has any proves anew who they are.
 fn own_proof(path: &str) -> bool {
-    ["/auth/totp", "/auth/recovery-codes", "/auth/passkeys", "/auth/password"]
+    ["/auth/totp", "/auth/recovery-codes", "/auth/passkeys", "/auth/password", "/auth/email"]
         .iter()
         .any(|own| path.starts_with(own))
 }
