@@ -252,7 +252,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("put", "{meta_app}" | "{tenant}" | "{agency}" | "{account}" | "me")
         | ("post", "run" | "restore" | "checks") => Some(json!({})),
         ("post", "suspend") => Some(json!({ "reason": "An invoice is open." })),
-        ("put", "agency-reading") => Some(json!({ "allowed": false })),
+        ("put", "agency-reading") => Some(json!({ "allowed": true })),
         ("post", "invitations") if path.starts_with("/tenants") => {
             Some(json!({ "email": "new@example.com", "name": "New", "role": "viewer" }))
         }

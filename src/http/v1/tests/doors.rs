@@ -497,6 +497,10 @@ async fn an_agency_reads_along_when_it_is_let_and_acts_while_it_may() {
         let set = desk.ask(&admin, "put", &path, Some(json!({ "allowed": allowed }))).await;
         assert_eq!((set.status, &set.body["agency_reads"]), (200, &json!(allowed)));
         assert_eq!(reads().await, status);
+        // A key that manages subscribes to what people write, too: nobody hands out more than they have.
+        let key = json!({ "name": "k", "scopes": ["manage"] });
+        let made = desk.ask(&who, "post", &format!("/tenants/{tenant}/keys"), Some(key)).await;
+        assert_eq!(made.status, if allowed { 201 } else { 403 });
     }
     let new = desk.ask(&who, "post", "/tenants", Some(json!({ "name": "New" }))).await;
     assert_eq!((new.status, &new.body["agency"]), (201, &json!(agency.id)), "its own, without saying so");

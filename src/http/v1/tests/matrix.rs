@@ -229,7 +229,7 @@ fn comes_as(asks: Asks, to: Where, in_agency: bool) -> Vec<Who> {
     }
 }
 
-/// What the table says. Nothing was granted to the agency, and no look of the owner is open.
+/// What the table says. The agency was let read along, and no look of the owner is open.
 fn expected(act: Option<Act>, asks: Asks, to: Where, is: &Route, sure: bool) -> Answered {
     let Route { in_agency, changes, enrols } = *is;
     let Some(act) = act else { return Answered::Let };
@@ -262,10 +262,12 @@ fn expected(act: Option<Act>, asks: Asks, to: Where, is: &Route, sure: bool) -> 
         // The own tenant has an administrator, and an agency.
         Grant::Own if *who == Who::Owner && to == Where::Own => Answered::Refused("forbidden"),
         Grant::Own if *who == Who::Owner && to == Where::Sibling => Answered::Refused("forbidden"),
-        Grant::Yes | Grant::Own | Grant::Masked | Grant::Metadata => unsure(changes && act.needs_step_up()),
+        Grant::Yes | Grant::Own | Grant::IfGranted | Grant::Masked | Grant::Metadata => {
+            unsure(changes && act.needs_step_up())
+        }
         Grant::StepUp => unsure(true),
         Grant::BreakGlass => Answered::Refused("break_glass_needed"),
-        Grant::No | Grant::IfGranted | Grant::Scope(_) => Answered::Refused("forbidden"),
+        Grant::No | Grant::Scope(_) => Answered::Refused("forbidden"),
     });
     given.fold(Answered::Refused("forbidden"), |best, next| if best == Answered::Let { best } else { next })
 }
@@ -293,7 +295,10 @@ impl World {
         desk.app.store.create_tenant(Tenant::new(foreign, "foreign".to_owned(), now)).await.unwrap();
         for id in desk.tenants {
             let record = people.tenant_record(id).await.unwrap().unwrap();
-            people.put_tenant(Tenant { agency: Some(agencies[0]), ..record }).await.unwrap();
+            people
+                .put_tenant(Tenant { agency: Some(agencies[0]), agency_reads: true, ..record })
+                .await
+                .unwrap();
         }
         let tenants = [desk.tenants[0], desk.tenants[1], foreign, TenantId::from_bytes([0xEE; 16])];
         let own = MemberOf::Tenant(tenants[0]);
