@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
 
 use crate::support::wire::{answered, signed};
 use crate::support::{PHONE_NUMBER_ID, message, messages_webhook};
@@ -141,7 +141,10 @@ impl Driver {
         let until = Instant::now() + time;
         let streams = join_all((0..connections).map(|_| TcpStream::connect(self.address))).await;
         let free = RefCell::new(streams.into_iter().map(Result::unwrap).collect::<VecDeque<_>>());
-        let mut tick = interval(Duration::from_secs_f64(1.0 / rate));
+        let period = Duration::from_secs_f64(1.0 / rate);
+        // Not all tenants at once: the wait of one moment would count for each of them.
+        let begin = period.mul_f64(tenant as f64 / self.numbers.len() as f64);
+        let mut tick = interval_at((Instant::now() + begin).into(), period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
         let contacts = (rate * CONTACTS_PER_RATE).ceil() as u64;

@@ -73,6 +73,7 @@ fn main() {
     let quiet = driver.run(options.rate, 1.0, time);
     eprintln!("flood: one of them at {} messages/s for {} s", options.rate * options.times, options.seconds);
     let flood = driver.run(options.rate, options.times, time);
+    slowest(&flood);
     let answered = driver.answered_once();
     let counters = simulator.state().counters;
     assert_eq!(
@@ -99,6 +100,20 @@ fn main() {
         "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
     });
     println!("{result}");
+}
+
+/// Says when the others waited longest, and for what.
+fn slowest(phase: &Phase) {
+    let Some(began) = phase.others.iter().map(watch::Turn::posted_at).min() else { return };
+    let acknowledged: fn(&watch::Turn) -> f64 = watch::Turn::acknowledged_ms;
+    for (what, wait) in [("an acknowledgement", acknowledged), ("an answer", watch::Turn::whole_ms)] {
+        let mut turns: Vec<_> = phase.others.iter().collect();
+        turns.sort_by(|one, other| wait(other).total_cmp(&wait(one)));
+        for turn in turns.iter().take(3) {
+            let at = turn.posted_at().duration_since(began).as_secs_f64();
+            eprintln!("  {:.1} ms to {what}, after {at:.1} s", wait(turn));
+        }
+    }
 }
 
 /// What the others felt.

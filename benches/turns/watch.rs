@@ -128,6 +128,11 @@ impl Turn {
     }
 
     /// From the webhook to its acknowledgement.
+    /// When it was posted.
+    pub fn posted_at(&self) -> Instant {
+        self.posted
+    }
+
     pub fn acknowledged_ms(&self) -> f64 {
         ms(self.acknowledged.expect("acknowledged") - self.posted)
     }

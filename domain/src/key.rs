@@ -45,7 +45,7 @@ impl Scope {
         }
     }
 
-    /// The act that it stands for: who has that act themselves may put this scope on a key.
+    /// The act that it stands for most; it may open others too.
     pub const fn act(self) -> Act {
         match self {
             Self::Read => Act::ReadContent,

@@ -50,8 +50,8 @@ pub enum Act {
     SeePeople,
     /// Invite them, change their roles, let them go.
     ManagePeople,
-    /// Make, rotate, see and revoke a tenant's API keys. Nobody puts a scope on a key whose act they do not
-    /// have themselves ([`Scope::act`]).
+    /// Make, rotate, see and revoke a tenant's API keys. Nobody puts a scope on a key that opens an act which
+    /// they do not have themselves.
     ManageKeys,
     /// Let the agency read what people write, or no longer.
     GrantAgencyReading,

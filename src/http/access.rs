@@ -12,7 +12,6 @@ use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{AgencyId, BreakGlassId, ConversationId, TenantId};
 use iassistance_domain::key::{ApiKey, Scope};
 use iassistance_domain::permission::{Act, Grant, Who, grant};
-use iassistance_domain::pii::TenantView;
 use iassistance_domain::tenant::{Tenant, TenantCtx, TenantState};
 
 use iassistance_storage::TenantStore;
@@ -65,7 +64,7 @@ pub struct Asked {
 pub struct Access {
     masked: bool,
     metadata: bool,
-    /// The name that a conversation must be assigned to.
+    /// The account that a conversation must be assigned to. Names are not enough: people choose them.
     assigned_to: Option<String>,
     break_glass: Option<BreakGlassId>,
 }
@@ -93,7 +92,7 @@ impl Access {
 
     /// Whether they see this conversation.
     pub fn sees(&self, conversation: &Conversation) -> bool {
-        self.assigned_to.as_deref().is_none_or(|name| conversation.assigned() == Some(name))
+        self.assigned_to.as_deref().is_none_or(|account| conversation.assigned() == Some(account))
     }
 
     /// Refuses what is about all conversations to who sees only some.
@@ -370,7 +369,7 @@ async fn outcome(
     let given = grant(asked.act, who);
     let mut access = Access::default();
     if limited && matches!(given, Grant::Own | Grant::Masked) {
-        access.assigned_to = Some(person.account.name.reveal(TenantView).clone());
+        access.assigned_to = Some(person.account.id.to_string());
     }
     match given {
         Grant::No | Grant::Scope(_) => return Ok(Err(Refusal::No)),

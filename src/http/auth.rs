@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::id::{AgencyId, TenantId};
 use iassistance_domain::key::Scope;
+use iassistance_domain::permission::{Act, Grant, MATRIX};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 
@@ -106,13 +107,22 @@ impl<R: Right> Allowed<R> {
     }
 
     /// Whether they may do another act in the same place, at this moment.
-    pub async fn may(&self, act: iassistance_domain::permission::Act) -> Result<bool, Problem> {
+    pub async fn may(&self, act: Act) -> Result<bool, Problem> {
         access::may(&self.state, &self.principal, act, self.place).await
     }
 
-    /// Whether they may give a tenant's key this scope: nobody hands out what they may not do.
+    /// Whether they may give a tenant's key this scope: nobody hands out what they may not do, all of it.
     pub async fn may_hand_out(&self, scope: Scope) -> Result<bool, Problem> {
-        if scope == Scope::Platform { Ok(false) } else { self.may(scope.act()).await }
+        if scope == Scope::Platform {
+            return Ok(false);
+        }
+        let opens = |grant: Grant| matches!(grant, Grant::Scope(scopes) if scopes.contains(&scope));
+        for (act, _) in MATRIX.iter().filter(|(_, grants)| opens(grants.key)) {
+            if !self.may(*act).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// An entry of the audit log about what they are about to do: its code, who, when, from where, for which

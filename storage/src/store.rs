@@ -199,18 +199,6 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The entry leaves the outbox, waits again (`Postponed`; the try does not count if it says so), or
     /// is `Unknown`. A report on an entry that is gone does nothing.
     async fn settle(&self, conversation: ConversationId, report: SendReport) -> Result<()>;
-    /// Gives an entry whose outcome is unknown free to be handed over again: only for what is known
-    /// not to have happened, or when the tenant chose so. One that waits already is left as it is;
-    /// one that is being handed over gives `Stale`.
-    async fn requeue(
-        &self,
-        conversation: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()>;
-    /// Puts a message that was given up back into the outbox, at its end. `Conflict` when it is in
-    /// the outbox.
-    async fn resend(&self, entry: OutboxEntry) -> Result<()>;
     /// Outbox entries of a conversation, in order.
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>>;
 

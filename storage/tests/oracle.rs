@@ -280,11 +280,6 @@ async fn converse(
             let report = SendReport { message, at: now, outcome: outcome(c, b % MESSAGES, now) };
             answer(tenant.settle(id, report).await, |()| Value::Null)
         }
-        9 => answer(tenant.requeue(id, message, now.plus_millis(u64::from(c))).await, |()| Value::Null),
-        11 => {
-            let (conversation, _) = tenant.conversation(id).await.unwrap().unwrap();
-            answer(tenant.resend(entry(&conversation, message, None)).await, |()| Value::Null)
-        }
         12 => {
             let letter = dead_letter(id, [b % 4; 16], message, format!("reason {c}"), now);
             let event = EventKind::DeadLetterAdded { dead_letter: letter.id, reason: letter.reason.clone() };

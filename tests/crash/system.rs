@@ -209,10 +209,10 @@ impl System {
         format!("{}/v1/live", self.base.replacen("http", "ws", 1))
     }
 
-    /// Every record of the store opens.
+    /// Every record of the store opens, and everything agrees.
     pub async fn doctor(&self) {
         let found = self.cli(&["doctor"]).await;
-        assert_eq!(found["damaged"], json!([]));
+        assert_eq!(found["findings"], json!([]));
     }
 
     /// Starts the server. It is alone on the store: whoever had it before is dead.

@@ -175,8 +175,12 @@ async fn who_is_limited_sees_what_is_assigned_to_them_alone() {
     let list = async || flow.api_as(&who, "GET", &flow.path("/conversations"), None).await.1;
     assert_eq!(list().await["items"], json!([]));
     assert_eq!(flow.api_as(&who, "GET", &flow.path("/events"), None).await.0, 403);
-    let assign = json!({ "operator": "Ada" });
-    assert_eq!(flow.api_as(&admin, "POST", &format!("{base}/assign"), Some(assign)).await.0, 200);
+    let assign = async |to: Value| flow.api_as(&admin, "POST", &format!("{base}/assign"), Some(to)).await.0;
+    assert_eq!(assign(json!({ "operator": "Ada" })).await, 200);
+    assert_eq!(list().await["items"], json!([]), "people choose their names");
+    let stranger = flow.sign_in(false, &[]).await;
+    assert_eq!(assign(json!({ "account": stranger.account })).await, 422);
+    assert_eq!(assign(json!({ "account": who.account })).await, 200);
     assert_eq!(list().await["items"].as_array().unwrap().len(), 1);
     let (status, done) = flow.api_as(&who, "POST", &format!("{base}/takeover"), Some(json!({}))).await;
     assert_eq!((status.as_u16(), &done["control"]["name"]), (200, &json!("Ada")), "by their own name");

@@ -278,19 +278,6 @@ impl TenantStore for FaultyTenant {
         let _held = (self.hook)(Act { name: "settle", conversation: Some(conversation) })?;
         self.inner.settle(conversation, report).await
     }
-    async fn requeue(
-        &self,
-        conversation: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()> {
-        let _held = (self.hook)(Act { name: "requeue", conversation: Some(conversation) })?;
-        self.inner.requeue(conversation, message, not_before).await
-    }
-    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
-        let _held = (self.hook)(Act { name: "resend", conversation: None })?;
-        self.inner.resend(entry).await
-    }
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
         let _held = (self.hook)(Act { name: "outbox", conversation: Some(conversation) })?;
         self.inner.outbox(conversation).await

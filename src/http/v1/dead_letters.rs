@@ -102,8 +102,9 @@ pub async fn list(
     let Page { items, next } = Page::cut(letters, limit, |letter| letter.id);
     let (access, mut shown) = (allowed.access(), Vec::new());
     for letter in items {
-        if access.must_see(&*store, letter.conversation).await.is_err() {
-            continue;
+        match access.must_see(&*store, letter.conversation).await {
+            Err(problem) if problem.is_refusal() => continue,
+            other => other?,
         }
         let mut letter = DeadLetterView::from(letter);
         if access.is_metadata() {

@@ -24,6 +24,7 @@ mod checks;
 mod conversations;
 mod dead_letters;
 mod deliveries;
+mod email;
 mod events;
 mod factors;
 mod golden;
@@ -94,6 +95,8 @@ routes! {
     "/auth/sessions/{session}" => { delete: me::end_session }
     "/auth/step-up" => { post: me::step_up }
     "/auth/step-up/passkey" => { post: me::step_up_passkey }
+    "/auth/email" => { post: email::change }
+    "/auth/email/confirm" => { post: email::confirm }
     "/auth/password" => { put: passwords::change }
     "/auth/password/forgotten" => { post: passwords::forgotten }
     "/auth/password/reset" => { post: passwords::reset }

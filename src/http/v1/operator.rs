@@ -6,9 +6,11 @@ use utoipa::ToSchema;
 
 use iassistance_actors::conversation::Done;
 use iassistance_domain::Pii;
+use iassistance_domain::account::MemberOf;
 use iassistance_domain::content::Content;
-use iassistance_domain::id::MessageId;
+use iassistance_domain::id::{AccountId, MessageId};
 use iassistance_domain::pii::TenantView;
+use iassistance_domain::tenant::TenantCtx;
 
 use super::conversations::InConversation;
 use super::input::{self, Body, Given};
@@ -52,11 +54,15 @@ pub struct NewReply {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assign {
-    /// Who; 1 to 120 characters. `null` for nobody. It must be said: a field that was forgotten takes
-    /// nobody's work away.
-    #[schema(value_type = Option<String>, required = true, example = "Ada")]
+    /// Who, by a name; 1 to 120 characters. `null` for nobody. This or `account` must be said: a field that
+    /// was forgotten takes nobody's work away.
+    #[schema(value_type = Option<String>, example = "Ada")]
     #[serde(default)]
     operator: Given<String>,
+    /// Who, by the account of one of the tenant's people. Who sees what is assigned to them alone sees what is
+    /// assigned so.
+    #[schema(value_type = Option<String>, example = "acc_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    account: Option<AccountId>,
 }
 
 /// A note for the other people.
@@ -114,6 +120,13 @@ async fn must_see(
 ) -> Result<(), Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     allowed.access().must_see(&*store, path.conversation).await
+}
+
+/// One of the tenant's people, as a conversation is assigned to them.
+async fn member(state: &State, ctx: TenantCtx, id: AccountId) -> Result<String, Problem> {
+    let account = state.app.store.people().account(id).await?;
+    let belongs = account.is_some_and(|it| it.membership(MemberOf::Tenant(ctx.tenant())).is_some());
+    if belongs { Ok(id.to_string()) } else { Err(Problem::invalid("`account`: one of the tenant's people")) }
 }
 
 /// By which name somebody acts in a conversation that they see. Nobody who signed in acts by another's.
@@ -209,10 +222,16 @@ pub async fn assign(
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     must_see(&state, &allowed, &path).await?;
-    let operator = match body.value.operator {
-        Given::Value(name) => Some(input::name("operator", &name)?),
-        Given::Null => None,
-        Given::Absent => return Err(Problem::invalid("`operator` must be a name, or null for nobody")),
+    let Assign { operator, account } = body.value;
+    let operator = match (operator, account) {
+        (Given::Value(name), None) => Some(input::name("operator", &name)?),
+        (Given::Null, None) => None,
+        (Given::Absent, Some(account)) => Some(member(&state, ctx, account).await?),
+        _ => {
+            let rule =
+                "give `operator`: a name, or null for nobody; or else `account`: one of the tenant's people";
+            return Err(Problem::invalid(rule));
+        }
     };
     Ok(web::Json(state.app.engine.assign(ctx, path.conversation, operator).await?.into()))
 }

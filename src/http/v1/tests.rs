@@ -259,7 +259,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         }
         ("post", "replay") if path.contains("/webhooks/") => Some(json!({ "dead": true })),
         ("post", "suspend") => Some(json!({ "reason": "An invoice is open." })),
-        ("put", "agency-reading") => Some(json!({ "allowed": false })),
+        ("put", "agency-reading") => Some(json!({ "allowed": true })),
         ("post", "invitations") if path.starts_with("/tenants") => {
             Some(json!({ "email": "new@example.com", "name": "New", "role": "viewer" }))
         }
@@ -268,7 +268,6 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "meta-apps") => Some(json!({ "name": "a", "secrets": ["s"], "verify_token": "t" })),
         ("post", "step-up") => Some(json!({ "password": "not it" })),
         ("put", "password") => Some(json!({ "new": "correct horse battery staple" })),
-        ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "passkeys") => Some(json!({ "question": "x", "answer": {}, "name": "Laptop" })),
         ("post", "sign-in") if path == "/auth/sign-in" => {
             Some(json!({ "email": "nobody@example.com", "password": "not it" }))
@@ -279,7 +278,9 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         }
         ("post", "passkey") if path == "/auth/second-factor/passkey" => Some(json!({ "ticket": "x" })),
         ("post", "supabase") => Some(json!({ "access_token": "x" })),
-        ("post", "forgotten") => Some(json!({ "email": "nobody@example.com" })),
+        ("post", "forgotten" | "email") => Some(json!({ "email": "nobody@example.com" })),
+        ("post", "confirm") if path == "/auth/email/confirm" => Some(json!({ "token": "x" })),
+        ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "reset") => Some(json!({ "token": "x", "password": "correct horse battery staple" })),
         ("post", "accept") => Some(json!({ "token": "x" })),
         _ => None,

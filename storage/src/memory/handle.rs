@@ -127,19 +127,6 @@ impl TenantStore for MemoryTenant {
         self.with(|data| data.settle(conversation, report, self.now()))
     }
 
-    async fn requeue(
-        &self,
-        conversation: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()> {
-        self.with(|data| data.requeue(conversation, message, not_before))?
-    }
-
-    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
-        self.with(|data| data.resend(entry))?
-    }
-
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
         self.with(|data| {
             let entries = data.outbox.range((conversation, 0)..=(conversation, u64::MAX));

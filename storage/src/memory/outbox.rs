@@ -4,10 +4,8 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
-use super::Result;
 use super::tenant::{Known, TenantData};
 use crate::commit::{Letter, SendReport};
-use crate::error::StorageError;
 use crate::rules::settle;
 use crate::store::Dispatch;
 
@@ -54,34 +52,5 @@ impl TenantData {
         if let Some(provider_id) = sent {
             self.know(channel, &provider_id, Known { conversation: id, message, ours: true });
         }
-    }
-
-    pub(super) fn requeue(
-        &mut self,
-        id: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()> {
-        let (_, entry) = self.entry(id, message).ok_or(StorageError::NotFound("outbox entry"))?;
-        match entry.state {
-            OutboxState::Waiting { .. } => Ok(()),
-            OutboxState::Dispatching { .. } => Err(StorageError::Stale),
-            OutboxState::Unknown { .. } => {
-                entry.state = OutboxState::Waiting { not_before };
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn resend(&mut self, entry: OutboxEntry) -> Result<()> {
-        if !self.conversations.contains_key(&entry.conversation) {
-            return Err(StorageError::NotFound("conversation"));
-        }
-        if self.entry(entry.conversation, entry.message).is_some() {
-            return Err(StorageError::Conflict("outbox entry"));
-        }
-        self.outbox_order += 1;
-        self.outbox.insert((entry.conversation, self.outbox_order), entry);
-        Ok(())
     }
 }

@@ -12,8 +12,9 @@ use super::open::failed;
 use super::space::{Result, broken};
 use super::tx::Overlay;
 
-/// A piece has about so many bytes: whoever writes waits for one at most.
-const PIECE_BYTES: u64 = 128 * 1_024;
+/// A piece has about so many bytes, and no more rows than this: whoever writes waits for one at most.
+const PIECE_BYTES: u64 = 64 * 1_024;
+const PIECE_ROWS: u64 = 128;
 /// What sled calls the tree that every database has.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 
@@ -127,7 +128,7 @@ impl Copy {
             let record = if pass == Pass::Keys { IVec::default() } else { record };
             piece.add(&key, &record);
             batch.insert(&key, record);
-            if piece.bytes >= PIECE_BYTES {
+            if piece.bytes >= PIECE_BYTES || piece.rows >= PIECE_ROWS {
                 rest = Some(key);
                 break;
             }

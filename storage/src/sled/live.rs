@@ -35,6 +35,15 @@ pub(super) fn leak(db: &Db) {
     std::mem::forget(db.clone());
 }
 
+impl Drop for Live {
+    /// A store that was not closed, as by a panic on the way: whether its database can still write is not known.
+    fn drop(&mut self) {
+        if let Some(current) = &*self.lock() {
+            leak(&current.db);
+        }
+    }
+}
+
 impl Live {
     pub(super) fn new(current: Current) -> Self {
         Self { current: Mutex::new(Some(current)), spaces: Mutex::default() }

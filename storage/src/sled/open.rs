@@ -20,8 +20,8 @@ const LOCK_FILE: &str = "LOCK";
 /// sled lets go of its file a moment after it was closed: its threads hold it.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 const RELEASE_POLL: Duration = Duration::from_millis(5);
-/// So much of a copy is synced at a time.
-pub(super) const SYNC_BYTES: u64 = 8 * 1_024 * 1_024;
+/// So much of a copy is synced at a time: who syncs something else on the same disk waits for it.
+pub(super) const SYNC_BYTES: u64 = 1_024 * 1_024;
 
 /// Opens the database in use, or creates it. Blocking.
 ///

@@ -11,7 +11,6 @@ use super::provider::provider_hash;
 use super::space::{Read, Result};
 use super::tx::{Owner, Tx};
 use crate::commit::{Letter, SendReport};
-use crate::error::StorageError;
 use crate::rules::settle;
 use crate::store::Dispatch;
 
@@ -123,32 +122,5 @@ impl Tx<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    pub(super) fn requeue(
-        &mut self,
-        conversation: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()> {
-        let found = self.outbox_entry(conversation, message)?;
-        let (key, mut entry) = found.ok_or(StorageError::NotFound("outbox entry"))?;
-        match entry.state {
-            OutboxState::Waiting { .. } => Ok(()),
-            OutboxState::Dispatching { .. } => Err(StorageError::Stale),
-            OutboxState::Unknown { .. } => {
-                entry.state = OutboxState::Waiting { not_before };
-                let contact = self.fence(conversation)?.state.contact;
-                self.put(&key, Owner::Contact(contact), &entry)
-            }
-        }
-    }
-
-    pub(super) fn resend(&mut self, entry: &OutboxEntry) -> Result<()> {
-        let fence = self.fence(entry.conversation)?;
-        if self.outbox_key(entry.conversation, entry.message)?.is_some() {
-            return Err(StorageError::Conflict("outbox entry"));
-        }
-        self.append_to_outbox(entry.conversation, fence.state.contact, entry)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -35,8 +35,9 @@ const LOOK_ROWS: u64 = 4_096;
 const LOOK_BYTES: (u64, u64) = (64 * 1_024, 4 * 1_024 * 1_024);
 /// The part of the smallest files that are rewritten, after which a look is taken.
 const LOOK_PART: u64 = 16;
-/// How long others may write between two pieces, at least.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long others may write between two pieces: as long as the piece took, and this at least. Not longer:
+/// what is written meanwhile makes the files larger, the new ones beside the old ones.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Rows that are counted at a time.
 const COUNT_ROWS: usize = 4_096;
 /// What is alive is counted again once the files are too large for what it was and grew by this part, or
@@ -329,6 +330,7 @@ impl Thread {
         let mut synced = 0;
         loop {
             self.go_on()?;
+            let began = Instant::now();
             let (more, copied, new) = with_copy(live, |copy, db| {
                 let more = copy.piece(db)?;
                 Ok((more, copy.copied().bytes, copy.new_database().clone()))
@@ -341,7 +343,7 @@ impl Thread {
             if !more {
                 break;
             }
-            thread::sleep(PAUSE);
+            thread::sleep(began.elapsed().max(PAUSE_MIN));
         }
         let mut current = live.lock();
         self.go_on()?;

@@ -252,19 +252,6 @@ impl TenantStore for SledTenant {
         self.write_at(move |tx, now| tx.settle(conversation, report, now)).await
     }
 
-    async fn requeue(
-        &self,
-        conversation: ConversationId,
-        message: MessageId,
-        not_before: Timestamp,
-    ) -> Result<()> {
-        self.write(move |tx| tx.requeue(conversation, message, not_before)).await
-    }
-
-    async fn resend(&self, entry: OutboxEntry) -> Result<()> {
-        self.write(move |tx| tx.resend(&entry)).await
-    }
-
     async fn outbox(&self, conversation: ConversationId) -> Result<Vec<OutboxEntry>> {
         let entries = self.first(keys::outbox(conversation), usize::MAX).await?;
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())

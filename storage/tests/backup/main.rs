@@ -83,7 +83,8 @@ async fn a_backup_under_load_is_the_state_of_one_moment() {
     const CLIENTS: u8 = 4;
     // A slow machine restores less often; this keeps it short.
     const WRITES_MAX: u64 = 2_000;
-    let mut room = Room::with(Limits { inbox_entries_max: 1_000_000, ..small_limits() }).await;
+    let mut room =
+        Room::with(Limits { inbox_entries_max: 1_000_000, letters_max: 1_000_000, ..small_limits() }).await;
     let tenants = [room.world.tenant(1).await, room.world.tenant(2).await];
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = tokio::task::JoinSet::new();

@@ -77,8 +77,7 @@ contract! {
     outbox: the_outbox_keeps_its_order
         dispatch_checks_floor_window_and_time
         every_outcome_settles
-        a_try_that_does_not_count
-        requeue_and_resend;
+        a_try_that_does_not_count;
     settings: settings_have_versions
         a_draft_counts_once_it_is_published
         settings_are_rolled_back;

@@ -3,9 +3,8 @@
 use iassistance_domain::Pii;
 use iassistance_domain::conversation::{Epoch, Input};
 use iassistance_domain::delivery::{DeliveryProblem, DeliveryStatus, ProblemClass};
-use iassistance_domain::id::ConversationId;
 use iassistance_domain::outbox::{OutboxState, SendOutcome, WithdrawnReason};
-use iassistance_storage::{Dispatch, Letter, SendReport, StorageError};
+use iassistance_storage::{Dispatch, Letter, SendReport};
 
 use crate::support::*;
 
@@ -134,32 +133,4 @@ pub async fn a_try_that_does_not_count(world: World) {
     tenant.begin_dispatch(id).await.unwrap();
     assert_eq!(postpone(true).await, 1);
     assert_eq!((postpone(true).await, postpone(true).await), (0, 0), "never below none");
-}
-
-pub async fn requeue_and_resend(world: World) {
-    let tenant = world.tenant(1).await;
-    let id = hear(&*tenant, 1, "549", "hello").await;
-    queue(&*tenant, id, &[message_id(1), message_id(2)], None).await;
-    let missing = tenant.requeue(id, message_id(3), START).await;
-    assert!(matches!(missing, Err(StorageError::NotFound("outbox entry"))));
-    tenant.begin_dispatch(id).await.unwrap();
-    assert!(matches!(tenant.requeue(id, message_id(1), START).await, Err(StorageError::Stale)), "it is out");
-    let unknown = SendReport { message: message_id(1), at: START, outcome: SendOutcome::Unknown };
-    tenant.settle(id, unknown).await.unwrap();
-    assert!(matches!(tenant.begin_dispatch(id).await.unwrap(), Dispatch::NotYet(_)), "nothing passes it");
-    tenant.requeue(id, message_id(1), START.plus_millis(5)).await.unwrap();
-    tenant.requeue(id, message_id(1), START).await.unwrap();
-    assert!(matches!(tenant.begin_dispatch(id).await.unwrap(), Dispatch::NotYet(_)), "the first word counts");
-    world.clock.advance_millis(5);
-    assert!(matches!(tenant.begin_dispatch(id).await.unwrap(), Dispatch::Go(entry) if entry.attempts == 2));
-
-    let (conversation, _) = tenant.conversation(id).await.unwrap().unwrap();
-    let twice = tenant.resend(entry(&conversation, message_id(2), None)).await;
-    assert!(matches!(twice, Err(StorageError::Conflict("outbox entry"))));
-    tenant.resend(entry(&conversation, message_id(0), None)).await.unwrap();
-    let order: Vec<_> = tenant.outbox(id).await.unwrap().iter().map(|entry| entry.message).collect();
-    assert_eq!(order, [message_id(1), message_id(2), message_id(0)]);
-    let mut nowhere = entry(&conversation, message_id(4), None);
-    nowhere.conversation = ConversationId::from_bytes([8; 16]);
-    assert!(matches!(tenant.resend(nowhere).await, Err(StorageError::NotFound("conversation"))));
 }

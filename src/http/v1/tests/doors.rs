@@ -497,6 +497,10 @@ async fn an_agency_reads_along_when_it_is_let_and_acts_while_it_may() {
         let set = desk.ask(&admin, "put", &path, Some(json!({ "allowed": allowed }))).await;
         assert_eq!((set.status, &set.body["agency_reads"]), (200, &json!(allowed)));
         assert_eq!(reads().await, status);
+        // A key that manages subscribes to what people write, too: nobody hands out more than they have.
+        let key = json!({ "name": "k", "scopes": ["manage"] });
+        let made = desk.ask(&who, "post", &format!("/tenants/{tenant}/keys"), Some(key)).await;
+        assert_eq!(made.status, if allowed { 201 } else { 403 });
     }
     let new = desk.ask(&who, "post", "/tenants", Some(json!({ "name": "New" }))).await;
     assert_eq!((new.status, &new.body["agency"]), (201, &json!(agency.id)), "its own, without saying so");
@@ -508,5 +512,37 @@ async fn an_agency_reads_along_when_it_is_let_and_acts_while_it_may() {
     let set_up = format!("/tenants/{tenant}");
     assert!(desk.ask(&who, "get", &set_up, None).await.is_problem(404, "not_found"), "it gives no right");
     assert_eq!(desk.ask(&admin, "get", &set_up, None).await.status, 200, "its tenants are served");
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn another_address_counts_once_it_was_shown_to_be_theirs() {
+    let desk = Desk::open().await;
+    let (account, former) = desk.with_password(false, &[]).await;
+    let who = desk.session(&account, true).await;
+    let change = json!({ "email": "New@Example.com" });
+    let asked = desk.ask(&who, "post", "/auth/email", Some(change)).await;
+    assert_eq!((asked.status, asked.body), (202, Value::Null));
+    assert_eq!(desk.try_password(&former, PASSWORD).await.0.status, 200, "until then the former one counts");
+    let (token, hash) = tokens::mint(&SystemEntropy);
+    let now = desk.clock.now();
+    let kept = Token {
+        kind: TokenKind::EmailChange,
+        account: account.id,
+        hash,
+        email: Some(normalised_email("new@example.com").unwrap()),
+        created_at: now,
+        expires_at: now.plus_millis(TOKEN_MS),
+    };
+    desk.app.store.people().put_token(kept).await.unwrap();
+    let confirm = async || {
+        desk.clock.advance_millis(60_000);
+        let body = json!({ "token": token.expose() });
+        desk.ask("", "post", "/auth/email/confirm", Some(body)).await
+    };
+    assert_eq!(confirm().await.status, 204);
+    assert!(confirm().await.is_problem(403, "wrong_credentials"), "once");
+    assert_eq!(desk.try_password(&former, PASSWORD).await.0.status, 403);
+    assert_eq!(desk.try_password("new@example.com", PASSWORD).await.0.status, 200);
     desk.close().await;
 }
