@@ -19,6 +19,8 @@ use crate::error::{OpenProblem, StorageError};
 const LOCK_FILE: &str = "LOCK";
 /// sled lets go of its file a moment after it was closed: its threads hold it.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
+/// And the lock on the folder is let go with the last thread of a store.
+const LOCK_MAX: Duration = Duration::from_millis(500);
 const RELEASE_POLL: Duration = Duration::from_millis(5);
 /// So much of a copy is synced at a time: who syncs something else on the same disk waits for it.
 pub(super) const SYNC_BYTES: u64 = 1_024 * 1_024;
@@ -86,10 +88,17 @@ fn lock(folder: &Path) -> Result<File> {
         .write(true)
         .open(folder.join(LOCK_FILE))
         .map_err(failed("locking the store"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenProblem::InUse { path: folder.to_owned() }.into()),
-        Err(TryLockError::Error(error)) => Err(failed("locking the store")(error)),
+    let since = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // A thread of a store of this process that was given up may hold it for a moment more.
+            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_MAX => thread::sleep(RELEASE_POLL),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenProblem::InUse { path: folder.to_owned() }.into());
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("locking the store")(error)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! being put together.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
@@ -19,6 +20,7 @@ use super::keys::{
     self, ASSISTANT, EVENT, HASH_BYTES, Hash, INBOX, Key, Kind, OUTBOX, PARKED_SINCE, SET_ASIDE, UNROUTED,
     number_in,
 };
+use super::open;
 use super::quarantine::Watchman;
 use super::upgrade::present;
 use crate::error::StorageError;
@@ -569,9 +571,18 @@ impl Counters {
     }
 }
 
+/// What the disk failed at when reading came with a write: the database moves what it reads now and then.
+pub(super) const MOVING: &str = "moving what was read";
+
+/// Whether only a write can fail so.
+fn is_of_writing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Reads from the database, which panics on some kinds of damage to its file: whoever reads is told instead.
 fn guarded<R>(read: impl FnOnce() -> ::sled::Result<R>) -> Result<R> {
     match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Err(::sled::Error::Io(error))) if is_of_writing(error.kind()) => Err(open::failed(MOVING)(error)),
         Ok(read) => read.map_err(broken("reading")),
         Err(_) => Err(StorageError::Disk {
             doing: "reading",

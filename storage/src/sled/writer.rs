@@ -23,7 +23,7 @@ use super::live::{Live, leak};
 use super::open::failed;
 use super::rewrite::Rewriter;
 use super::room::Room;
-use super::space::{Result, Space, SpaceId};
+use super::space::{MOVING, Result, Space, SpaceId};
 use super::tx::{Afterwards, Overlay, Tx};
 use crate::error::StorageError;
 
@@ -140,6 +140,8 @@ pub(super) struct Group {
     spaces: HashMap<SpaceId, (Arc<Space>, Overlay)>,
     afterwards: Vec<Afterwards>,
     new_trees: Vec<Vec<u8>>,
+    /// The disk took no write that reading came with.
+    unwritten: Option<StorageError>,
 }
 
 impl Group {
@@ -147,7 +149,15 @@ impl Group {
     fn run<R>(&mut self, space: &Arc<Space>, work: impl FnOnce(&mut Tx<'_>) -> Result<R>) -> Result<R> {
         let (_, below) = self.spaces.entry(space.id).or_insert_with(|| (Arc::clone(space), Overlay::new()));
         let mut tx = Tx::new(space, below);
-        let answer = work(&mut tx)?;
+        let answer = match work(&mut tx) {
+            Ok(answer) => answer,
+            Err(error) => {
+                if matches!(error, StorageError::Disk { doing: MOVING, .. }) {
+                    self.unwritten = Some(error.clone());
+                }
+                return Err(error);
+            }
+        };
         let Tx { counters, overlay, afterwards, new_trees, .. } = tx;
         below.extend(overlay);
         let latest = EventSeq(counters.event);
@@ -288,6 +298,8 @@ impl Thread {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut group = Group::default();
             answers.extend(jobs.into_iter().map(|job| job(&mut group)));
+            // Flushing what was not written would wait for ever.
+            group.unwritten.take().map_or(Ok(()), Err)?;
             self.make_durable(&group)?;
             group.afterwards.into_iter().for_each(|act| act());
             Ok(())
