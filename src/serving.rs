@@ -106,9 +106,8 @@ impl Serving {
         tell(News::Listening(listening.address))?;
         loop {
             drop(vaulted);
-            let door = listening.listener.try_clone()?;
-            let why = serve(&app, listening, asked.as_mut(), &mut tell).await?;
-            let Some(why) = why else { return Ok(()) };
+            let broken = serve(&app, listening, asked.as_mut(), &mut tell).await?;
+            let Some((why, door)) = broken else { return Ok(()) };
             let Some(mended) = self.mend(app, &door, &why, asked.as_mut()).await? else { return Ok(()) };
             (vaulted, app) = mended;
             listening = server::listen_at(State::new(app.clone(), self.metrics.clone()), door)?;
@@ -186,18 +185,21 @@ impl Serving {
     }
 }
 
-/// Serves until it is asked to end, or the store is broken: then it says why.
+/// Serves until it is asked to end, or the store is broken: then it says why, and gives the door back.
 async fn serve(
     app: &App,
     listening: Listening,
     asked: Asked<'_>,
     tell: &mut impl FnMut(News<'_>) -> std::io::Result<()>,
-) -> Result<Option<StorageError>> {
+) -> Result<Option<(StorageError, TcpListener)>> {
     let closing = listening.closing();
+    let Listening { server, listener, .. } = listening;
     let ending = async {
         tokio::select! {
             asked = asked => {
                 asked.and_then(|()| tell(News::Stopping))?;
+                // While it is held, whoever comes waits at a door that nobody opens any more.
+                drop(listener);
                 wind_down(app, closing).await;
                 Ok(None)
             }
@@ -205,11 +207,11 @@ async fn serve(
                 // A live connection ends by no request: it would be waited for in vain.
                 app.engine.close_live();
                 closing.close().await;
-                Ok::<_, std::io::Error>(Some(why))
+                Ok::<_, std::io::Error>(Some((why, listener)))
             }
         }
     };
-    let (served, ended) = tokio::join!(listening.server, ending);
+    let (served, ended) = tokio::join!(server, ending);
     served?;
     Ok(ended?)
 }

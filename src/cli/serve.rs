@@ -65,6 +65,8 @@ pub async fn serve_until(
 ) -> Result<(), Failure> {
     unless_asked_twice(output, async |asked| {
         let closing = listening.closing();
+        let Listening { server, listener, .. } = listening;
+        drop(listener);
         let end = async {
             tokio::select! {
                 () = ended => {}
@@ -72,7 +74,7 @@ pub async fn serve_until(
             }
             wind_down(app, closing).await;
         };
-        let (served, ()) = tokio::join!(listening.server, end);
+        let (served, ()) = tokio::join!(server, end);
         Ok(served?)
     })
     .await

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::id::ConversationId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Flow, Options, within};
 
@@ -38,6 +38,14 @@ async fn a_panic_in_one_conversation_loses_nothing_and_disturbs_nobody() {
     flow.simulator.say("ana", "first of ana").unwrap();
     flow.simulator.say("bruno", "first of bruno").unwrap();
     flow.sends(2).await;
+    // Until the last report of each has come: otherwise that is what panics.
+    within("the reports", async {
+        let is_read = |event: &&Value| event["delivery"]["status"] == "read";
+        while flow.events(0).await.iter().filter(is_read).count() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     flow.quiet(0).await;
     let ana = conversation_of(&flow, "first of ana").await;
     panics.lock().unwrap().insert(ana, 2);
