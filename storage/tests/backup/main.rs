@@ -22,6 +22,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::backup::{BackupError, BackupKind, Place, Source, Which};
 use iassistance_storage::{Limits, Store};
 
+use bucket::egress;
 use setup::*;
 use support::*;
 

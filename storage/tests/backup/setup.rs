@@ -8,13 +8,13 @@ use bytes::Bytes;
 use iassistance_config::{BackupSettings, MediaSettings, Secret, Sources};
 use iassistance_domain::SeededEntropy;
 use iassistance_domain::id::{MediaId, TenantId};
-use iassistance_egress::{Egress, EgressSettings};
 use iassistance_storage::backup::{
     Backups, Chain, Identity, Manifest, Parts, Place, Source, Target, Which, new_identity,
 };
 use iassistance_storage::{ContentOwner, ContentStore, SledStore, Store};
 use tempfile::TempDir;
 
+use crate::bucket::egress;
 use crate::support::*;
 
 /// All records of all trees, as they are stored.
@@ -165,21 +165,6 @@ pub fn content(folder: &Path, store: &Arc<dyn Store>) -> ContentStore {
         fetch_timeout_ms: 1,
     };
     ContentStore::open(&settings, &egress(), Arc::clone(store)).unwrap()
-}
-
-pub fn egress() -> Egress {
-    let url = |text: &str| text.parse().unwrap();
-    Egress::new(&EgressSettings {
-        graph: url("https://graph.facebook.com"),
-        instagram: url("https://graph.instagram.com"),
-        media_domains: Vec::new(),
-        model: url("https://models.example"),
-        model_hosts: Vec::new(),
-        tool_private_hosts: Vec::new(),
-        connect_timeout_ms: 1_000,
-        read_timeout_ms: 5_000,
-    })
-    .unwrap()
 }
 
 /// How often the store was closed, which it writes while it is.

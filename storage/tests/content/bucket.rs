@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use iassistance_egress::{Egress, EgressSettings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -190,4 +191,20 @@ fn status_of(status: u16, body: Bytes) -> Response<Full<Bytes>> {
 fn etag(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(ETAG, "\"e\"".parse().unwrap());
     response
+}
+
+/// What reaches nobody but who is listed.
+pub fn egress() -> Egress {
+    let url = |text: &str| text.parse().unwrap();
+    Egress::new(&EgressSettings {
+        graph: url("https://graph.facebook.com"),
+        instagram: url("https://graph.instagram.com"),
+        media_domains: Vec::new(),
+        model: url("https://models.example"),
+        model_hosts: Vec::new(),
+        tool_private_hosts: Vec::new(),
+        connect_timeout_ms: 1_000,
+        read_timeout_ms: 5_000,
+    })
+    .unwrap()
 }

@@ -22,10 +22,11 @@ use iassistance_config::{MediaSettings, Secret};
 use iassistance_domain::id::{ContactId, MediaId, TenantId};
 use iassistance_domain::pii::Rights;
 use iassistance_domain::{SeededEntropy, Timestamp};
-use iassistance_egress::{Egress, EgressSettings};
 use iassistance_storage::content::KeyHolder;
 use iassistance_storage::{ContentError, ContentOwner, ContentStore, StorageError};
 use iassistance_vault::ContentKey;
+
+use bucket::egress;
 
 const FRAME: usize = 64 << 10;
 /// What each frame has beside what it holds: a nonce and a tag.
@@ -95,21 +96,6 @@ fn settings(folder: &Path) -> MediaSettings {
         fetch_attempts_max: 1,
         fetch_timeout_ms: 1,
     }
-}
-
-fn egress() -> Egress {
-    let url = |text: &str| text.parse().unwrap();
-    Egress::new(&EgressSettings {
-        graph: url("https://graph.facebook.com"),
-        instagram: url("https://graph.instagram.com"),
-        media_domains: Vec::new(),
-        model: url("https://models.example"),
-        model_hosts: Vec::new(),
-        tool_private_hosts: Vec::new(),
-        connect_timeout_ms: 1_000,
-        read_timeout_ms: 5_000,
-    })
-    .unwrap()
 }
 
 /// A store in a folder of its own.
