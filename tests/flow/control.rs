@@ -25,12 +25,7 @@ async fn a_takeover_during_generation_ends_the_stream_and_nothing_is_said() {
     .await;
     let conversation = flow.conversation(0).await;
     flow.app.engine.take_over(flow.ctx(), conversation, "Bea".into()).await.unwrap();
-    within("the stream to end", async {
-        while flow.model.abandoned() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    flow.model_let_go(1).await;
     flow.model.follow([Behaviour::Echo]);
     flow.simulator.say("ana", "anybody?").unwrap();
     flow.event(0, |event| event["message"]["content"]["body"] == "anybody?").await;
@@ -72,7 +67,7 @@ async fn a_newer_message_supersedes_the_turn_and_one_reply_answers_both() {
     .await;
     flow.simulator.say("ana", "no, three").unwrap();
     flow.sends(1).await;
-    assert_eq!(flow.model.abandoned(), 1);
+    flow.model_let_go(1).await;
     let ended = flow.event(0, |event| event["end"] == "superseded").await;
     assert_eq!(ended["type"], "turn.ended");
     let calls = flow.model.calls();

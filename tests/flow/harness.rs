@@ -350,6 +350,18 @@ impl Flow {
         assert_eq!(self.simulator.all_sends().len(), count, "and not one more");
     }
 
+    /// Waits until so many calls of the model were let go of: a cancelled one is by the way, when
+    /// its task is.
+    pub async fn model_let_go(&self, calls: usize) {
+        within("a call of the model to be let go", async {
+            while self.model.abandoned() < calls {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(self.model.abandoned(), calls);
+    }
+
     /// Waits for an event of a tenant, from the beginning of its log, and returns it.
     pub async fn event(&self, tenant: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         self.event_after(tenant, 0, wanted).await

@@ -347,12 +347,7 @@ async fn a_word_from_the_owner_s_own_phone_is_a_takeover() {
         (&changed["control"]["holder"], &changed["control"]["name"]),
         (&json!("operator"), &json!("the owner's phone"))
     );
-    within("the stream to end", async {
-        while flow.model.abandoned() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    flow.model_let_go(1).await;
     assert_eq!(flow.event_named(0, "turn.ended").await["end"], "taken_over");
 
     // Whoever says something stays in control for half an hour more.

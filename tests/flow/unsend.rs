@@ -117,12 +117,7 @@ async fn what_is_taken_back_while_it_is_answered_ends_the_turn_and_nothing_is_sa
             .await;
         let ended = flow.event_named(0, "turn.ended").await;
         assert_eq!(ended["end"], "superseded", "{account}");
-        within("the stream to end", async {
-            while flow.model.abandoned() == 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        flow.model_let_go(1).await;
         flow.still().await;
         assert_gone(&flow, conversation).await;
         assert_eq!(flow.simulator.all_sends().len(), 0);

@@ -24,7 +24,8 @@ fn a_newer_message_ends_the_stream_and_what_was_paid_is_recorded() {
         world.write("Two.").await;
         world.until_said(1).await;
         assert_eq!(world.desk.said(), ["Both."]);
-        assert_eq!((world.model.abandoned(), world.model.open()), (1, 0));
+        world.until_abandoned(1).await;
+        assert_eq!(world.model.open(), 0);
         world.until("the first is paid", || async { !world.turns().await[0].work.attempts.is_empty() }).await;
         let turns = world.turns().await;
         let ends: Vec<_> = turns.iter().map(|turn| turn.end).collect();

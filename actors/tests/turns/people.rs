@@ -91,7 +91,7 @@ fn a_word_asks_for_silence_and_the_next_message_ends_it() {
         world.quiet().await;
         assert_eq!(world.turns().await[0].end, Some(TurnEnd::OptedOut));
         assert!(world.conversation().await.opted_out());
-        assert_eq!(world.model.abandoned(), 1);
+        world.until_abandoned(1).await;
         world.write("Or rather, tell me.").await;
         world.until_said(1).await;
         assert_eq!(world.desk.said(), ["Or rather, tell me."]);

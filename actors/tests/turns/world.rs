@@ -400,6 +400,12 @@ impl World {
         self.until("the model is asked", || async { self.model.calls().len() >= times }).await;
     }
 
+    /// Waits until so many calls were let go of: a cancelled one is by the way, when its task is.
+    pub async fn until_abandoned(&self, calls: usize) {
+        self.until("a call is let go", || async { self.model.abandoned() >= calls }).await;
+        assert_eq!(self.model.abandoned(), calls);
+    }
+
     /// Waits until so many turns have ended and are written down.
     pub async fn until_ended(&self, turns: usize) {
         self.until("turns have ended", || async {
