@@ -28,4 +28,6 @@ pub struct HookSettings {
     pub pause_hours: u64,
     /// Deliveries that arrived are shown for so many days.
     pub kept_days: u64,
+    /// Deliveries that were given up are kept for so many days after their events.
+    pub dead_days: u64,
 }

@@ -160,7 +160,7 @@ impl Settings {
 }
 
 impl Settings {
-    fn rules_of_hooks(&self) -> [Rule; 9] {
+    fn rules_of_hooks(&self) -> [Rule; 10] {
         let (hooks, access) = (&self.hooks, &self.access);
         [
             (self.audit.checkpoint_ms > 0, "audit.checkpoint_ms", "must be at least 1"),
@@ -199,6 +199,11 @@ impl Settings {
                 hooks.give_up_hours > 0 && hooks.kept_days > 0,
                 "hooks.give_up_hours",
                 "and hooks.kept_days must be at least 1",
+            ),
+            (
+                hooks.dead_days.saturating_mul(24) > hooks.give_up_hours,
+                "hooks.dead_days",
+                "must be more than hooks.give_up_hours: what is given up is to be seen for a while",
             ),
         ]
     }

@@ -44,7 +44,7 @@ pub trait Hooks: Send + Sync {
     ) -> Result<Vec<Delivery>>;
     /// Deliveries that wait and whose time has come, the longest due first.
     async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>>;
-    /// Removes deliveries that arrived, of events that were taken up before this moment, at most 1,000; says
-    /// how many.
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<usize>;
+    /// Removes deliveries in this state, of events that were taken up before this moment, at most 1,000; says
+    /// how many. Those that wait are not removed: nothing happens.
+    async fn forget_deliveries(&self, state: DeliveryState, before: Timestamp) -> Result<usize>;
 }

@@ -324,12 +324,16 @@ impl Shared {
         }
     }
 
-    /// Removes what arrived long ago.
+    /// Removes what arrived, or was given up, long ago.
     pub(crate) async fn forget_deliveries(&self, tenant: TenantId, now: Timestamp) {
-        let before = now.minus_millis(self.settings.hooks.kept_days.saturating_mul(DAY_MS));
+        let hooks = &self.settings.hooks;
+        let over = [(DeliveryState::Delivered, hooks.kept_days), (DeliveryState::Dead, hooks.dead_days)];
         let forget = async {
             let store = self.tenant_store(tenant).await?;
-            while store.hooks().forget_deliveries(before).await? > 0 {}
+            for (state, days) in over {
+                let before = now.minus_millis(days.saturating_mul(DAY_MS));
+                while store.hooks().forget_deliveries(state, before).await? > 0 {}
+            }
             Ok::<_, StorageError>(())
         };
         if let Err(error) = forget.await {

@@ -107,10 +107,13 @@ impl Hooks for MemoryTenant {
         })
     }
 
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<usize> {
+    async fn forget_deliveries(&self, state: DeliveryState, before: Timestamp) -> Result<usize> {
+        if state == DeliveryState::Waiting {
+            return Ok(0);
+        }
         self.with(|data| {
             let deliveries = &mut data.hooks.deliveries;
-            let over = |it: &Delivery| it.state == DeliveryState::Delivered && it.created_at < before;
+            let over = |it: &Delivery| it.state == state && it.created_at < before;
             let forgotten: Vec<_> =
                 deliveries.iter().filter(|(_, it)| over(it)).map(|(key, _)| *key).take(LOG_ROWS).collect();
             deliveries.retain(|key, _| !forgotten.contains(key));

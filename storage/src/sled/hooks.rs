@@ -90,13 +90,17 @@ impl Tx<'_> {
         Ok(more)
     }
 
-    fn forget_deliveries(&mut self, arrived: &[(SubscriptionId, DeliveryId)]) -> Result<usize> {
+    fn forget_deliveries(
+        &mut self,
+        state: DeliveryState,
+        over: &[(SubscriptionId, DeliveryId)],
+    ) -> Result<usize> {
         let mut forgotten = 0;
-        for (subscription, id) in arrived {
+        for (subscription, id) in over {
             let key = keys::delivery(*subscription, *id);
             let Some(delivery) = self.get_readable(&key)? else { continue };
             // It may have been replayed since it was looked for.
-            if delivery.state == DeliveryState::Delivered {
+            if delivery.state == state {
                 for index in indexes(&delivery) {
                     self.remove(&index)?;
                 }
@@ -134,19 +138,23 @@ impl Space {
         Ok(due)
     }
 
-    /// Deliveries that arrived long ago. Blocking.
-    fn long_arrived(&self, before: Timestamp) -> Result<Vec<(SubscriptionId, DeliveryId)>> {
+    /// Deliveries that were over long ago, by what they came to. Blocking.
+    fn long_over(
+        &self,
+        state: DeliveryState,
+        before: Timestamp,
+    ) -> Result<Vec<(SubscriptionId, DeliveryId)>> {
         let mut found = Vec::new();
         for (_, subscription) in self.list(&SUBSCRIPTION.key(), Page::First, usize::MAX)? {
             let id = subscription.id;
-            let prefix = keys::deliveries_in(id, DeliveryState::Delivered);
+            let prefix = keys::deliveries_in(id, state);
             for (key, _) in self.rows(prefix.bytes(), Page::First, LOG_ROWS - found.len())? {
                 let Some(delivery) = id_in(&key, prefix.bytes().len()).map(DeliveryId::from_bytes) else {
                     continue;
                 };
                 // They are in the order of the log: those behind it are younger.
                 match self.get_readable(&keys::delivery(id, delivery))? {
-                    Some(arrived) if arrived.created_at >= before => break,
+                    Some(over) if over.created_at >= before => break,
                     _ => found.push((id, delivery)),
                 }
             }
@@ -254,12 +262,15 @@ impl Hooks for SledTenant {
         self.scan(move |space| space.due_deliveries(now, limit)).await
     }
 
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<usize> {
-        let arrived = self.scan(move |space| space.long_arrived(before)).await?;
-        if arrived.is_empty() {
+    async fn forget_deliveries(&self, state: DeliveryState, before: Timestamp) -> Result<usize> {
+        if state == DeliveryState::Waiting {
             return Ok(0);
         }
-        let forget = move |tx: &mut Tx<'_>| tx.forget_deliveries(&arrived);
+        let over = self.scan(move |space| space.long_over(state, before)).await?;
+        if over.is_empty() {
+            return Ok(0);
+        }
+        let forget = move |tx: &mut Tx<'_>| tx.forget_deliveries(state, &over);
         self.core.writer.write_as(Urgency::Patient, &self.space, forget).await
     }
 }

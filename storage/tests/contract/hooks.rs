@@ -124,10 +124,19 @@ pub async fn what_is_due_is_found(world: World) {
     let delivered = Some(DeliveryState::Delivered);
     assert_eq!(seqs(&hooks.deliveries(id, delivered, None, 9).await.unwrap()), [14, 12]);
     assert_eq!(seqs(&hooks.deliveries(id, delivered, Some(delivery(1, 14).id), 9).await.unwrap()), [12]);
-    hooks.put_delivery(Delivery { state: DeliveryState::Waiting, next_at: at(70), ..dead }).await.unwrap();
+    hooks
+        .put_delivery(Delivery { state: DeliveryState::Waiting, next_at: at(70), ..dead.clone() })
+        .await
+        .unwrap();
     assert_eq!(due(hooks, at(99)).await, [10, 11, 13], "a dead one was replayed");
-    assert_eq!(hooks.forget_deliveries(at(14)).await.unwrap(), 1, "only what arrived goes");
+    let forget = async |state, before| hooks.forget_deliveries(state, before).await.unwrap();
+    assert_eq!(forget(DeliveryState::Delivered, at(14)).await, 1, "only what arrived goes");
     assert_eq!(seqs(&hooks.deliveries(id, None, None, 9).await.unwrap()), [14, 13, 11]);
+    assert_eq!(forget(DeliveryState::Dead, at(99)).await, 0, "it waits again");
+    assert_eq!(forget(DeliveryState::Waiting, at(99)).await, 0, "what waits stays");
+    hooks.put_delivery(dead).await.unwrap();
+    assert_eq!(forget(DeliveryState::Dead, at(99)).await, 1, "given up, it goes by its age");
+    assert_eq!(seqs(&hooks.deliveries(id, None, None, 9).await.unwrap()), [14, 11]);
     assert!(hooks.remove_subscription(id).await.unwrap());
     assert!(!hooks.remove_subscription(id).await.unwrap());
     assert_eq!(due(hooks, at(99)).await, [10], "its deliveries go with it");
