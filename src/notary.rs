@@ -1,4 +1,5 @@
-//! The notary: vouches for the audit log with signed checkpoints, a while after something came to it.
+//! The notary: vouches for the audit log with signed checkpoints: a while after something came to it, at once
+//! after something of weight, and when the server stops.
 //!
 //! Each is written to a file as well, where one is named, and told to the log: what is kept off this machine
 //! cannot be rewritten with it.
@@ -7,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Mutex;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use iassistance_actors::kernel::{StillRunning, Tasks};
@@ -20,6 +22,9 @@ use iassistance_vault::{BadNote, NoteSigner, NoteVerifier};
 
 use crate::app::Vaulted;
 
+/// So many chains wait at most to be vouched for at once; those that find no room wait for the next round.
+const URGENT_MAX: usize = 64;
+
 /// The notary of the running server. Clones are the same.
 #[derive(Clone)]
 pub struct Notary {
@@ -30,6 +35,9 @@ pub struct Notary {
     every_ms: u64,
     /// Held while one is made: the file has them in their order.
     making: Arc<Mutex<()>>,
+    urgent: Sender<Option<TenantId>>,
+    /// Taken by who vouches.
+    told: Arc<Mutex<Receiver<Option<TenantId>>>>,
     tasks: Tasks,
     stopping: CancellationToken,
 }
@@ -41,6 +49,7 @@ impl Notary {
     /// [`BadNote::Cipher`]
     pub fn new(vaulted: &Vaulted) -> Result<Self, BadNote> {
         let settings = &vaulted.settings.audit;
+        let (urgent, told) = channel(URGENT_MAX);
         let file = Some(settings.checkpoints_file.clone()).filter(|file| !file.as_os_str().is_empty());
         Ok(Self {
             store: Arc::clone(&vaulted.store),
@@ -49,6 +58,8 @@ impl Notary {
             file,
             every_ms: settings.checkpoint_ms,
             making: Arc::default(),
+            urgent,
+            told: Arc::new(Mutex::new(told)),
             tasks: Tasks::new(),
             stopping: CancellationToken::new(),
         })
@@ -64,24 +75,41 @@ impl Notary {
         let own = self.clone();
         self.tasks.spawn("audit.notary", async move {
             let mut audited = own.store.trail().audited();
-            loop {
-                audited.borrow_and_update();
-                let rounds = own.go_round();
-                if own.stopping.run_until_cancelled(rounds).await.is_none() {
-                    return;
+            let mut told = own.told.lock().await;
+            own.stopping.run_until_cancelled(own.vouch_on(&mut audited, &mut told)).await;
+        });
+    }
+
+    async fn vouch_on(&self, audited: &mut watch::Receiver<u64>, told: &mut Receiver<Option<TenantId>>) {
+        loop {
+            audited.borrow_and_update();
+            self.go_round().await;
+            // Nothing new, nothing to do.
+            let news = async {
+                if audited.changed().await.is_ok() {
+                    self.clock.sleep_millis(self.every_ms).await;
+                } else {
+                    std::future::pending::<()>().await;
                 }
-                // Nothing new, nothing to do.
-                let news = async {
-                    audited.changed().await.is_ok() && {
-                        own.clock.sleep_millis(own.every_ms).await;
-                        true
-                    }
-                };
-                if own.stopping.run_until_cancelled(news).await != Some(true) {
-                    return;
+            };
+            let mut news = std::pin::pin!(news);
+            loop {
+                tokio::select! {
+                    () = &mut news => break,
+                    Some(chain) = told.recv() => self.try_vouch(chain).await,
                 }
             }
-        });
+        }
+    }
+
+    /// Has a chain vouched for as soon as may be, and not a while later.
+    pub fn hurry(&self, chain: Option<TenantId>) {
+        if self.urgent.try_send(chain).is_err() {
+            tracing::debug!(
+                chain = name(chain),
+                "many chains wait to be vouched for: it is done with the others"
+            );
+        }
     }
 
     /// Vouches for every chain that went on.
@@ -95,10 +123,14 @@ impl Notary {
         };
         let chains = std::iter::once(None).chain(tenants.iter().map(|tenant| Some(tenant.id)));
         for chain in chains {
-            if let Err(error) = self.vouch(chain).await {
-                let chain = name(chain);
-                tracing::error!(chain, %error, "the audit log could not be vouched for; the next time covers it");
-            }
+            self.try_vouch(chain).await;
+        }
+    }
+
+    async fn try_vouch(&self, chain: Option<TenantId>) {
+        if let Err(error) = self.vouch(chain).await {
+            let chain = name(chain);
+            tracing::error!(chain, %error, "the audit log could not be vouched for; the next time covers it");
         }
     }
 
@@ -137,10 +169,18 @@ impl Notary {
         file.sync_data().await
     }
 
-    /// Ends.
+    /// Vouches for what came since the last time, and ends: nothing is left that nobody vouches for. To be
+    /// called when nothing comes any more.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
         self.stopping.cancel();
-        self.tasks.close(&*self.clock, limit_ms).await
+        let stopped = self.tasks.close(&*self.clock, limit_ms).await;
+        let too_long = self.clock.sleep_millis(limit_ms);
+        tokio::select! {
+            biased;
+            () = self.go_round() => {}
+            () = too_long => tracing::warn!("not all of the audit log was vouched for; the next start does it"),
+        }
+        stopped
     }
 }
 

@@ -14,7 +14,7 @@ use dashmap::DashMap;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 
-use iassistance_domain::event::{Event, EventSeq};
+use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_storage::{StorageError, TenantStore};
 
@@ -35,8 +35,18 @@ pub struct Frame {
     pub seq: EventSeq,
     /// The conversation that it is about.
     pub conversation: Option<ConversationId>,
+    /// To whom the conversation was given and from whom it was taken, where the event is that.
+    pub assigned: Option<Arc<Assigned>>,
     /// `{"type":"event","seq":…,"tenant":…,"event":{…}}`.
     pub json: Arc<str>,
+}
+
+/// A conversation changed hands.
+pub struct Assigned {
+    /// Whose it is now.
+    pub to: Option<String>,
+    /// Whose it was.
+    pub from: Option<String>,
 }
 
 /// What is said while it is being written, and kept nowhere.
@@ -356,5 +366,11 @@ fn frame(tenant: TenantId, event: &Event) -> Option<Frame> {
     let json = serde_json::to_string(&wire)
         .inspect_err(|_| tracing::error!(%tenant, seq = event.seq.0, "an event has no wire form"))
         .ok()?;
-    Some(Frame { seq: event.seq, conversation: event.conversation, json: json.into() })
+    let assigned = match &event.kind {
+        EventKind::ConversationAssigned { operator, before } => {
+            Some(Arc::new(Assigned { to: operator.clone(), from: before.clone() }))
+        }
+        _ => None,
+    };
+    Some(Frame { seq: event.seq, conversation: event.conversation, assigned, json: json.into() })
 }

@@ -97,6 +97,30 @@ impl AuditEntry {
         }
     }
 
+    /// Whether what it tells of changes who may do what, or ends something for good: it is vouched for at
+    /// once, and not a while later.
+    pub fn is_weighty(&self) -> bool {
+        const ALL: [&str; 7] = ["agency.", "break_glass.", "key.", "keys.", "member.", "subject.", "hold."];
+        const ONE: [&str; 15] = [
+            "account.changed",
+            "account.factor_removed",
+            "account.invited",
+            "account.linked",
+            "account.email_changed",
+            "account.password_changed",
+            "account.password_reset",
+            "audit.exported",
+            "invitation.accepted",
+            "meta_app.changed",
+            "tenant.agency_reading",
+            "tenant.closed",
+            "tenant.restored",
+            "tenant.resumed",
+            "tenant.suspended",
+        ];
+        ALL.iter().any(|kind| self.act.starts_with(kind)) || ONE.contains(&self.act.as_str())
+    }
+
     /// Done to this.
     #[must_use]
     pub fn on(mut self, object: &impl ToString) -> Self {
@@ -190,6 +214,18 @@ mod base64_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_rights_has_weight_and_daily_work_has_none() {
+        let weighs = |act: &str| AuditEntry::new(Timestamp::EPOCH, Actor::Platform, act).is_weighty();
+        for act in ["key.created", "break_glass.opened", "member.removed", "tenant.closed", "account.linked"]
+        {
+            assert!(weighs(act), "{act}");
+        }
+        for act in ["message.sent", "note.added", "session.began", "tenant.changed", "refused"] {
+            assert!(!weighs(act), "{act}");
+        }
+    }
 
     #[test]
     fn an_entry_reads_back() {

@@ -170,6 +170,9 @@ pub enum EventKind {
     ConversationAssigned {
         /// To whom.
         operator: Option<String>,
+        /// From whom it was taken: whoever sees but what is theirs learns that it no longer is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
     },
     /// A contact asked for silence.
     #[serde(rename = "contact.opted_out")]

@@ -95,17 +95,9 @@ impl Access {
         self.assigned_to.as_deref().is_none_or(|account| conversation.assigned() == Some(account))
     }
 
-    /// Refuses what is about all conversations to who sees only some.
-    ///
-    /// # Errors
-    /// [`Problem`] 403.
-    pub fn must_see_all(&self) -> Result<(), Problem> {
-        if self.is_limited() {
-            return Err(Problem::forbidden(
-                "you see the conversations that are assigned to you: look at them",
-            ));
-        }
-        Ok(())
+    /// Whether this is the account to which their conversations are assigned, where they see but those.
+    pub fn is(&self, assigned: Option<&str>) -> bool {
+        self.assigned_to.is_some() && self.assigned_to.as_deref() == assigned
     }
 
     /// An answer with this in it, as far as they see it.
@@ -252,10 +244,14 @@ type Roles = Vec<(Who, bool)>;
 async fn rights_of(state: &State, person: &Person, asked: Asked) -> Result<Result<Access, Refusal>, Problem> {
     let (record, roles) = match asked.place {
         Place::Tenant(tenant) => {
+            // Before anything is looked up: one that is there takes as long as one that is not.
+            let roles = roles_in(state, person, tenant).await?;
+            if roles.is_empty() {
+                return Err(Problem::not_found());
+            }
             let record = state.app.store.people().tenant_record(tenant).await?;
-            let roles = roles_in(state, person, tenant, record.as_ref()).await?;
             // What is the platform's own may be about a tenant that is not there any more.
-            if roles.is_empty() || (record.is_none() && !asked.act.is_of_platform()) {
+            if record.is_none() && !asked.act.is_of_platform() {
                 return Err(Problem::not_found());
             }
             (record, roles)
@@ -297,17 +293,12 @@ pub async fn active_agencies(state: &State, person: &Person) -> Result<Vec<Agenc
     Ok(active)
 }
 
-async fn roles_in(
-    state: &State,
-    person: &Person,
-    tenant: TenantId,
-    record: Option<&Tenant>,
-) -> Result<Roles, Problem> {
+async fn roles_in(state: &State, person: &Person, tenant: TenantId) -> Result<Roles, Problem> {
     let mut roles = Roles::new();
     if person.account.owner {
         roles.push((Who::Owner, false));
     }
-    if let Some(agency) = record.and_then(|record| record.agency)
+    if let Some(agency) = state.app.store.people().agency_of(tenant)
         && person.account.membership(MemberOf::Agency(agency)).is_some()
         && is_active(state, agency).await?
     {

@@ -20,6 +20,7 @@ pub use super::access::{Access, Place};
 pub use super::acts::{self, Right};
 pub use super::api_keys::{BadKey, PlainKey, mint};
 pub use super::principal::{Credential, Person, Principal};
+use super::refusals::{self, Refused};
 use super::{Problem, State, access, cookies};
 
 /// Notes who sends a request, for the handlers behind it. Lets nobody pass without a credential that works.
@@ -152,7 +153,11 @@ pub fn entry(
 
 /// Puts an entry on the log of its tenant, or on the platform's. What cannot be put there is not done.
 pub async fn record(state: &State, entry: AuditEntry) -> Result<(), Problem> {
-    state.app.store.trail().append_audit(entry.tenant, entry).await?;
+    let (chain, is_weighty) = (entry.tenant, entry.is_weighty());
+    state.app.store.trail().append_audit(chain, entry).await?;
+    if is_weighty {
+        state.app.notary.hurry(chain);
+    }
     Ok(())
 }
 
@@ -172,8 +177,16 @@ impl<R: Right> FromRequest for Allowed<R> {
                 enrols: R::ENROLS,
                 changes: cookies::changes(request.method()),
             };
-            let access = access::authorise(&state, &principal, asked).await?;
             let address = state.door.ip(&request).map(|ip| Pii::new(ip.to_string()));
+            let access = match access::authorise(&state, &principal, asked).await {
+                Ok(access) => access,
+                Err(problem) => {
+                    let route = request.match_pattern().unwrap_or_default();
+                    let refused = Refused { principal: &principal, asked, route, address };
+                    refusals::note(&state, refused, &problem).await;
+                    return Err(problem);
+                }
+            };
             let allowed = Self { state, principal, place, access, address, act: PhantomData };
             if let Some(grant) = allowed.access.break_glass() {
                 // Every look by break-glass is on the tenant's record before anything is shown.

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use iassistance_actors::hub::{Batch, Frame, Subscription};
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ConversationId, TenantId};
+use iassistance_storage::TenantStore;
 
 pub use self::seats::Sockets;
 
@@ -32,7 +34,7 @@ use self::intake::{Intake, TooLarge};
 use self::seats::{Seat, TenantSeat};
 use self::watcher::Watcher;
 use super::principal::Principal;
-use super::{Problem, State, cookies, mask};
+use super::{Problem, State, access::Access, cookies, feed, mask};
 
 /// The subprotocol that is spoken.
 pub const PROTOCOL: &str = "iassistance.live.v1";
@@ -160,8 +162,10 @@ struct Watch {
     seat: Rc<TenantSeat>,
     /// The last event that is over for it: sent, or of a conversation that it does not watch.
     after: EventSeq,
-    /// Whether what people write is made unrecognisable in it.
-    masked: bool,
+    /// How far its reader sees.
+    access: Rc<Access>,
+    /// What says whose a conversation is.
+    store: Arc<dyn TenantStore>,
     /// Not here while the next events are awaited.
     idle: Option<Subscription>,
 }
@@ -172,8 +176,8 @@ struct Socket {
     _seat: Seat,
     too_large: TooLarge,
     watches: HashMap<Watched, Watch>,
-    /// The tenants that were ever watched.
-    watched: Rc<RefCell<Vec<TenantId>>>,
+    /// The tenants that were ever watched, and how far.
+    watched: Rc<RefCell<watcher::Watched>>,
     watch_numbers: u64,
     heard: bool,
     unconfirmed: Unconfirmed,
@@ -333,21 +337,22 @@ impl Socket {
         let opened = async move {
             let (ctx, access) = watcher.begin(&state, watched.0).await?;
             let store = state.app.store.tenant(ctx).await?;
-            let mut subscription = state.app.engine.hub().subscribe(ctx.tenant(), store, after);
+            let hub = state.app.engine.hub();
+            let mut subscription = hub.subscribe(ctx.tenant(), Arc::clone(&store), after);
             subscription.listen(tokens && !access.is_masked());
-            Ok::<_, Problem>((subscription, access.is_masked()))
+            Ok::<_, Problem>((subscription, store, access))
         };
         context.wait(opened.into_actor(self).map(move |opened, socket, context| match opened {
-            Ok((subscription, masked)) => {
+            Ok((subscription, store, access)) => {
                 let (tenant, conversation) = watched;
                 let after_seq = subscription.position();
                 socket.watch_numbers += 1;
                 let (number, idle) = (socket.watch_numbers, Some(subscription));
-                let watch = Watch { number, seat, after: after_seq, masked, idle };
+                // How they saw it first counts, until all begins anew.
+                socket.watched.borrow_mut().entry(tenant).or_insert_with(|| access.clone());
+                let access = Rc::new(access);
+                let watch = Watch { number, seat, after: after_seq, access, store, idle };
                 socket.watches.insert(watched, watch);
-                if !socket.watched.borrow().contains(&tenant) {
-                    socket.watched.borrow_mut().push(tenant);
-                }
                 socket.say(&ServerFrame::Subscribed { tenant, conversation, after_seq }, context);
                 socket.watch_on(context);
             }
@@ -368,7 +373,7 @@ impl Socket {
     fn look_after(&mut self, context: &mut ws::WebsocketContext<Self>) {
         let (state, watcher) = (self.state.clone(), Rc::clone(&self.watcher));
         let revocations = state.app.store.people().revocations();
-        let watched: Rc<RefCell<Vec<TenantId>>> = Rc::clone(&self.watched);
+        let watched = Rc::clone(&self.watched);
         let over = async move { watcher.until_over(&state, revocations, &watched).await };
         context.spawn(over.into_actor(self).map(|(), _, context| {
             Self::bye("what you signed in with does not open this any more", ws::CloseCode::Policy, context);
@@ -385,14 +390,18 @@ impl Socket {
         if !self.has_room() {
             return;
         }
-        let idle: Vec<_> = self
-            .watches
-            .iter_mut()
-            .filter_map(|(watched, watch)| Some((*watched, watch.number, watch.idle.take()?)))
-            .collect();
-        for (watched, number, mut subscription) in idle {
+        let idle = self.watches.iter_mut().filter_map(|(watched, watch)| {
+            let (access, store) = (Rc::clone(&watch.access), Arc::clone(&watch.store));
+            Some((*watched, watch.number, watch.idle.take()?, access, store))
+        });
+        let idle: Vec<_> = idle.collect();
+        for (watched, number, mut subscription, access, store) in idle {
             let next = async move {
                 let batch = subscription.next(BATCH).await;
+                let batch = match batch {
+                    Ok(batch) => feed::seen(&access, &*store, batch).await,
+                    Err(error) => Err(error),
+                };
                 (subscription, batch)
             };
             context.spawn(next.into_actor(self).map(move |(subscription, batch), socket, context| {
@@ -402,19 +411,20 @@ impl Socket {
                 };
                 watch.after = subscription.position();
                 watch.idle = Some(subscription);
-                let masked = watch.masked;
+                let masked = watch.access.is_masked();
                 match batch {
-                    Ok(Batch::Events(frames)) => socket.forward(watched.1, masked, &frames, context),
-                    Ok(Batch::Whisper(whisper)) => {
+                    Ok(Some(Batch::Events(frames))) => socket.forward(watched.1, masked, &frames, context),
+                    Ok(None) => {}
+                    Ok(Some(Batch::Whisper(whisper))) => {
                         if watched.1.is_none_or(|only| only == whisper.conversation) {
                             socket.send(&whisper.json, context);
                         }
                     }
-                    Ok(Batch::Lagged { from, to }) => {
+                    Ok(Some(Batch::Lagged { from, to })) => {
                         metrics::counter!("iassistance_publish_lagged_total").increment(1);
                         socket.say(&ServerFrame::Lagged { tenant: watched.0, from, to }, context);
                     }
-                    Ok(Batch::Closed) => {
+                    Ok(Some(Batch::Closed)) => {
                         // Said once for all, see `started`. There is nothing more to wait for.
                         return;
                     }

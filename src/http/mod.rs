@@ -9,14 +9,17 @@ pub mod closed;
 pub mod cookies;
 pub mod deletion;
 pub mod door;
+pub mod feed;
 pub mod health;
 pub mod idempotency;
+pub mod links;
 pub mod live;
 pub mod mask;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
 pub mod recent;
+pub mod refusals;
 pub mod seen;
 pub mod server;
 pub mod sessions;
@@ -47,6 +50,8 @@ pub struct State {
     pub pending: Arc<sessions::Pending>,
     /// Bodies in memory.
     pub bodies: body::InFlight,
+    /// How many refusals are on the record.
+    pub refusals: Arc<refusals::Refusals>,
     /// Who comes in.
     pub door: door::Door,
     /// Cancelled when the server is about to stop: it is not ready for anything new.
@@ -73,6 +78,7 @@ impl State {
             idempotency,
             pending: Arc::default(),
             bodies,
+            refusals: Arc::default(),
             door,
             draining: CancellationToken::new(),
             sockets,

@@ -119,6 +119,11 @@ impl Problem {
         problem
     }
 
+    /// Its stable code.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Whether it says that somebody may not, rather than that something failed.
     pub const fn is_refusal(&self) -> bool {
         matches!(self.status, 401 | 403 | 404)

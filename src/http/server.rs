@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::door::Seat;
-use super::{Problem, State, deletion, health, live, openapi, seen, v1, webhook};
+use super::{Problem, State, deletion, health, links, live, openapi, seen, v1, webhook};
 
 /// A server that listens.
 pub struct Listening {
@@ -135,7 +135,7 @@ fn sent_away() -> DispatchError {
 }
 
 /// The routes, with what every request goes through.
-fn routes(
+pub fn routes(
     state: &State,
 ) -> WebApp<
     impl ServiceFactory<
@@ -163,6 +163,7 @@ fn routes(
         .configure(deletion::configure)
         .configure(health::configure)
         .configure(openapi::configure)
+        .configure(links::configure)
         .configure(live::configure)
         .service(web::scope("/v1").configure(v1::configure))
         .default_service(web::to(async || -> Result<&'static str, Problem> { Err(Problem::not_found()) }))

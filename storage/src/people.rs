@@ -77,6 +77,9 @@ pub trait People: Send + Sync {
 
     /// A tenant's record. From memory: it is asked for by every request.
     async fn tenant_record(&self, id: TenantId) -> Result<Option<Tenant>>;
+    /// Which agency a tenant is of. From memory, and the same work whether there is such a tenant or not: who
+    /// asks about others' learns nothing from the time that it takes.
+    fn agency_of(&self, id: TenantId) -> Option<AgencyId>;
     /// Replaces a tenant's record: its name, its agency, its state. `NoSuchTenant` when there is none. From
     /// when it is closed no address leads to it.
     async fn put_tenant(&self, tenant: Tenant) -> Result<()>;

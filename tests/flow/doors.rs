@@ -22,6 +22,16 @@ impl Flow {
         self.sign_in(false, &[(MemberOf::Tenant(self.tenants[0]), role)]).await
     }
 
+    /// Somebody who sees but what is assigned to them.
+    async fn limited(&self, of: MemberOf, role: Role) -> crate::harness::SignedIn {
+        let who = self.sign_in(false, &[(of, role)]).await;
+        let people = self.app.store.people();
+        let mut account = people.account(who.account).await.unwrap().unwrap();
+        account.memberships[0].assigned_only = true;
+        people.put_account(account.clone(), account.revision).await.unwrap();
+        who
+    }
+
     fn path(&self, rest: &str) -> String {
         format!("/tenants/{}{rest}", self.tenants[0])
     }
@@ -174,7 +184,8 @@ async fn who_is_limited_sees_what_is_assigned_to_them_alone() {
     assert_eq!(flow.api_as(&who, "POST", &format!("{base}/takeover"), Some(json!({}))).await.0, 404);
     let list = async || flow.api_as(&who, "GET", &flow.path("/conversations"), None).await.1;
     assert_eq!(list().await["items"], json!([]));
-    assert_eq!(flow.api_as(&who, "GET", &flow.path("/events"), None).await.0, 403);
+    let events = flow.api_as(&who, "GET", &flow.path("/events?after=0&limit=200"), None).await.1;
+    assert_eq!((&events["items"], &events["next"]), (&json!([]), &Value::Null));
     let assign = async |to: Value| flow.api_as(&admin, "POST", &format!("{base}/assign"), Some(to)).await.0;
     assert_eq!(assign(json!({ "operator": "Ada" })).await, 200);
     assert_eq!(list().await["items"], json!([]), "people choose their names");
@@ -186,6 +197,114 @@ async fn who_is_limited_sees_what_is_assigned_to_them_alone() {
     assert_eq!((status.as_u16(), &done["control"]["name"]), (200, &json!("Ada")), "by their own name");
     let as_another = json!({ "operator": "Eva" });
     assert_eq!(flow.api_as(&who, "POST", &format!("{base}/takeover"), Some(as_another)).await.0, 422);
+    flow.finish().await;
+}
+
+/// A conversation of the first tenant with somebody of that name, once it is quiet.
+async fn conversation_with(flow: &Flow, contact: &str, sends: usize) -> String {
+    flow.simulator.say_to(NUMBERS[0], contact, &format!("{contact} is here")).unwrap();
+    flow.sends(sends).await;
+    flow.quiet(0).await;
+    let opened = flow.event(0, |event| {
+        event["type"] == "message.received"
+            && event["message"]["content"]["body"] == format!("{contact} is here")
+    });
+    opened.await["conversation"].as_str().unwrap().to_owned()
+}
+
+/// What somebody hears until something.
+async fn heard_until(live: &mut Live, last: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let mut heard = Vec::new();
+    loop {
+        let event = live.event().await;
+        let over = last(&event);
+        heard.push(event);
+        if over {
+            return heard;
+        }
+    }
+}
+
+fn is_assigned(event: &Value) -> bool {
+    event["type"] == "conversation.assigned"
+}
+
+fn are_about(heard: &[Value], conversation: &str) -> bool {
+    heard.iter().all(|event| event["conversation"] == conversation)
+}
+
+#[actix::test]
+async fn who_is_limited_hears_what_is_theirs_from_when_it_is_until_it_is_not() {
+    let flow = Flow::with(echoing()).await;
+    let of = MemberOf::Tenant(flow.tenants[0]);
+    let (who, viewer) = (flow.limited(of, Role::Operator).await, flow.limited(of, Role::Viewer).await);
+    let admin = flow.admin().await;
+    let mut live = Live::with_session(&flow, &who).await;
+    let mut masked = Live::with_session(&flow, &viewer).await;
+    live.watch(&flow, Some(0)).await;
+    masked.watch(&flow, Some(0)).await;
+    let (ana, eva) = (conversation_with(&flow, "ana", 1).await, conversation_with(&flow, "eva", 2).await);
+    let assign = async |conversation: &str, to: &str| {
+        let (path, to) =
+            (flow.path(&format!("/conversations/{conversation}/assign")), json!({ "account": to }));
+        assert_eq!(flow.api_as(&admin, "POST", &path, Some(to)).await.0, 200);
+    };
+    let (me, other) = (who.account.to_string(), viewer.account.to_string());
+    // Both write on: one of them is heard.
+    assign(&ana, &me).await;
+    let mut heard = heard_until(&mut live, is_assigned).await;
+    assert_eq!(heard.last().unwrap()["operator"], *me);
+    for contact in ["ana", "eva"] {
+        flow.simulator.say_to(NUMBERS[0], contact, &format!("{contact} again")).unwrap();
+    }
+    flow.sends(4).await;
+    flow.quiet(0).await;
+    let again = |event: &Value| event["message"]["content"]["body"] == "ana again";
+    heard.extend(heard_until(&mut live, again).await);
+    // That it was taken from them is the last that they hear of it, and not to whom it went.
+    assign(&ana, &other).await;
+    heard.extend(heard_until(&mut live, is_assigned).await);
+    assert!(are_about(&heard, &ana), "{heard:?}");
+    let taken = heard.last().unwrap();
+    assert_eq!((&taken["operator"], &taken["before"]), (&Value::Null, &json!(me)));
+    assert!(!json!(heard).to_string().contains(&other));
+    // The viewer hears it from then on, made unrecognisable.
+    let mut given = heard_until(&mut masked, is_assigned).await;
+    let after = given.last().unwrap()["seq"].as_u64().unwrap();
+    assert!(!json!(given).to_string().contains(&me), "{given:?}");
+    flow.simulator.say_to(NUMBERS[0], "ana", "ana once more").unwrap();
+    flow.sends(5).await;
+    flow.quiet(0).await;
+    let received = |event: &Value| event["type"] == "message.received" && event["seq"].as_u64() > Some(after);
+    given.extend(heard_until(&mut masked, received).await);
+    assert!(are_about(&given, &ana) && !json!(given).to_string().contains("ana once more"), "{given:?}");
+    // The next that the operator hears is of what they are given then.
+    assign(&eva, &me).await;
+    assert!(are_about(&heard_until(&mut live, is_assigned).await, &eva));
+    // Who comes again with a number gets of all that came after it what is theirs; the list says the same.
+    let mut again = Live::with_session(&flow, &who).await;
+    again.watch(&flow, Some(after)).await;
+    assert!(are_about(&heard_until(&mut again, is_assigned).await, &eva));
+    let path = flow.path("/events?after=0&limit=200");
+    let listed = flow.api_as(&who, "GET", &path, None).await.1;
+    let text = listed["items"].to_string();
+    assert!(text.contains("eva again") && !text.contains("ana again"), "{text}");
+    let changes = listed["items"].as_array().unwrap().iter().filter(|event| is_assigned(event));
+    assert_eq!(changes.count(), 3, "given, taken and given");
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn who_comes_to_see_less_begins_anew() {
+    let flow = Flow::with(echoing()).await;
+    let (who, admin) = (flow.member(Role::Operator).await, flow.admin().await);
+    let member = flow.path(&format!("/members/{}", who.account));
+    for less in [json!({ "role": "operator", "assigned_only": true }), json!({ "role": "viewer" })] {
+        let mut live = Live::with_session(&flow, &who).await;
+        live.watch(&flow, None).await;
+        assert_eq!(flow.api_as(&admin, "PUT", &member, Some(less)).await.0, 200);
+        assert!(live.is_sent_away(SENT_AWAY).await);
+    }
     flow.finish().await;
 }
 

@@ -2,16 +2,19 @@
 
 use std::io::BufReader;
 
+use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::Clock;
 use iassistance_domain::access::{AccessOf, AccessRecord};
 use iassistance_domain::account::{MemberOf, Role};
-use iassistance_domain::audit::Checkpoint;
+use iassistance_domain::audit::{Actor, AuditEntry, AuditResult, Checkpoint};
+use iassistance_domain::id::TenantId;
 use iassistance_domain::pii::SignIn;
 use iassistance_storage::chain::{check_exported, check_stored};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Flow, Options, START, SignedIn, within};
+use crate::harness::{Flow, NUMBERS, Options, START, SignedIn, within};
+use crate::products::flying;
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -210,5 +213,117 @@ async fn requests_are_shown_to_whom_they_concern_and_grow_old() {
         }
     })
     .await;
+    flow.finish().await;
+}
+
+/// The entries of a log, oldest first: what, and by which account.
+async fn audited(flow: &Flow, chain: Option<TenantId>) -> Vec<AuditEntry> {
+    let mut all = flow.app.store.trail().audit(chain, None, 500).await.unwrap();
+    all.reverse();
+    all
+}
+
+#[actix::test]
+async fn who_is_refused_is_on_the_record_and_cannot_flood_it() {
+    let flow = Flow::start().await;
+    let [own, other] = flow.tenants;
+    let operator = flow.sign_in(false, &[(MemberOf::Tenant(own), Role::Operator)]).await;
+    for _ in 0..30 {
+        let (status, _) = flow.api_as(&operator, "GET", &format!("/tenants/{own}/audit"), None).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+    }
+    let refused = |all: Vec<AuditEntry>| -> Vec<AuditEntry> {
+        all.into_iter().filter(|entry| entry.act == "refused").collect()
+    };
+    let noted = refused(audited(&flow, Some(own)).await);
+    assert_eq!(noted.len(), 20);
+    let by = Actor::Account { account: operator.account };
+    assert!(noted.iter().all(|entry| (entry.actor, entry.result) == (by, AuditResult::Refused)));
+    assert_eq!(noted[0].details["route"], "/v1/tenants/{tenant}/audit");
+    // Whoever does not belong there leaves nothing there: another's place is told of like none.
+    let stranger = flow.sign_in(false, &[(MemberOf::Tenant(own), Role::Viewer)]).await;
+    let nobody = TenantId::from_bytes([0xEE; 16]);
+    for tenant in [other, nobody] {
+        let path = format!("/tenants/{tenant}/channels");
+        assert_eq!(flow.api_as(&stranger, "GET", &path, None).await.0, StatusCode::NOT_FOUND);
+    }
+    assert!(audited(&flow, Some(other)).await.is_empty());
+    let noted = refused(audited(&flow, None).await);
+    let about: Vec<_> = noted.iter().map(|entry| entry.object.clone().unwrap()).collect();
+    assert_eq!(about, [other.to_string(), nobody.to_string()]);
+    // What a proof anew would open is no refusal.
+    let admin = flow.admin().await;
+    flow.clock.advance_millis(11 * 60_000);
+    let form = json!({ "name": "k", "scopes": ["read"] });
+    let (status, answer) = flow.api_as(&admin, "POST", &format!("/tenants/{own}/keys"), Some(form)).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::FORBIDDEN, &json!("step_up_needed")));
+    assert_eq!(refused(audited(&flow, Some(own)).await).len(), 20);
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn what_operators_do_is_on_the_record_by_who_did_it() {
+    let flow = Flow::with(Options { model: Some(vec![Behaviour::Echo]), ..flying(&[]) }).await;
+    flow.simulator.say_to(NUMBERS[0], "ana", "hello").unwrap();
+    flow.sends(1).await;
+    flow.quiet(0).await;
+    let (tenant, id) = (flow.tenants[0], flow.conversation(0).await);
+    let operator = flow.sign_in(false, &[(MemberOf::Tenant(tenant), Role::Operator)]).await;
+    let base = format!("/tenants/{tenant}/conversations/{id}");
+    for (what, body) in [
+        ("takeover", json!({})),
+        ("messages", json!({ "text": "I am here." })),
+        ("notes", json!({ "text": "She wants the blue one." })),
+        ("assign", json!({ "account": operator.account })),
+        ("handback", json!({})),
+    ] {
+        let (status, answer) = flow.api_as(&operator, "POST", &format!("{base}/{what}"), Some(body)).await;
+        assert!(status.is_success(), "{what}: {answer}");
+    }
+    let absent = format!("/tenants/{tenant}/conversations/cnv_{}/takeover", "0".repeat(32));
+    assert_eq!(flow.api_as(&operator, "POST", &absent, Some(json!({}))).await.0, StatusCode::NOT_FOUND);
+    let all = audited(&flow, Some(tenant)).await;
+    let acts: Vec<_> = all.iter().map(|entry| entry.act.as_str()).collect();
+    let wanted = [
+        "conversation.taken_over",
+        "message.sent",
+        "note.added",
+        "conversation.assigned",
+        "conversation.handed_back",
+    ];
+    assert_eq!(acts, wanted);
+    let by = Actor::Account { account: operator.account };
+    for entry in &all {
+        assert_eq!((entry.actor, entry.object.as_deref()), (by, Some(&*id.to_string())), "{}", entry.act);
+        assert!(!serde_json::to_string(entry).unwrap().contains("blue"), "nothing that somebody wrote");
+    }
+    flow.sends(2).await;
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn what_has_weight_is_vouched_for_at_once_and_a_stop_leaves_nothing_open() {
+    let flow = Flow::start().await;
+    let (tenant, admin) = (flow.tenants[0], flow.admin().await);
+    let trail = flow.app.store.trail();
+    let form = json!({ "name": "k", "scopes": ["read"] });
+    let keys = format!("/tenants/{tenant}/keys");
+    assert_eq!(flow.api_as(&admin, "POST", &keys, Some(form)).await.0, StatusCode::CREATED);
+    // No time passes.
+    within("a checkpoint", async {
+        while trail.checkpoints(Some(tenant), None, 9).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let name = json!({ "name": "Bakery" });
+    let (status, _) = flow.api_as(&admin, "PUT", &format!("/tenants/{tenant}"), Some(name)).await;
+    assert_eq!(status, StatusCode::OK);
+    let verdict = async || check_stored(trail, Some(tenant), flow.app.notary.verifier(), &[]).await.unwrap();
+    let before = verdict().await;
+    assert_eq!((before.entries, before.vouched_to), (2, 1), "of no weight: a while later");
+    flow.app.notary.stop(1_000).await.unwrap();
+    let after = verdict().await;
+    assert!(after.is_sound() && after.vouched_to == after.entries, "{after:?}");
     flow.finish().await;
 }

@@ -288,7 +288,10 @@ impl Step {
                     let epoch = self.commit.conversation.epoch();
                     self.tell(EventKind::ControlChanged { control, epoch });
                 }
-                Effect::Assign { operator } => self.tell(EventKind::ConversationAssigned { operator }),
+                Effect::Assign { operator } => {
+                    let before = self.before.assigned().map(str::to_owned);
+                    self.tell(EventKind::ConversationAssigned { operator, before });
+                }
                 Effect::OptOut => self.tell(EventKind::ContactOptedOut),
                 Effect::PlanFollowUp(at) => self.tell(EventKind::FollowUpScheduled { at }),
                 Effect::WakeAt(at) => self.wake_at = Some(at),

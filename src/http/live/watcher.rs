@@ -1,6 +1,7 @@
 //! Who watches, and whether they still may.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use iassistance_domain::account::MemberOf;
@@ -16,6 +17,9 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::http::access::{self, Access, Asked, Place};
 use crate::http::principal::{Credential, Principal};
 use crate::http::{Problem, State, auth};
+
+/// The tenants that are watched, and how far.
+pub(super) type Watched = HashMap<TenantId, Access>;
 
 /// Who watches.
 pub(super) struct Watcher {
@@ -71,7 +75,6 @@ impl Watcher {
         let asked =
             Asked { act: Act::WatchLive, place: Place::Tenant(tenant), enrols: false, changes: false };
         let access = access::authorise(state, &principal, asked).await?;
-        access.must_see_all()?;
         Ok((TenantCtx::authenticated(tenant), access))
     }
 
@@ -80,7 +83,7 @@ impl Watcher {
         &self,
         state: &State,
         mut revocations: Receiver<Revocation>,
-        watched: &RefCell<Vec<TenantId>>,
+        watched: &RefCell<Watched>,
     ) {
         let mut credential_ends_at = self.principal.ends_at();
         loop {
@@ -102,21 +105,23 @@ impl Watcher {
                 Err(_) => return,
             }
             let tenants = watched.borrow().clone();
-            for tenant in tenants {
-                if self.may_watch(state, tenant).await.is_err() {
-                    return;
+            for (tenant, access) in tenants {
+                // Who sees less than before, or more, begins anew: what is on its way is of what they saw.
+                match self.may_watch(state, tenant).await {
+                    Ok((_, now)) if now == access => {}
+                    _ => return,
                 }
             }
         }
     }
 
-    fn concerns(&self, revocation: Revocation, watched: &RefCell<Vec<TenantId>>) -> bool {
+    fn concerns(&self, revocation: Revocation, watched: &RefCell<Watched>) -> bool {
         let credential = self.principal.credential();
         match revocation {
             Revocation::Session(id) => matches!(credential, Credential::Session(_, own) if own == id),
             Revocation::Account(id) => matches!(credential, Credential::Session(own, _) if own == id),
             Revocation::Key(id) => credential == Credential::Key(id),
-            Revocation::Tenant(id) => watched.borrow().contains(&id),
+            Revocation::Tenant(id) => watched.borrow().contains_key(&id),
             Revocation::Agency(id) => match &self.principal {
                 Principal::Person(person) => person.account.membership(MemberOf::Agency(id)).is_some(),
                 Principal::Key(_) => false,

@@ -108,6 +108,7 @@ pub async fn save(
         None => state.app.engine.assistant(ctx).await?.settings.clone(),
     };
     let settings = body.value.over(&former, &state.app.egress)?;
+    allowed.record(allowed.entry("settings.drafted")).await?;
     let draft = state.app.engine.save_assistant_draft(ctx, settings).await?;
     answer(&state, draft)
 }
@@ -126,6 +127,7 @@ pub async fn discard(
     let ctx = allowed.ctx(path.tenant)?;
     let _alone = state.drafts.lock().await;
     current(&state, ctx, &request).await?;
+    allowed.record(allowed.entry("settings.draft_discarded")).await?;
     state.app.engine.discard_assistant_draft(ctx).await?;
     Ok(HttpResponse::NoContent().finish())
 }

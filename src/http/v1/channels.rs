@@ -339,6 +339,8 @@ pub async fn test(
 ) -> Result<web::Json<TestedChannel>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
+    store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    allowed.record(allowed.entry("channel.tested").on(&path.channel)).await?;
     Ok(web::Json(tested(&state, ctx, &*store, path.channel).await?))
 }
 
@@ -356,6 +358,7 @@ pub async fn subscribe(
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
     let channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    allowed.record(allowed.entry("channel.subscribed").on(&path.channel)).await?;
     if let Err(problem) = state.app.engine.sender().subscribe(&channel).await {
         return Err(Problem::conflict(format!("Meta did not subscribe the app: {}", problem.title)));
     }

@@ -128,9 +128,9 @@ pub async fn replay(
 ) -> Result<web::Json<DeadLetterView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
-    if let Some(letter) = store.dead_letter(path.dead_letter).await? {
-        allowed.access().must_see(&*store, letter.conversation).await?;
-    }
+    let letter = store.dead_letter(path.dead_letter).await?.ok_or_else(Problem::not_found)?;
+    allowed.access().must_see(&*store, letter.conversation).await?;
+    allowed.record(allowed.entry("dead_letter.replayed").on(&letter.id)).await?;
     let letter = state.app.engine.replay(ctx, path.dead_letter).await?;
     tracing::info!(tenant = %ctx.tenant(), dead_letter = %letter.id, "a dead letter was replayed");
     Ok(web::Json(letter.into()))

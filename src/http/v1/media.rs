@@ -152,6 +152,7 @@ pub async fn upload(
     let filename = query.into_inner().filename.map(filename).transpose()?;
     let engine = &state.app.engine;
     let id = MediaId::new(state.clock().now(), &**engine.entropy());
+    allowed.record(allowed.entry("file.taken").on(&id)).await?;
     // The body belongs to this thread and the store does not: what comes in is passed on piece by
     // piece, and no faster than it is stored.
     let (pieces, passed_on) = mpsc::channel(PIECES_MAX);

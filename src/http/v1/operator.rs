@@ -113,13 +113,21 @@ fn plain(text: String) -> Result<Content, Problem> {
     Ok(Content::text(text))
 }
 
+/// The conversation must be there, and theirs to see: what is put on the record is done after that.
 async fn must_see(
     state: &State,
     allowed: &Allowed<acts::Send>,
     path: &InConversation,
 ) -> Result<(), Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    allowed.access().must_see(&*store, path.conversation).await
+    let found = store.conversation(path.conversation).await?;
+    let seen = found.is_some_and(|(conversation, _)| allowed.access().sees(&conversation));
+    if seen { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Puts on the record what is about to be done in a conversation.
+async fn record(allowed: &Allowed<acts::Send>, act: &str, path: &InConversation) -> Result<(), Problem> {
+    allowed.record(allowed.entry(act).on(&path.conversation)).await
 }
 
 /// One of the tenant's people, as a conversation is assigned to them.
@@ -166,6 +174,7 @@ pub async fn take_over(
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let operator = acting(&state, &allowed, &path, body.value.operator.as_deref()).await?;
+    record(&allowed, "conversation.taken_over", &path).await?;
     Ok(web::Json(state.app.engine.take_over(ctx, path.conversation, operator).await?.into()))
 }
 
@@ -180,6 +189,7 @@ pub async fn hand_back(
 ) -> Result<web::Json<DoneView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     must_see(&state, &allowed, &path).await?;
+    record(&allowed, "conversation.handed_back", &path).await?;
     Ok(web::Json(state.app.engine.hand_back(ctx, path.conversation).await?.into()))
 }
 
@@ -202,6 +212,7 @@ pub async fn reply(
     let operator = acting(&state, &allowed, &path, operator.as_deref()).await?;
     let content = content(text, form)?;
     once.run(&state, &raw, async {
+        record(&allowed, "message.sent", &path).await?;
         let done = state.app.engine.reply(ctx, path.conversation, operator, content, reply_to).await?;
         Created::at(None, &DoneView::from(done))
     })
@@ -223,6 +234,8 @@ pub async fn assign(
     let ctx = allowed.ctx(path.tenant)?;
     must_see(&state, &allowed, &path).await?;
     let Assign { operator, account } = body.value;
+    // A name is somebody's words; an account is none.
+    let to = account.map_or_else(|| "by name".to_owned(), |account| account.to_string());
     let operator = match (operator, account) {
         (Given::Value(name), None) => Some(input::name("operator", &name)?),
         (Given::Null, None) => None,
@@ -233,6 +246,9 @@ pub async fn assign(
             return Err(Problem::invalid(rule));
         }
     };
+    let to = if operator.is_none() { "nobody".to_owned() } else { to };
+    let entry = allowed.entry("conversation.assigned").on(&path.conversation).with("to", &to);
+    allowed.record(entry).await?;
     Ok(web::Json(state.app.engine.assign(ctx, path.conversation, operator).await?.into()))
 }
 
@@ -253,6 +269,7 @@ pub async fn note(
     let Body { value: NewNote { operator, text }, raw } = body;
     let operator = acting(&state, &allowed, &path, operator.as_deref()).await?;
     once.run(&state, &raw, async {
+        record(&allowed, "note.added", &path).await?;
         let done = state.app.engine.note(ctx, path.conversation, operator, Pii::new(text)).await?;
         Created::at(None, &DoneView::from(done))
     })

@@ -278,6 +278,8 @@ pub async fn test(
     path: web::Path<InWebhook>,
 ) -> Result<web::Json<WebhookTest>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
+    found(&state, ctx, path.webhook).await?;
+    allowed.record(allowed.entry("webhook.tested").on(&path.webhook)).await?;
     let tested = state.app.engine.test_hook(ctx, path.webhook).await?.ok_or_else(Problem::not_found)?;
     Ok(web::Json(WebhookTest {
         taken: tested.result.is_ok(),

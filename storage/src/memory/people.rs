@@ -217,6 +217,10 @@ impl People for MemoryStore {
         Ok(self.0.open()?.tenants.get(&id).map(|(tenant, _)| tenant.clone()))
     }
 
+    fn agency_of(&self, id: TenantId) -> Option<AgencyId> {
+        self.0.open().ok()?.tenants.get(&id)?.0.agency
+    }
+
     async fn put_tenant(&self, tenant: Tenant) -> Result<()> {
         let state = &mut *self.0.open()?;
         let id = tenant.id;

@@ -348,6 +348,10 @@ impl People for SledStore {
         self.0.one(&keys::tenant(id))
     }
 
+    fn agency_of(&self, id: TenantId) -> Option<AgencyId> {
+        self.0.tenant_records.read().unwrap_or_else(PoisonError::into_inner).get(&id)?.agency
+    }
+
     async fn put_tenant(&self, tenant: Tenant) -> Result<()> {
         let records = Arc::clone(&self.0.tenant_records);
         let put = move |tx: &mut Tx<'_>, revocations: &Revocations| {
