@@ -187,7 +187,7 @@ pub async fn hand_back(
 ///
 /// The message is committed to be sent when this is answered. It does not take control.
 #[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/messages", tag = "operators",
-    operation_id = "reply", params(InConversation, super::IdempotencyKey), request_body = NewReply,
+    operation_id = "reply", params(InConversation), request_body = NewReply,
     responses((status = 201, body = DoneView), Problems))]
 pub async fn reply(
     state: web::Data<State>,
@@ -240,7 +240,7 @@ pub async fn assign(
 ///
 /// It stands among the messages, for people alone.
 #[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/notes", tag = "operators",
-    operation_id = "add_note", params(InConversation, super::IdempotencyKey), request_body = NewNote,
+    operation_id = "add_note", params(InConversation), request_body = NewNote,
     responses((status = 201, body = DoneView), Problems))]
 pub async fn note(
     state: web::Data<State>,
