@@ -3,7 +3,7 @@
 import json
 import os
 
-from iassistance_client import AuthenticatedClient, Client
+from iassistance_client import AuthenticatedClient
 from iassistance_client.api.assistant import add_golden, change_golden, show_golden
 from iassistance_client.api.channels import list_channels
 from iassistance_client.api.conversations import show_conversation
@@ -23,7 +23,9 @@ def check(holds: bool, what: str) -> None:
 
 def main() -> None:
     program = AuthenticatedClient(base_url=URL, token=KEY)
-    person = Client(base_url=URL, headers=json.loads(os.environ["REST_SESSION"]))
+    session = json.loads(os.environ["REST_SESSION"])
+    cookie = session.pop("Cookie")
+    person = AuthenticatedClient(URL, cookie, prefix="", auth_header_name="Cookie", headers=session)
 
     # Lists come in pages.
     page = list_channels.sync(TENANT, client=program, limit=2)

@@ -30,13 +30,14 @@ pub const CODES: [(&str, u16, &str); 25] = [
 ];
 
 /// A proof of who somebody is, and what becomes of an account that changed meanwhile.
-const PROOF: &[&str] = &["wrong_credentials", "conflict", "changed", "step_up_needed", "invalid"];
+const PROOF: &[&str] =
+    &["wrong_credentials", "not_found", "conflict", "changed", "step_up_needed", "invalid"];
 /// What a conversation may refuse.
 const CONVERSATION: &[&str] = &["conflict", "window_closed", "not_carried", "invalid"];
 /// What may be taken by another meanwhile, or be over.
 const CONFLICT: &[&str] = &["conflict"];
 /// An account that may have changed meanwhile, or may not be changed.
-const ACCOUNT: &[&str] = &["conflict", "changed"];
+const ACCOUNT: &[&str] = &["not_found", "conflict", "changed"];
 
 /// What an operation can answer beyond what its signature says, by its id.
 pub const BEYOND: &[(&str, &[&str])] = &[

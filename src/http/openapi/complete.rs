@@ -292,12 +292,12 @@ fn describe_answers(document: &mut Value) {
 fn bound_parameters(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    for parameter in operations.filter_map(|operation| operation["parameters"].as_array_mut()).flatten() {
+    for parameter in operations.filter_map(|it| it.get_mut("parameters")?.as_array_mut()).flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         let prefix = PREFIXES.iter().find(|(known, _)| *known == name).map(|(_, prefix)| *prefix);
         let schema = &mut parameter["schema"];
         // A parameter is there or not: it is never `null`.
-        if let Some(kinds) = schema["type"].as_array_mut() {
+        if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
             kinds.retain(|kind| kind != "null");
             if let [only] = &kinds[..] {
                 schema["type"] = only.clone();
@@ -331,7 +331,7 @@ fn exemplify(document: &mut Value) {
     document["components"]["schemas"] = Value::Object(done);
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-        if let Some(content) = operation["requestBody"]["content"].as_object_mut() {
+        if let Some(content) = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut) {
             content.iter_mut().for_each(|(kind, body)| show(&schemas, kind, body));
         }
         for answer in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {

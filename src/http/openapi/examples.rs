@@ -56,6 +56,7 @@ fn text(name: &str) -> String {
         "email" => "ada@example.com",
         "url" | "base_url" => "https://shop.example/hook",
         "cursor" | "next" => "cnv_0199a8a2c4007b3e8f5d6c1b2a390817",
+        "networks" => "203.0.113.0/24",
         "address" | "last_used_from" => "203.0.113.7",
         "agent" => "Firefox on Linux",
         "model" => "gpt-5-mini",

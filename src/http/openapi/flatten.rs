@@ -1,5 +1,5 @@
 //! Compositions made plain. What is put together of several schemas (`allOf`) is written as the one object that it
-//! is, and each form of a tagged union gets a name: generators of clients understand that better than the other.
+//! is, and each form of a tagged union is a schema with a name: generators of clients understand that better than the other.
 
 use serde_json::{Map, Value, json};
 
@@ -9,10 +9,12 @@ const DEPTH_MAX: usize = 16;
 /// Makes every schema plain.
 pub fn flatten(schemas: &mut Map<String, Value>) {
     let known = schemas.clone();
+    let mut forms = Map::new();
     for (name, schema) in schemas.iter_mut() {
         plain(&known, schema, 0);
-        name_forms(name, schema);
+        name_forms(name, schema, &known, &mut forms);
     }
+    schemas.extend(forms);
 }
 
 fn plain(known: &Map<String, Value>, schema: &mut Value, depth: usize) {
@@ -93,16 +95,18 @@ fn merged(one: &Map<String, Value>, other: &Map<String, Value>) -> Option<Map<St
     Some(whole)
 }
 
-/// Names each form of a union of objects by what tells it apart.
-fn name_forms(of: &str, schema: &mut Value) {
+/// Names each form of a union of objects by what tells it apart, and makes it a schema of its own.
+fn name_forms(of: &str, schema: &mut Value, known: &Map<String, Value>, named: &mut Map<String, Value>) {
     let Some(forms) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
     for form in forms.iter_mut().filter(|form| form["properties"].is_object()) {
         let tag = form["properties"].as_object().into_iter().flat_map(Map::values).find_map(|field| {
             let only = field["enum"].as_array().filter(|all| all.len() == 1)?;
             only.first()?.as_str().map(pascal)
         });
-        if let Some(tag) = tag {
-            form["title"] = json!(format!("{of}{tag}"));
+        let name = tag.map(|tag| format!("{of}{tag}")).filter(|name| !known.contains_key(name));
+        if let Some(name) = name {
+            let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+            named.insert(name, std::mem::replace(form, reference));
         }
     }
 }
@@ -135,9 +139,9 @@ mod tests {
         flatten(&mut schemas);
         let both = &schemas["Both"];
         assert_eq!((&both["description"], both.get("allOf")), (&json!("Both."), None));
-        assert_eq!(both["oneOf"][1]["title"], "BothNotYet");
-        assert_eq!(both["oneOf"][0]["required"], json!(["state", "name"]));
-        assert!(both["oneOf"][1]["properties"]["name"].is_object());
-        assert_eq!(schemas["State"]["oneOf"][0]["title"], "StateReady");
+        assert_eq!(both["oneOf"][1]["$ref"], "#/components/schemas/BothNotYet");
+        assert_eq!(schemas["BothReady"]["required"], json!(["state", "name"]));
+        assert!(schemas["BothNotYet"]["properties"]["name"].is_object());
+        assert!(schemas["StateReady"]["properties"]["state"].is_object());
     }
 }

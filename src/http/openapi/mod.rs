@@ -133,9 +133,9 @@ door! {
     /// Meta verifies the webhook's address
     #[utoipa::path(get, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
         ("meta_app" = String, Path, description = "The Meta app"),
-        ("hub.mode" = String, Query, description = "`subscribe`"),
-        ("hub.verify_token" = String, Query, description = "The Meta app's verify token"),
-        ("hub.challenge" = String, Query, description = "What is to be repeated")),
+        ("hub.mode" = String, Query, description = "`subscribe`", max_length = 32),
+        ("hub.verify_token" = String, Query, description = "The Meta app's verify token", max_length = 4_096),
+        ("hub.challenge" = String, Query, description = "What is to be repeated", max_length = 1_024)),
         responses((status = 200, description = "The challenge", body = String, content_type = "text/plain"),
             v1::Problems))]
     confirm_webhook
@@ -147,7 +147,8 @@ door! {
     /// that Meta repeats them.
     #[utoipa::path(post, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
         ("meta_app" = String, Path, description = "The Meta app"),
-        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body")),
+        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body",
+            pattern = "^sha256=[0-9a-f]{64}$")),
         request_body(content = Object, content_type = "application/json"),
         responses((status = 200, description = "Kept"), v1::Problems))]
     receive_webhook
@@ -174,7 +175,7 @@ door! {
 door! {
     /// How far a deletion is, as a page for people
     #[utoipa::path(get, path = "/deletions/{code}", tag = "webhooks", security(()),
-        params(("code" = String, Path, description = "The confirmation code")),
+        params(("code" = String, Path, description = "The confirmation code", max_length = 64)),
         responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
     show_deletion
 }

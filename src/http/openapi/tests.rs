@@ -70,6 +70,7 @@ fn lacks(document: &Value, name: &str, operation: &Value) -> Vec<String> {
     for body in operation["requestBody"]["content"].as_object().into_iter().flat_map(|all| all.values()) {
         wants(has_example(body), "a schema of its body with an example");
     }
+    wants(operation.get("requestBody").is_none_or(|body| body["content"].is_object()), "a body or none");
     let responses = operation["responses"].as_object().unwrap();
     wants(responses.keys().any(|status| status.starts_with(['1', '2'])), "an answer that is none of refusal");
     wants(!responses.contains_key("default"), "each status by itself, not `default`");

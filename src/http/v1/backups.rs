@@ -110,6 +110,7 @@ pub struct BegunView {
 /// From what a tenant is restored: the newest backup, if nothing is said.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "backup": "bak_0199a8a2c4007b3e8f5d6c1b2a390817" }))]
 pub struct NewRestore {
     /// This backup.
     #[schema(value_type = Option<String>)]

@@ -76,6 +76,7 @@ impl From<Delivery> for DeliveryView {
 /// What is to be tried again: one of both.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({ "dead": true }))]
 pub struct Replay {
     /// One delivery, wherever it stands.
     #[schema(value_type = Option<String>)]

@@ -52,6 +52,7 @@ pub struct NewGolden {
 /// Which questions, and by which settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "questions": ["gld_0199a8a2c4007b3e8f5d6c1b2a390817"] }))]
 pub struct Run {
     /// These, at most 50; left out, the first 50.
     #[schema(value_type = Option<Vec<String>>)]

@@ -27,6 +27,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Who is invited to a tenant, and as what.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@example.com", "name": "Ada", "language": "en", "role": "operator" }))]
 pub struct NewInvitation {
     /// Their e-mail address.
     #[schema(example = "ada@example.com")]

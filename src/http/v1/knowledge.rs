@@ -40,7 +40,7 @@ pub struct InDocument {
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
     /// What people call it; answers name it so. 1 to 120 characters.
-    #[param(required = true, example = "Returns and refunds")]
+    #[param(required = true, example = "Returns and refunds", min_length = 1, max_length = 120)]
     title: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct NewDocument {
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
     /// In the words of who asks; 1 to 500 characters.
-    #[param(required = true, example = "how long can I return shoes")]
+    #[param(required = true, example = "how long can I return shoes", min_length = 1, max_length = 500)]
     q: Option<String>,
     /// How many passages at most.
     #[param(minimum = 1, maximum = 20)]

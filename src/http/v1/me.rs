@@ -204,6 +204,7 @@ pub struct SessionsEnded {
 /// A proof anew: the password, or a second factor. Who has a second factor gives that.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "proof": { "by": "totp", "code": "123456" } }))]
 pub struct StepUp {
     /// The password, for who has no second factor.
     #[schema(value_type = Option<String>, format = Password)]

@@ -35,6 +35,7 @@ pub struct TakeOver {
 /// A reply by a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "operator": "Ada", "text": "Your parcel leaves today." }))]
 pub struct NewReply {
     /// Who; it stands in the log. 1 to 120 characters. For programs: who signed in acts by their own name.
     #[schema(example = "Ada")]
@@ -53,6 +54,7 @@ pub struct NewReply {
 /// Whom a conversation is given to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "account": "acc_0199a8a2c4007b3e8f5d6c1b2a390817" }))]
 pub struct Assign {
     /// Who, by a name; 1 to 120 characters. `null` for nobody. This or `account` must be said: a field that
     /// was forgotten takes nobody's work away.

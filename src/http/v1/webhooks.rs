@@ -76,6 +76,9 @@ impl From<Subscription> for WebhookView {
 /// A webhook as it is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://shop.example/hooks/iassistance", "kinds": ["message.received"], "description": "Orders",
+}))]
 pub struct WebhookForm {
     /// Where events go: https on port 443, 4443, 8443 or 9443 of a public host.
     #[schema(example = "https://shop.example/hooks/iassistance")]
