@@ -129,19 +129,20 @@ def main() -> int:
     seconds = max(1, int(asked.minutes * 60 / 3))
     began, cases, sound = time.monotonic(), 0, True
     with Server(asked.binary) as server:
+        # Before the run uses up the tries of its address.
+        people = {"administrator": server.admin(), "owner": server.owner}
         furnish(server)
-        server.owner.prove()
         for name in ("key", "administrator", "owner"):
-            person = {"key": None, "owner": server.owner}.get(name)
-            if name == "administrator":
-                person = server.admin()
-            proving = Proving(person) if person else None
-            if proving:
+            person = people.get(name)
+            headers = {"Authorization": f"Bearer {server.key}"}
+            if person:
+                person.prove()
+                headers = person.headers()
+                proving = Proving(person)
                 proving.start()
-            headers = person.headers() if person else {"Authorization": f"Bearer {server.key}"}
             made, _, fine = run(server, name, headers, seconds, asked.seed)
             cases, sound = cases + made, sound and fine
-            if proving:
+            if person:
                 proving.over.set()
         panics = (server.data / "server.log").read_text(errors="replace").count("panicked at")
     minutes = (time.monotonic() - began) / 60

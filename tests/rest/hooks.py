@@ -2,7 +2,7 @@
 
 import json
 import os
-import random
+import zlib
 
 import schemathesis
 
@@ -15,6 +15,9 @@ STRANGE = 5
 def map_path_parameters(context, path_parameters):
     """Puts things that there are in the place of identifiers that were made up."""
     for name, values in KNOWN.items():
-        if name in (path_parameters or {}) and values and random.randrange(STRANGE):
-            path_parameters[name] = random.choice(values)
+        if name in (path_parameters or {}) and values:
+            # By what was made up, so that the same seed gives the same run.
+            number = zlib.crc32(repr(path_parameters[name]).encode())
+            if number % STRANGE:
+                path_parameters[name] = values[number // STRANGE % len(values)]
     return path_parameters

@@ -57,7 +57,12 @@ class Person:
         return answer
 
     def must(self, method: str, path: str, body=None, headers=None):
-        answer = self.ask(method, path, body, headers)
+        for _ in range(20):
+            answer = self.ask(method, path, body, headers)
+            if answer.status != 429:
+                break
+            # The machine may be busy with hashing others' passwords.
+            time.sleep(min(5, int(answer.headers.get("Retry-After", 1))))
         if answer.status >= 300:
             raise SystemExit(f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')}")
         return answer.json()

@@ -68,7 +68,15 @@ fn text(name: &str) -> String {
         "type" => "urn:iassistance:problem:not_found",
         "code" => "not_found",
         "password" | "new" | "current" => "correct horse battery staple",
-        _ => "Opening hours",
+        "external_id" | "app_id" | "account_id" | "page_id" | "user_id" | "number" | "wa_id" => {
+            "106540352242922"
+        }
+        "reason" | "problem" | "detail" | "description" => "in words",
+        "question" => "When do you open?",
+        "object" => "key_0199a8a2c4007b3e8f5d6c1b2a390817",
+        "route" => "/v1/tenants/{tenant}/events",
+        "body" | "summary" => "We open at nine.",
+        _ => "text",
     }
     .to_owned()
 }

@@ -36,7 +36,11 @@ function fieldsOf(api, schema, seen = new Set()) {
     typeOf(field) + (required.has(name) ? "" : ", optional"),
     field.description ?? resolve(api, field)?.description ?? "",
   ]);
-  return own.concat(parts.flatMap((part) => fieldsOf(api, part, seen)));
+  // The items of a page have no name of their own: their fields stand below it.
+  const within = Object.entries(whole.properties ?? {}).flatMap(([name, field]) =>
+    field.items?.properties ? fieldsOf(api, field.items, seen).map(([inner, ...rest]) => [`${name}[].${inner}`, ...rest]) : [],
+  );
+  return own.concat(within, parts.flatMap((part) => fieldsOf(api, part, seen)));
 }
 
 function list(rows) {
