@@ -95,7 +95,7 @@ def run(server: Server, name: str, headers: dict, seconds: int, seed: int) -> tu
     command = [
         str(pathlib.Path(sys.executable).parent / "schemathesis"),
         "--config-file", str(HERE / "schemathesis.toml"), "run", f"{server.url}/openapi.json",
-        "--max-time", str(seconds), "--seed", str(seed), "--continue-on-failure", "--workers", "2",
+        "--max-time", str(seconds), "--seed", str(seed), "--continue-on-failure", "--workers", "1",
         "--request-timeout", "30", "--warnings", "off", "--report", "junit",
         "--report-junit-path", str(REPORTS / f"{name}.xml"),
     ]
