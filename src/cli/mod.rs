@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let sources = Sources::of_process(arguments.config, arguments.set);
     let command = match arguments.command {
-        Command::Openapi => return output::raw(&http::openapi::document().to_pretty_json()?),
+        Command::Openapi => return output::raw(&http::openapi::pretty()),
         Command::Config => return output::raw(DEFAULTS),
         Command::Webhook(command) => return webhook::run(command, &SystemClock),
         Command::Audit(audit::AuditCommand::Verify(what)) if what.file.is_some() => {

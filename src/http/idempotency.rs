@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: a request that creates something can be repeated without creating it twice.
 //!
-//! What was answered is kept in memory for a day, for each person and API key. It does not survive a restart of the
-//! server yet: a request that is repeated across one is carried out again.
+//! Before a request is carried out, the store notes that it is; afterwards, what was answered, sealed, for a day. So
+//! both outlast a restart: what was answered is answered again, and what was broken off is not done twice. What is
+//! under way is known in memory.
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,11 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use iassistance_domain::Timestamp;
+use iassistance_domain::answer::{KEPT_MS, StoredAnswer};
+use iassistance_domain::id::TenantId;
+use iassistance_domain::pii::TenantView;
+use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::{Pii, Timestamp};
 
 use super::principal::{Asker, Principal};
 use super::recent::{Bounds, Recent};
@@ -24,12 +29,14 @@ pub const HEADER: &str = "idempotency-key";
 /// The longest key, in characters of visible ASCII.
 pub const KEY_CHARS_MAX: usize = 255;
 const REPLAYED: &str = "idempotency-replayed";
-const BOUNDS: Bounds = Bounds { keep_ms: 24 * 60 * 60 * 1_000, entries_max: 10_000, per_owner_max: 1_000 };
+/// A longer answer is not kept for a repetition.
+const ANSWER_BYTES_MAX: usize = 256 * 1_024;
+const BOUNDS: Bounds = Bounds { keep_ms: KEPT_MS, entries_max: 10_000, per_owner_max: 1_000 };
 
 type Key = (Asker, String);
 type Fingerprint = [u8; 32];
 
-/// What was answered to requests with a key.
+/// Requests with a key that are under way.
 #[derive(Clone)]
 pub struct Idempotency(Arc<Mutex<Recent<Asker, Key, Entry>>>);
 
@@ -38,14 +45,11 @@ struct Entry {
     stage: Stage,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     InFlight,
     /// It was broken off, or failed in a way that does not say whether it took effect.
     Unknown,
-    Answered(Created),
-    /// It created a secret, which was shown then and is not kept.
-    ShownOnce,
 }
 
 /// 201: something was created.
@@ -91,29 +95,19 @@ impl Default for Idempotency {
 }
 
 impl Idempotency {
-    /// Begins a request, or gives the answer to its first occurrence.
-    fn begin(&self, key: Key, fingerprint: Fingerprint, now: Timestamp) -> Result<Begun<'_>, Problem> {
+    /// Begins a request that nobody else carries out at this moment.
+    fn begin(&self, key: Key, fingerprint: Fingerprint, now: Timestamp) -> Result<Claim<'_>, Problem> {
         let mut seen = self.lock();
         let Some(entry) = seen.get_mut(now, &key) else {
             seen.insert(now, key.0, key.clone(), Entry { fingerprint, stage: Stage::InFlight });
-            return Ok(Begun::First(Claim { all: self, key: Some(key), now }));
+            return Ok(Claim { all: self, key: Some(key), now });
         };
-        if entry.fingerprint != fingerprint {
-            return Err(Problem::idempotency_mismatch());
-        }
-        match &entry.stage {
-            Stage::Answered(created) => Ok(Begun::Again(created.clone())),
-            Stage::InFlight => Err(Problem::conflict(
+        match entry {
+            Entry { fingerprint: of, .. } if *of != fingerprint => Err(Problem::idempotency_mismatch()),
+            Entry { stage: Stage::InFlight, .. } => Err(Problem::conflict(
                 "the first request with this Idempotency-Key is still being carried out",
             )),
-            Stage::ShownOnce => Err(Problem::conflict(
-                "the first request with this Idempotency-Key was carried out; its secret is not shown again. If it \
-                 was lost, revoke it and create another with a new Idempotency-Key",
-            )),
-            Stage::Unknown => Err(Problem::conflict(
-                "the first request with this Idempotency-Key was broken off and may have taken effect: look, and \
-                 repeat it with a new one if it did not",
-            )),
+            Entry { stage: Stage::Unknown, .. } => Err(broken_off()),
         }
     }
 
@@ -122,9 +116,11 @@ impl Idempotency {
     }
 }
 
-enum Begun<'a> {
-    First(Claim<'a>),
-    Again(Created),
+fn broken_off() -> Problem {
+    Problem::conflict(
+        "the first request with this Idempotency-Key was broken off and may have taken effect: look, and repeat it \
+         with a new one if it did not",
+    )
 }
 
 /// The right to carry a request out. Dropped without a word (the caller hung up, the handler
@@ -136,30 +132,73 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn answer(mut self, created: &Created) {
-        let stage = if created.shown_once { Stage::ShownOnce } else { Stage::Answered(created.clone()) };
-        self.set(stage);
-    }
-
-    /// Nothing happened: the request may be repeated with the same key.
+    /// Nothing is under way any more: what there is to know is in the store.
     fn release(mut self) {
         if let Some(key) = self.key.take() {
             self.all.lock().take(self.now, &key);
-        }
-    }
-
-    fn set(&mut self, stage: Stage) {
-        if let Some(key) = self.key.take()
-            && let Some(entry) = self.all.lock().get_mut(self.now, &key)
-        {
-            entry.stage = stage;
         }
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.set(Stage::Unknown);
+        if let Some(key) = self.key.take()
+            && let Some(entry) = self.all.lock().get_mut(self.now, &key)
+        {
+            entry.stage = Stage::Unknown;
+        }
+    }
+}
+
+/// What the store knows of a request: in a tenant's part of it, if its address is about one.
+struct Kept<'a> {
+    state: &'a State,
+    of: Option<TenantCtx>,
+    key: String,
+    fingerprint: String,
+    /// When the request came.
+    at: Timestamp,
+}
+
+impl Kept<'_> {
+    /// The answer to the first occurrence, if there was one.
+    async fn find(&self) -> Result<Option<Created>, Problem> {
+        let people = self.state.app.store.people();
+        let Some(answer) = people.idempotent(self.of, &self.key).await? else { return Ok(None) };
+        if answer.fingerprint != self.fingerprint {
+            return Err(Problem::idempotency_mismatch());
+        }
+        match (answer.status, answer.body) {
+            (0, _) => Err(broken_off()),
+            (_, Some(body)) => {
+                let body = Bytes::from(body.into_inner(TenantView));
+                Ok(Some(Created { location: answer.location, body, shown_once: false }))
+            }
+            (_, None) => Err(Problem::conflict(
+                "the first request with this Idempotency-Key was carried out; its secret is not shown again. If it \
+                 was lost, revoke it and create another with a new Idempotency-Key",
+            )),
+        }
+    }
+
+    /// Notes that it is being carried out, or what it was answered.
+    async fn put(&self, created: Option<&Created>) -> Result<(), Problem> {
+        let kept = created.filter(|it| !it.shown_once && it.body.len() <= ANSWER_BYTES_MAX);
+        let body = kept.and_then(|it| std::str::from_utf8(&it.body).ok());
+        let answer = StoredAnswer {
+            fingerprint: self.fingerprint.clone(),
+            status: if created.is_some() { StatusCode::CREATED.as_u16() } else { 0 },
+            location: created.and_then(|it| it.location.clone()),
+            body: body.map(|text| Pii::new(text.to_owned())),
+            at: self.at,
+        };
+        Ok(self.state.app.store.people().put_idempotent(self.of, &self.key, answer).await?)
+    }
+
+    /// Nothing happened: the request may be repeated with the same key.
+    async fn forget(&self) -> Result<(), Problem> {
+        self.state.app.store.people().remove_idempotent(self.of, &self.key).await?;
+        Ok(())
     }
 }
 
@@ -167,6 +206,8 @@ impl Drop for Claim<'_> {
 pub struct Once {
     key: Option<Key>,
     target: String,
+    /// The tenant of the address, which the handler's permission was looked up for.
+    tenant: Option<TenantId>,
 }
 
 impl Once {
@@ -182,17 +223,41 @@ impl Once {
         // Keyed, because bodies hold secrets; the target's length is where the body begins.
         let request = [&self.target.len().to_be_bytes(), self.target.as_bytes(), body].concat();
         let fingerprint = state.app.keyring.hash_secret("idempotency", &request);
-        let claim = match state.idempotency.begin(key, fingerprint, state.clock().now())? {
-            Begun::Again(created) => return Ok(created.respond(true)),
-            Begun::First(claim) => claim,
+        let now = state.clock().now();
+        let kept = Kept {
+            state,
+            of: self.tenant.map(TenantCtx::authenticated),
+            key: format!("{} {}", key.0, key.1),
+            fingerprint: hex::encode(fingerprint),
+            at: now,
         };
+        let claim = state.idempotency.begin(key, fingerprint, now)?;
+        let begun = match kept.find().await {
+            Ok(None) => kept.put(None).await.map(|()| None),
+            found => found,
+        };
+        match begun {
+            Ok(None) => {}
+            Ok(Some(created)) => {
+                claim.release();
+                return Ok(created.respond(true));
+            }
+            Err(problem) => {
+                claim.release();
+                return Err(problem);
+            }
+        }
         match work.await {
             Ok(created) => {
-                claim.answer(&created);
+                // Whatever becomes of the note: it was created. A repetition is told that it may have been.
+                if let Err(problem) = kept.put(Some(&created)).await {
+                    tracing::warn!(%problem, "an answer could not be kept for a repetition");
+                }
+                claim.release();
                 Ok(created.respond(false))
             }
             Err(problem) => {
-                if !problem.is_uncertain() {
+                if !problem.is_uncertain() && kept.forget().await.is_ok() {
                     claim.release();
                 }
                 Err(problem)
@@ -208,7 +273,8 @@ impl FromRequest for Once {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Principal::known(request).and_then(|principal| {
             let key = key_of(request)?.map(|key| (principal.asker(), key));
-            Ok(Self { key, target: format!("{} {}", request.method(), request.path()) })
+            let tenant = request.match_info().get("tenant").and_then(|id| id.parse().ok());
+            Ok(Self { key, target: format!("{} {}", request.method(), request.path()), tenant })
         }))
     }
 }
@@ -239,66 +305,29 @@ mod tests {
         (Asker::Key(ApiKeyId::from_bytes([1; 16])), text.to_owned())
     }
 
-    fn created() -> Created {
-        Created::at("/v1/things/1".to_owned(), &serde_json::json!({ "id": 1 })).unwrap()
-    }
-
-    fn first(begun: Result<Begun<'_>, Problem>) -> Option<Claim<'_>> {
-        match begun {
-            Ok(Begun::First(claim)) => Some(claim),
-            _ => None,
-        }
-    }
-
-    fn status(begun: Result<Begun<'_>, Problem>) -> Option<u16> {
+    fn status<T>(begun: Result<T, Problem>) -> Option<u16> {
         begun.err().map(|problem| actix_web::ResponseError::status_code(&problem).as_u16())
     }
 
     #[test]
-    fn the_same_request_gets_the_first_answer() {
+    fn what_is_under_way_or_broken_off_is_a_conflict() {
         let all = Idempotency::default();
-        first(all.begin(key("a"), [1; 32], NOW)).unwrap().answer(&created());
-        let again = all.begin(key("a"), [1; 32], NOW.plus_millis(1_000));
-        assert!(matches!(again, Ok(Begun::Again(stored)) if stored.body == created().body));
-    }
-
-    #[test]
-    fn another_request_with_the_same_key_is_refused() {
-        let all = Idempotency::default();
-        first(all.begin(key("a"), [1; 32], NOW)).unwrap().answer(&created());
-        assert_eq!(status(all.begin(key("a"), [2; 32], NOW)), Some(422));
-    }
-
-    #[test]
-    fn another_callers_key_is_another_key() {
-        let all = Idempotency::default();
-        first(all.begin(key("a"), [1; 32], NOW)).unwrap().answer(&created());
-        let theirs = (Asker::Key(ApiKeyId::from_bytes([2; 16])), "a".to_owned());
-        assert!(first(all.begin(theirs, [2; 32], NOW)).is_some());
-    }
-
-    #[test]
-    fn what_is_under_way_broken_off_or_secret_is_a_conflict() {
-        let all = Idempotency::default();
-        let claim = first(all.begin(key("a"), [1; 32], NOW)).unwrap();
+        let claim = all.begin(key("a"), [1; 32], NOW).ok().unwrap();
         assert_eq!(status(all.begin(key("a"), [1; 32], NOW)), Some(409));
+        assert_eq!(status(all.begin(key("a"), [2; 32], NOW)), Some(422), "another request with its key");
         drop(claim);
         assert_eq!(status(all.begin(key("a"), [1; 32], NOW)), Some(409));
-        first(all.begin(key("b"), [1; 32], NOW)).unwrap().answer(&created().shown_once());
-        assert_eq!(status(all.begin(key("b"), [1; 32], NOW)), Some(409));
+        let day = NOW.plus_millis(KEPT_MS);
+        assert!(all.begin(key("a"), [2; 32], day).is_ok(), "after a day it is forgotten");
     }
 
     #[test]
-    fn what_did_not_happen_may_be_tried_again() {
+    fn what_is_over_is_asked_of_the_store_and_anothers_key_is_another() {
         let all = Idempotency::default();
-        first(all.begin(key("a"), [1; 32], NOW)).unwrap().release();
-        assert!(first(all.begin(key("a"), [1; 32], NOW)).is_some());
-    }
-
-    #[test]
-    fn after_a_day_it_is_forgotten() {
-        let all = Idempotency::default();
-        first(all.begin(key("a"), [1; 32], NOW)).unwrap().answer(&created());
-        assert!(first(all.begin(key("a"), [2; 32], NOW.plus_millis(24 * 60 * 60 * 1_000))).is_some());
+        let claim = all.begin(key("a"), [1; 32], NOW).ok().unwrap();
+        let theirs = (Asker::Key(ApiKeyId::from_bytes([2; 16])), "a".to_owned());
+        assert!(all.begin(theirs, [2; 32], NOW).is_ok());
+        claim.release();
+        assert!(all.begin(key("a"), [2; 32], NOW).is_ok());
     }
 }

@@ -58,8 +58,10 @@ pub struct State {
     pub draining: CancellationToken,
     /// Open websockets.
     pub sockets: live::Sockets,
-    /// Held while a draft of settings is changed by who has seen it: one at a time.
-    pub drafts: Arc<tokio::sync::Mutex<()>>,
+    /// Held while settings are read, compared with what was seen and written: one at a time.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
+    /// Exports under way.
+    pub exports: Arc<tokio::sync::Semaphore>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
 }
@@ -82,7 +84,8 @@ impl State {
             door,
             draining: CancellationToken::new(),
             sockets,
-            drafts: Arc::default(),
+            changing: Arc::default(),
+            exports: Arc::new(tokio::sync::Semaphore::new(v1::EXPORTS_MAX)),
             metrics,
         }
     }

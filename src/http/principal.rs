@@ -51,6 +51,15 @@ pub enum Asker {
     Key(ApiKeyId),
 }
 
+impl std::fmt::Display for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Account(account) => account.fmt(f),
+            Self::Key(key) => key.fmt(f),
+        }
+    }
+}
+
 impl Principal {
     /// Who sends a request: `Authorization: Bearer iak_…`, or else the cookie of a session. Their use is noted.
     ///

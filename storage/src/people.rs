@@ -158,6 +158,8 @@ pub trait People: Send + Sync {
     async fn put_idempotent(&self, of: Option<TenantCtx>, key: &str, answer: StoredAnswer) -> Result<()>;
     /// What was answered to it, if that is kept and no day past.
     async fn idempotent(&self, of: Option<TenantCtx>, key: &str) -> Result<Option<StoredAnswer>>;
+    /// Drops it, as nothing came of the request; says whether there was something.
+    async fn remove_idempotent(&self, of: Option<TenantCtx>, key: &str) -> Result<bool>;
     /// Drops all that is kept so of a tenant (or the platform): who erases a person's data does that too.
     /// Says how many.
     async fn forget_idempotent(&self, of: Option<TenantCtx>) -> Result<u64>;

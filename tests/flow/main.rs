@@ -43,6 +43,7 @@ mod privacy;
 mod records;
 mod rehearsing;
 mod replaying;
+mod rest;
 mod supersede;
 mod supervision;
 mod takeover;

@@ -1,16 +1,17 @@
 //! The access log: every request, with who, from where and how it ended.
 
 use actix_web::web;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::access::{AccessOf, AccessRecord};
-use iassistance_domain::id::{AccessId, DeviceId, SessionId, TenantId};
+use iassistance_domain::audit::Actor;
+use iassistance_domain::id::{AccessId, AccountId, ApiKeyId, DeviceId, SessionId, TenantId};
 use iassistance_domain::pii::SignIn;
 
 use super::audit::ActorView;
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -78,26 +79,67 @@ impl AccessView {
     }
 }
 
+/// Which requests.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AccessQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those of this method: `GET`.
+    #[param(max_length = 16, example = "GET")]
+    method: Option<String>,
+    /// Only those that were answered with this status, from 100 to 599.
+    #[param(minimum = 100, maximum = 599)]
+    status: Option<u16>,
+    /// Only those of this account.
+    #[param(value_type = Option<String>)]
+    account: Option<AccountId>,
+    /// Only those of this key.
+    #[param(value_type = Option<String>)]
+    key: Option<ApiKeyId>,
+    /// Only those from this moment on.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    from: Option<Timestamp>,
+    /// Only those before this moment.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    until: Option<Timestamp>,
+}
+
+impl AccessQuery {
+    fn wants(&self, record: &AccessRecord) -> bool {
+        let by_key = |wanted| matches!(record.who, Some(Actor::Key { key }) if key == wanted);
+        self.method.as_deref().is_none_or(|method| record.method.eq_ignore_ascii_case(method))
+            && self.status.is_none_or(|status| record.status == status)
+            && self.account.is_none_or(|wanted| record.account() == Some(wanted))
+            && self.key.is_none_or(by_key)
+            && page::within(record.at, self.from, self.until)
+    }
+}
+
 async fn records(
     state: &State,
     of: AccessOf,
-    query: &PageQuery,
+    query: &AccessQuery,
     whole: bool,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
-    let (before, limit) = query.read::<AccessId>()?;
-    let found = state.app.store.trail().access(of, before, limit + 1).await?;
-    let page = Page::cut(found, limit, |record| record.id);
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let trail = state.app.store.trail();
+    let fetch = async |before, limit| Ok(trail.access(of, before, limit).await?);
+    let page = page::scan(before, limit, |it: &AccessRecord| it.id, |it| query.wants(it), fetch).await?;
     Ok(web::Json(page.map(|record| AccessView::of(record, whole))))
 }
 
 /// Requests about a tenant, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/access-log", tag = "audit", operation_id = "list_access",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+    params(InTenant, AccessQuery), responses((status = 200, body = Page<AccessView>), Problems))]
 pub async fn of_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadAccessLog>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     let of = AccessOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     records(&state, of, &query, !allowed.access().is_metadata()).await
@@ -105,22 +147,22 @@ pub async fn of_tenant(
 
 /// All requests, newest first
 #[utoipa::path(get, path = "/access-log", tag = "audit", operation_id = "list_all_access",
-    params(PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+    params(AccessQuery), responses((status = 200, body = Page<AccessView>), Problems))]
 pub async fn of_platform(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadPlatformLogs>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     records(&state, AccessOf::All, &query, !allowed.access().is_metadata()).await
 }
 
 /// One's own requests, newest first
 #[utoipa::path(get, path = "/me/access-log", tag = "audit", operation_id = "list_own_access",
-    params(PageQuery), responses((status = 200, body = Page<AccessView>), Problems))]
+    params(AccessQuery), responses((status = 200, body = Page<AccessView>), Problems))]
 pub async fn own(
     state: web::Data<State>,
     allowed: Allowed<acts::OwnAccount>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     records(&state, AccessOf::Account(allowed.person()?.account.id), &query, true).await
 }

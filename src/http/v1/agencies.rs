@@ -9,7 +9,8 @@ use iassistance_domain::agency::{Agency, AgencyState};
 use iassistance_domain::id::AgencyId;
 
 use super::input::{self, Body};
-use super::page::{Page, PageQuery};
+use super::page::Page;
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
 use crate::http::auth::{Allowed, Principal, acts};
 use crate::http::idempotency::{Created, Once};
@@ -65,13 +66,27 @@ pub struct AgencyChange {
     state: Option<AgencyState>,
 }
 
+/// Which agencies.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AgenciesQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those whose people may act, or may not.
+    #[param(inline)]
+    state: Option<AgencyState>,
+}
+
 /// Agencies that you may see
-#[utoipa::path(get, path = "/agencies", tag = "agencies", operation_id = "list_agencies", params(PageQuery),
+#[utoipa::path(get, path = "/agencies", tag = "agencies", operation_id = "list_agencies", params(AgenciesQuery),
     responses((status = 200, body = Page<AgencyView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeAgency>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AgenciesQuery>,
 ) -> Result<web::Json<Page<AgencyView>>, Problem> {
     let mut agencies = state.app.store.people().agencies().await?;
     if let Principal::Person(person) = allowed.principal()
@@ -80,12 +95,14 @@ pub async fn list(
         let own = access::active_agencies(&state, person).await?;
         agencies.retain(|agency| own.contains(&agency.id));
     }
-    Ok(web::Json(query.of_all(agencies, |agency| agency.id)?.map(AgencyView::from)))
+    agencies.retain(|agency| query.state.is_none_or(|wanted| agency.state == wanted));
+    let page = Page::of_all(query.cursor.as_deref(), query.limit, agencies, |agency| agency.id)?;
+    Ok(web::Json(page.map(AgencyView::from)))
 }
 
 /// Create an agency
 #[utoipa::path(post, path = "/agencies", tag = "agencies", operation_id = "create_agency",
-    params(super::IdempotencyKey), request_body = NewAgency,
+    request_body = NewAgency,
     responses((status = 201, body = AgencyView), Problems))]
 pub async fn create(
     state: web::Data<State>,
@@ -112,9 +129,10 @@ pub async fn show(
     state: web::Data<State>,
     _allowed: Allowed<acts::SeeAgency>,
     path: web::Path<InAgency>,
-) -> Result<web::Json<AgencyView>, Problem> {
-    let agency = state.app.store.people().agency(path.agency).await?;
-    Ok(web::Json(agency.ok_or_else(Problem::not_found)?.into()))
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
+    let agency = state.app.store.people().agency(path.agency).await?.ok_or_else(Problem::not_found)?;
+    Ok(has.show(&tag::of(&state, &agency)?, &AgencyView::from(agency)))
 }
 
 /// Change an agency's name, suspend it, or have it go on
@@ -124,10 +142,13 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageAgencies>,
     path: web::Path<InAgency>,
+    seen: IfMatch,
     body: Body<AgencyChange>,
-) -> Result<web::Json<AgencyView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let people = state.app.store.people();
+    let _alone = state.changing.lock().await;
     let mut agency = people.agency(path.agency).await?.ok_or_else(Problem::not_found)?;
+    seen.check(&tag::of(&state, &agency)?)?;
     if let Some(name) = &body.value.name {
         agency.name = input::name("name", name)?;
     }
@@ -135,5 +156,5 @@ pub async fn change(
     let is = if agency.state == AgencyState::Active { "active" } else { "suspended" };
     allowed.record(allowed.entry("agency.changed").on(&agency.id).with("state", &is)).await?;
     people.put_agency(agency.clone()).await?;
-    Ok(web::Json(agency.into()))
+    Ok(tag::tagged(&tag::of(&state, &agency)?, &AgencyView::from(agency)))
 }

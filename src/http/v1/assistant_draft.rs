@@ -1,7 +1,6 @@
 //! Settings that are not in force: saved, looked at, tried, and published or thrown away.
 
-use actix_web::http::header::ETAG;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,9 +8,10 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::AssistantDraft;
 use iassistance_domain::tenant::TenantCtx;
 
-use super::assistant::{AssistantView, if_match};
+use super::assistant::AssistantView;
 use super::input::Body;
 use super::settings_form::{NewAssistant, SettingsView};
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -39,30 +39,15 @@ impl From<AssistantDraft> for DraftView {
     }
 }
 
-/// What a draft is told apart by. Keyed, because there are secrets in it.
-fn tag(state: &State, draft: &AssistantDraft) -> Result<String, Problem> {
-    let bytes = serde_json::to_vec(draft).map_err(|error| {
-        tracing::error!(%error, "a draft could not be written as JSON");
-        Problem::internal()
-    })?;
-    let hash = state.app.keyring.hash_secret("draft", &bytes);
-    Ok(hex::encode(&hash[..12]))
-}
-
 fn answer(state: &State, draft: AssistantDraft) -> Result<HttpResponse, Problem> {
-    let tag = tag(state, &draft)?;
-    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{tag}\""))).json(DraftView::from(draft)))
+    Ok(tag::tagged(&tag::of(state, &draft)?, &DraftView::from(draft)))
 }
 
 /// The draft there is, which must be the one that `If-Match` names, if it names one.
-async fn current(
-    state: &State,
-    ctx: TenantCtx,
-    request: &HttpRequest,
-) -> Result<Option<AssistantDraft>, Problem> {
+async fn current(state: &State, ctx: TenantCtx, seen: &IfMatch) -> Result<Option<AssistantDraft>, Problem> {
     let draft = state.app.store.tenant(ctx).await?.assistant_draft().await?;
-    if let Some(expected) = if_match(request)? {
-        let there = draft.as_ref().map(|draft| tag(state, draft)).transpose()?;
+    if let Some(expected) = seen.tag() {
+        let there = draft.as_ref().map(|draft| tag::of(state, draft)).transpose()?;
         if there.as_deref() != Some(expected) {
             return Err(Problem::precondition_failed(
                 "the draft was changed, published or thrown away meanwhile: read it again",
@@ -74,16 +59,16 @@ async fn current(
 
 /// The draft of the assistant's settings
 #[utoipa::path(get, path = "/tenants/{tenant}/assistant/draft", tag = "assistant", operation_id = "show_draft",
-    params(InTenant), responses((status = 200, body = DraftView,
-        headers(("ETag" = String, description = "For `If-Match`"))), Problems))]
+    params(InTenant), responses((status = 200, body = DraftView), Problems))]
 pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
+    has: IfNoneMatch,
 ) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let draft = store.assistant_draft().await?.ok_or_else(Problem::not_found)?;
-    answer(&state, draft)
+    Ok(has.show(&tag::of(&state, &draft)?, &DraftView::from(draft)))
 }
 
 /// Save settings as the draft
@@ -91,19 +76,18 @@ pub async fn show(
 /// Nothing of it counts until it is published. There is one draft; it is made from the version that
 /// counts now. Secrets that are left out are those of the former draft, or of that version.
 #[utoipa::path(put, path = "/tenants/{tenant}/assistant/draft", tag = "assistant", operation_id = "save_draft",
-    params(InTenant, ("If-Match" = Option<String>, Header, description = "The draft's `ETag`: 412 if it changed")),
-    request_body = NewAssistant, responses((status = 200, body = DraftView,
-        headers(("ETag" = String, description = "For `If-Match`"))), Problems))]
+    params(InTenant),
+    request_body = NewAssistant, responses((status = 200, body = DraftView), Problems))]
 pub async fn save(
     state: web::Data<State>,
-    request: HttpRequest,
     allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
     body: Body<NewAssistant>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let _alone = state.drafts.lock().await;
-    let former = match current(&state, ctx, &request).await? {
+    let _alone = state.changing.lock().await;
+    let former = match current(&state, ctx, &seen).await? {
         Some(draft) => draft.settings,
         None => state.app.engine.assistant(ctx).await?.settings.clone(),
     };
@@ -116,17 +100,17 @@ pub async fn save(
 /// Throw the draft away
 #[utoipa::path(delete, path = "/tenants/{tenant}/assistant/draft", tag = "assistant",
     operation_id = "discard_draft",
-    params(InTenant, ("If-Match" = Option<String>, Header, description = "The draft's `ETag`: 412 if it changed")),
+    params(InTenant),
     responses((status = 204, description = "There is none any more"), Problems))]
 pub async fn discard(
     state: web::Data<State>,
-    request: HttpRequest,
     allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let _alone = state.drafts.lock().await;
-    current(&state, ctx, &request).await?;
+    let _alone = state.changing.lock().await;
+    current(&state, ctx, &seen).await?;
     allowed.record(allowed.entry("settings.draft_discarded")).await?;
     state.app.engine.discard_assistant_draft(ctx).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -138,20 +122,19 @@ pub async fn discard(
 /// the settings were changed since the draft was made.
 #[utoipa::path(post, path = "/tenants/{tenant}/assistant/draft/publish", tag = "assistant",
     operation_id = "publish_draft",
-    params(InTenant, super::IdempotencyKey,
-        ("If-Match" = Option<String>, Header, description = "The draft's `ETag`: 412 if it changed")),
+    params(InTenant),
     responses((status = 201, body = AssistantView), Problems))]
 pub async fn publish(
     state: web::Data<State>,
-    request: HttpRequest,
     allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
     once: Once,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     once.run(&state, &[], async {
-        let _alone = state.drafts.lock().await;
-        let draft = current(&state, ctx, &request).await?.ok_or_else(Problem::not_found)?;
+        let _alone = state.changing.lock().await;
+        let draft = current(&state, ctx, &seen).await?.ok_or_else(Problem::not_found)?;
         allowed.record(allowed.entry("settings.published").with("former_version", &draft.based_on)).await?;
         let stored = state.app.engine.publish_assistant_draft(ctx, Some(draft.based_on)).await?;
         let version = stored.version;

@@ -1,6 +1,6 @@
 //! What the assistant's settings were: every version that was published, and the way back to one.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -8,9 +8,10 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::id::TenantId;
 
-use super::assistant::{AssistantView, expected};
+use super::assistant::AssistantView;
 use super::input::Body;
 use super::page::{Page, PageQuery};
+use super::tag::IfMatch;
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -102,19 +103,18 @@ pub async fn show(
 /// Its settings count from now on, secrets included, as a new version: nothing of what was is lost.
 #[utoipa::path(post, path = "/tenants/{tenant}/assistant/rollback", tag = "assistant",
     operation_id = "roll_back",
-    params(InTenant, super::IdempotencyKey,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the settings that count: 412 if it changed")),
+    params(InTenant),
     request_body = RollBack, responses((status = 201, body = AssistantView), Problems))]
 pub async fn roll_back(
     state: web::Data<State>,
-    request: HttpRequest,
     allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
     once: Once,
     body: Body<RollBack>,
 ) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
-    let expected = expected(&request)?;
+    let expected = seen.version()?;
     let to = body.value.version;
     once.run(&state, &body.raw, async {
         allowed.record(allowed.entry("settings.rolled_back").with("to_version", &to)).await?;

@@ -10,12 +10,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::audit::{Actor, AuditEntry, AuditResult, Checkpoint};
-use iassistance_domain::id::TenantId;
+use iassistance_domain::id::{AccountId, ApiKeyId, TenantId};
 use iassistance_domain::pii::TenantView;
 use iassistance_storage::StorageError;
 use iassistance_storage::chain::{ExportLine, FORMAT};
 
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Access, Allowed, acts};
@@ -144,26 +144,67 @@ pub struct CheckpointsQuery {
     limit: Option<usize>,
 }
 
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those about this act: `key.created`.
+    #[param(max_length = 64, example = "key.created")]
+    act: Option<String>,
+    /// Only those of this account.
+    #[param(value_type = Option<String>)]
+    account: Option<AccountId>,
+    /// Only those of this key.
+    #[param(value_type = Option<String>)]
+    key: Option<ApiKeyId>,
+    /// Only those from this moment on.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    from: Option<Timestamp>,
+    /// Only those before this moment.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    until: Option<Timestamp>,
+}
+
+impl AuditQuery {
+    fn wants(&self, entry: &AuditEntry) -> bool {
+        let (account, key) = match entry.actor {
+            Actor::Account { account } | Actor::BreakGlass { account, .. } => (Some(account), None),
+            Actor::Key { key } => (None, Some(key)),
+            Actor::CommandLine | Actor::Platform => (None, None),
+        };
+        self.act.as_deref().is_none_or(|act| entry.act == act)
+            && self.account.is_none_or(|wanted| account == Some(wanted))
+            && self.key.is_none_or(|wanted| key == Some(wanted))
+            && page::within(entry.at, self.from, self.until)
+    }
+}
+
 async fn entries(
     state: &State,
     chain: Option<TenantId>,
-    query: &PageQuery,
+    query: &AuditQuery,
     access: &Access,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
-    let (before, limit) = query.read::<u64>()?;
-    let found = state.app.store.trail().audit(chain, before, limit + 1).await?;
-    let page = Page::cut(found, limit, |entry| entry.seq);
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let trail = state.app.store.trail();
+    let fetch = async |before, limit| Ok(trail.audit(chain, before, limit).await?);
+    let page = page::scan(before, limit, |entry: &AuditEntry| entry.seq, |it| query.wants(it), fetch).await?;
     Ok(web::Json(page.map(|entry| AuditView::of(entry, access))))
 }
 
 /// A tenant's audit log, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/audit", tag = "audit", operation_id = "list_audit",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<AuditView>), Problems))]
+    params(InTenant, AuditQuery), responses((status = 200, body = Page<AuditView>), Problems))]
 pub async fn of_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadAudit>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AuditQuery>,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     let chain = allowed.ctx(path.tenant)?.tenant();
     entries(&state, Some(chain), &query, allowed.access()).await
@@ -171,11 +212,11 @@ pub async fn of_tenant(
 
 /// The platform's audit log, newest first
 #[utoipa::path(get, path = "/audit", tag = "audit", operation_id = "list_platform_audit",
-    params(PageQuery), responses((status = 200, body = Page<AuditView>), Problems))]
+    params(AuditQuery), responses((status = 200, body = Page<AuditView>), Problems))]
 pub async fn of_platform(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadPlatformLogs>,
-    query: web::Query<PageQuery>,
+    query: web::Query<AuditQuery>,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     entries(&state, None, &query, allowed.access()).await
 }
@@ -193,9 +234,27 @@ pub async fn checkpoints(
     query: web::Query<CheckpointsQuery>,
 ) -> Result<web::Json<Page<CheckpointView>>, Problem> {
     let chain = allowed.ctx(path.tenant)?.tenant();
-    let before = super::page::cursor(query.cursor.as_deref())?;
-    let limit = super::page::limit(query.limit)?;
-    let found = state.app.store.trail().checkpoints(Some(chain), before, limit + 1).await?;
+    vouched(&state, Some(chain), &query).await
+}
+
+/// Checkpoints of the platform's audit log, newest first
+#[utoipa::path(get, path = "/audit/checkpoints", tag = "audit", operation_id = "list_platform_checkpoints",
+    params(CheckpointsQuery), responses((status = 200, body = Page<CheckpointView>), Problems))]
+pub async fn checkpoints_of_platform(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ReadPlatformLogs>,
+    query: web::Query<CheckpointsQuery>,
+) -> Result<web::Json<Page<CheckpointView>>, Problem> {
+    vouched(&state, None, &query).await
+}
+
+async fn vouched(
+    state: &State,
+    chain: Option<TenantId>,
+    query: &CheckpointsQuery,
+) -> Result<web::Json<Page<CheckpointView>>, Problem> {
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let found = state.app.store.trail().checkpoints(chain, before, limit + 1).await?;
     let page = Page::cut(found, limit, |checkpoint| checkpoint.seq);
     Ok(web::Json(page.map(CheckpointView::from)))
 }

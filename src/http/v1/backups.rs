@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::audit::AuditEntry;
@@ -110,6 +110,7 @@ pub struct BegunView {
 /// From what a tenant is restored: the newest backup, if nothing is said.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "backup": "bak_0199a8a2c4007b3e8f5d6c1b2a390817" }))]
 pub struct NewRestore {
     /// This backup.
     #[schema(value_type = Option<String>)]
@@ -182,6 +183,28 @@ pub async fn list(
     let page = Page::cut(all, limit, |manifest| manifest.id).map(|manifest| BackupView::from(&*manifest));
     let failure = backups.failure().map(|(at, reason)| FailureView { at, reason });
     Ok(web::Json(BackupsView { page, busy: backups.is_busy(), failure, unreadable }))
+}
+
+/// Which backup.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InBackup {
+    /// The backup.
+    #[param(value_type = String, example = "bak_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    backup: BackupId,
+}
+
+/// One backup
+#[utoipa::path(get, path = "/backups/{backup}", tag = "backups", operation_id = "show_backup",
+    params(InBackup), responses((status = 200, body = BackupView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::OperatePlatform>,
+    path: web::Path<InBackup>,
+) -> Result<web::Json<BackupView>, Problem> {
+    let (all, _) = copies(&state)?.backups().list().await?;
+    let found = all.iter().find(|manifest| manifest.id == path.backup);
+    Ok(web::Json(BackupView::from(&**found.ok_or_else(Problem::not_found)?)))
 }
 
 /// Make a backup now

@@ -16,7 +16,7 @@ use iassistance_domain::{Pii, Timestamp};
 use iassistance_identity::mail::Letter;
 
 use super::input::Body;
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -123,27 +123,57 @@ async fn found(state: &State, ctx: TenantCtx, id: BreakGlassId) -> Result<BreakG
     state.app.store.people().break_glass(ctx, id).await?.ok_or_else(Problem::not_found)
 }
 
+/// Which looks.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct LooksQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those that are over, or are not: refused, ended, or past their time.
+    over: Option<bool>,
+}
+
 /// Looks of the platform's owners into the tenant, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/break-glass", tag = "break-glass",
-    operation_id = "list_break_glass", params(InTenant, PageQuery),
+    operation_id = "list_break_glass", params(InTenant, LooksQuery),
     responses((status = 200, body = Page<BreakGlassView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeBreakGlass>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<LooksQuery>,
 ) -> Result<web::Json<Page<BreakGlassView>>, Problem> {
-    let (before, limit) = query.read::<BreakGlassId>()?;
-    let ctx = allowed.ctx(path.tenant)?;
-    let found = state.app.store.people().break_glasses(ctx, before, limit + 1).await?;
-    Ok(web::Json(Page::cut(found, limit, |grant| grant.id).map(BreakGlassView::from)))
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let (ctx, now) = (allowed.ctx(path.tenant)?, state.clock().now());
+    let people = state.app.store.people();
+    let is_over =
+        |grant: &BreakGlass| grant.ended_at.is_some() || grant.ends_at.is_some_and(|ends_at| now >= ends_at);
+    let wants = |grant: &BreakGlass| query.over.is_none_or(|over| is_over(grant) == over);
+    let fetch = async |before, limit| Ok(people.break_glasses(ctx, before, limit).await?);
+    let page = page::scan(before, limit, |grant: &BreakGlass| grant.id, wants, fetch).await?;
+    Ok(web::Json(page.map(BreakGlassView::from)))
+}
+
+/// One look
+#[utoipa::path(get, path = "/tenants/{tenant}/break-glass/{grant}", tag = "break-glass",
+    operation_id = "show_break_glass", params(InGrant),
+    responses((status = 200, body = BreakGlassView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::SeeBreakGlass>,
+    path: web::Path<InGrant>,
+) -> Result<web::Json<BreakGlassView>, Problem> {
+    Ok(web::Json(found(&state, allowed.ctx(path.tenant)?, path.grant).await?.into()))
 }
 
 /// Ask to look into a tenant's content
 ///
 /// Another owner consents to it within a day, or nobody looks. The tenant is told at once.
 #[utoipa::path(post, path = "/tenants/{tenant}/break-glass", tag = "break-glass",
-    operation_id = "ask_break_glass", params(InTenant, super::IdempotencyKey), request_body = NewBreakGlass,
+    operation_id = "ask_break_glass", params(InTenant), request_body = NewBreakGlass,
     responses((status = 201, body = BreakGlassView), Problems))]
 pub async fn ask(
     state: web::Data<State>,

@@ -14,7 +14,8 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
 
 use super::input::{self, Body};
-use super::page::{Page, PageQuery};
+use super::page::Page;
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -169,6 +170,17 @@ async fn put(state: &State, store: &dyn TenantStore, channel: Channel) -> Result
     Ok(channel.into())
 }
 
+/// What people set of a channel, for its tag.
+fn set(channel: &Channel) -> impl Serialize + '_ {
+    (&channel.name, &channel.connection, &channel.access_token)
+}
+
+/// A channel with its tag.
+fn shown(state: &State, channel: &Channel) -> Result<(String, ChannelView), Problem> {
+    let view = ChannelView::from(channel.clone());
+    tag::whole(state, &set(&channel), view)
+}
+
 /// Tests a channel and shows what came out.
 async fn tested(
     state: &State,
@@ -191,17 +203,39 @@ impl From<ProbeError> for Problem {
     }
 }
 
+/// Which channels.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those of this product: `whatsapp`, `messenger` or `instagram`.
+    #[param(value_type = Option<String>, example = "whatsapp", pattern = "^(whatsapp|messenger|instagram)$")]
+    kind: Option<ChannelKind>,
+    /// Only those that came through this Meta app.
+    #[param(value_type = Option<String>)]
+    meta_app: Option<MetaAppId>,
+}
+
 /// Channels of a tenant
 #[utoipa::path(get, path = "/tenants/{tenant}/channels", tag = "channels", operation_id = "list_channels",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<ChannelView>), Problems))]
+    params(InTenant, ChannelsQuery), responses((status = 200, body = Page<ChannelView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<ChannelsQuery>,
 ) -> Result<web::Json<Page<ChannelView>>, Problem> {
-    let channels = state.app.store.tenant(allowed.ctx(path.tenant)?).await?.channels().await?;
-    Ok(web::Json(query.of_all(channels, |channel| channel.id)?.map(ChannelView::from)))
+    let mut channels = state.app.store.tenant(allowed.ctx(path.tenant)?).await?.channels().await?;
+    channels.retain(|channel| {
+        query.kind.is_none_or(|kind| channel.kind() == kind)
+            && query.meta_app.is_none_or(|app| channel.meta_app == app)
+    });
+    let page = Page::of_all(query.cursor.as_deref(), query.limit, channels, |channel| channel.id)?;
+    Ok(web::Json(page.map(ChannelView::from)))
 }
 
 /// Connect a channel
@@ -209,7 +243,7 @@ pub async fn list(
 /// It is tested with Meta at once: its token and permissions, the subscription to its webhooks, its
 /// state. What is not well is said in words, and the channel is kept all the same.
 #[utoipa::path(post, path = "/tenants/{tenant}/channels", tag = "channels", operation_id = "connect_channel",
-    params(InTenant, super::IdempotencyKey), request_body = NewChannel,
+    params(InTenant), request_body = NewChannel,
     responses((status = 201, body = TestedChannel), Problems))]
 pub async fn connect(
     state: web::Data<State>,
@@ -257,9 +291,12 @@ pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InChannel>,
-) -> Result<web::Json<ChannelView>, Problem> {
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    Ok(web::Json(store.channel(path.channel).await?.ok_or_else(Problem::not_found)?.into()))
+    let channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    let (tag, view) = shown(&state, &channel)?;
+    Ok(has.show(&tag, &view))
 }
 
 /// Change a channel's name, token or ids
@@ -270,11 +307,14 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ConnectChannel>,
     path: web::Path<InChannel>,
+    seen: IfMatch,
     body: Body<ChannelChange>,
-) -> Result<web::Json<ChannelView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let store = state.app.store.tenant(ctx).await?;
+    let alone = state.changing.lock().await;
     let mut channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    seen.check_set(&state, &set(&channel))?;
     let mut retest = false;
     if let Some(name) = body.value.name {
         channel.name = input::name("name", &name)?;
@@ -294,13 +334,15 @@ pub async fn change(
         retest = true;
     }
     allowed.record(allowed.entry("channel.changed").on(&path.channel)).await?;
-    let shown = put(&state, &*store, channel).await?;
+    put(&state, &*store, channel).await?;
+    drop(alone);
     if retest {
-        let tested = tested(&state, ctx, &*store, path.channel).await?;
+        tested(&state, ctx, &*store, path.channel).await?;
         state.app.engine.resume(ctx.tenant());
-        return Ok(web::Json(tested.channel));
     }
-    Ok(web::Json(shown))
+    let channel = store.channel(path.channel).await?.ok_or_else(Problem::not_found)?;
+    let (tag, view) = shown(&state, &channel)?;
+    Ok(tag::tagged(&tag, &view))
 }
 
 /// Take a channel off

@@ -124,7 +124,7 @@ impl From<Check> for CheckView {
 /// Every record, what it refers to, and every index, beside everything else. One at a time: while one
 /// runs, another is a conflict.
 #[utoipa::path(post, path = "/checks", tag = "checks", operation_id = "begin_check",
-    params(super::IdempotencyKey), request_body = NewCheck,
+    request_body = NewCheck,
     responses((status = 201, body = CheckView), Problems))]
 pub async fn begin(
     state: web::Data<State>,
@@ -142,6 +142,20 @@ pub async fn begin(
         Created::at(format!("/v1/checks/{}", check.id), &CheckView::from(check))
     })
     .await
+}
+
+/// The latest examinations.
+#[derive(Serialize, ToSchema)]
+pub struct Checks {
+    /// The latest 16, newest first.
+    items: Vec<CheckView>,
+}
+
+/// The latest examinations, newest first
+#[utoipa::path(get, path = "/checks", tag = "checks", operation_id = "list_checks",
+    responses((status = 200, body = Checks), Problems))]
+pub async fn list(state: web::Data<State>, _allowed: Allowed<acts::OperatePlatform>) -> web::Json<Checks> {
+    web::Json(Checks { items: state.app.engine.checks().into_iter().map(CheckView::from).collect() })
 }
 
 /// How an examination is going, or what it came to

@@ -1,6 +1,5 @@
 //! Conversations: what was said, and why each reply was what it was.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
@@ -10,23 +9,20 @@ use utoipa::{IntoParams, ToSchema};
 use iassistance_actors::conversation::{ConversationKey, Snapshot};
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::ChannelKind;
-use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::{Control, Conversation};
 use iassistance_domain::delivery::DeliveryProblem;
-use iassistance_domain::id::{ChannelId, ContactId, ConversationId, TenantId, TurnId};
-use iassistance_domain::pii::TenantView;
+use iassistance_domain::id::{ChannelId, ContactId, ConversationId, MessageId, TenantId, TurnId};
+use iassistance_domain::message::{Author, Message};
+use iassistance_domain::turn::{TurnEnd, TurnRecord};
 use iassistance_storage::TenantStore;
 
-use super::page::{self, Page, PageQuery};
+use super::contacts::ContactView;
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::turn_view::TurnView;
 use super::view::{ControlView, MessageView, Problems};
 use crate::http::auth::{Access, Allowed, acts};
 use crate::http::{Problem, State};
-
-/// Conversations that are looked at for one page of those in certain hands, and at once.
-const SCANNED_MAX: usize = 2_000;
-const SCANNED_AT_ONCE: usize = 200;
 
 /// Which conversation.
 #[derive(Deserialize, IntoParams)]
@@ -53,46 +49,6 @@ pub struct InTurn {
     /// The turn.
     #[param(value_type = String, example = "trn_0199a8a2c4007b3e8f5d6c1b2a390817")]
     turn: TurnId,
-}
-
-/// The end user of a conversation.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Contact)]
-pub struct ContactView {
-    /// Their id with this tenant.
-    #[schema(value_type = String)]
-    id: ContactId,
-    /// The name that they gave themselves.
-    profile_name: Option<String>,
-    /// Their `WhatsApp` id, mostly a phone number.
-    wa_id: Option<String>,
-    /// Their business-scoped user id.
-    user_id: Option<String>,
-    /// Their id with the page (Messenger) or the account (Instagram).
-    scoped_id: Option<String>,
-    /// Others who proved to be the same person.
-    #[schema(value_type = Vec<String>)]
-    merged: Vec<ContactId>,
-    /// Facts that the assistant noted about them, by name.
-    attributes: BTreeMap<String, String>,
-}
-
-impl From<Contact> for ContactView {
-    fn from(contact: Contact) -> Self {
-        Self {
-            id: contact.id,
-            profile_name: contact.profile_name.map(|name| name.into_inner(TenantView)),
-            wa_id: contact.identity.wa_id.map(|id| id.into_inner(TenantView)),
-            user_id: contact.identity.user_id.map(|id| id.into_inner(TenantView)),
-            scoped_id: contact.identity.scoped_id.map(|id| id.into_inner(TenantView)),
-            merged: contact.merged,
-            attributes: contact
-                .attributes
-                .into_iter()
-                .map(|(name, value)| (name, value.into_inner(TenantView)))
-                .collect(),
-        }
-    }
 }
 
 /// The exchange of one contact on one channel.
@@ -180,8 +136,23 @@ pub struct ConversationsQuery {
     /// while there is a `next`.
     #[param(inline)]
     control: Option<Holder>,
-    /// Only those that are given to this person.
+    /// Only those that are given to this person: an account, or a name.
+    #[param(max_length = 120)]
     assigned: Option<String>,
+    /// Only those on this channel.
+    #[param(value_type = Option<String>)]
+    channel: Option<ChannelId>,
+    /// Only those of this contact.
+    #[param(value_type = Option<String>)]
+    contact: Option<ContactId>,
+    /// Only those whose contact asked for silence, or did not.
+    opted_out: Option<bool>,
+    /// Only those whose contact last wrote at this moment or later.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    from: Option<Timestamp>,
+    /// Only those whose contact last wrote before this moment.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    until: Option<Timestamp>,
 }
 
 /// What a conversation's actor shows of itself.
@@ -217,7 +188,7 @@ impl From<Snapshot> for ActorView {
     }
 }
 
-async fn view(
+pub(super) async fn view(
     state: &State,
     store: &dyn TenantStore,
     conversation: &Conversation,
@@ -249,7 +220,7 @@ async fn view(
 }
 
 /// The conversation, which is there, and the store that holds it.
-async fn found(
+pub(super) async fn found(
     state: &State,
     allowed: &Allowed<acts::ReadContent>,
     path: &InConversation,
@@ -262,35 +233,21 @@ async fn found(
 impl ConversationsQuery {
     fn wants(&self, access: &Access, conversation: &Conversation) -> bool {
         let held = self.control.is_none_or(|holder| holder.holds(conversation));
+        let wrote = |at| page::within(at, self.from, self.until);
         access.sees(conversation)
             && held
             && self.assigned.as_deref().is_none_or(|name| conversation.assigned() == Some(name))
+            && self.channel.is_none_or(|channel| conversation.channel == channel)
+            && self.contact.is_none_or(|contact| conversation.contact == contact)
+            && self.opted_out.is_none_or(|opted_out| conversation.opted_out() == opted_out)
+            && (self.from.or(self.until).is_none() || conversation.last_inbound_at().is_some_and(wrote))
     }
 
-    /// The page; at most [`SCANNED_MAX`] conversations are looked at for it.
     async fn page(&self, store: &dyn TenantStore, access: &Access) -> Result<Page<Conversation>, Problem> {
-        let (mut before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
-        if self.control.is_none() && self.assigned.is_none() && !access.is_limited() {
-            return Ok(Page::cut(store.conversations(before, limit + 1).await?, limit, |found| found.id));
-        }
-        let mut items = Vec::new();
-        for _ in 0..SCANNED_MAX / SCANNED_AT_ONCE {
-            let found = store.conversations(before, SCANNED_AT_ONCE).await?;
-            let last = found.len() < SCANNED_AT_ONCE;
-            for conversation in found {
-                before = Some(conversation.id);
-                if self.wants(access, &conversation) {
-                    items.push(conversation);
-                    if items.len() == limit {
-                        return Ok(Page { items, next: before.map(|id| id.to_string()) });
-                    }
-                }
-            }
-            if last {
-                return Ok(Page { items, next: None });
-            }
-        }
-        Ok(Page { items, next: before.map(|id| id.to_string()) })
+        let (before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
+        let wants = |conversation: &Conversation| self.wants(access, conversation);
+        let fetch = async |before, limit| Ok(store.conversations(before, limit).await?);
+        page::scan(before, limit, |found: &Conversation| found.id, wants, fetch).await
     }
 }
 
@@ -329,20 +286,115 @@ pub async fn show(
     allowed.access().show(&view(&state, &*store, &conversation).await?)
 }
 
+/// Which messages.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct MessagesQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those by these.
+    #[param(inline)]
+    author: Option<AuthorFilter>,
+    /// Only those that were written at this moment or later.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    from: Option<Timestamp>,
+    /// Only those that were written before this moment.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    until: Option<Timestamp>,
+}
+
+/// Who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorFilter {
+    /// The end user.
+    Contact,
+    /// The assistant.
+    Assistant,
+    /// A person at the desk.
+    Operator,
+    /// The business, elsewhere.
+    Business,
+}
+
+impl AuthorFilter {
+    const fn is(self, author: &Author) -> bool {
+        matches!(
+            (self, author),
+            (Self::Contact, Author::Contact)
+                | (Self::Assistant, Author::Assistant { .. })
+                | (Self::Operator, Author::Operator { .. })
+                | (Self::Business, Author::Business { .. })
+        )
+    }
+}
+
 /// Messages of a conversation, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/messages", tag = "conversations",
-    operation_id = "list_messages", params(InConversation, PageQuery),
+    operation_id = "list_messages", params(InConversation, MessagesQuery),
     responses((status = 200, body = Page<MessageView>), Problems))]
 pub async fn messages(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-    query: web::Query<PageQuery>,
+    query: web::Query<MessagesQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (before, limit) = query.read()?;
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (store, conversation) = found(&state, &allowed, &path).await?;
-    let messages = store.messages(conversation.id, before, limit + 1).await?;
-    allowed.access().show(&Page::cut(messages, limit, |message| message.id).map(MessageView::from))
+    let wants = |message: &Message| {
+        query.author.is_none_or(|wanted| wanted.is(&message.author))
+            && page::within(message.sent_at, query.from, query.until)
+    };
+    let fetch = async |before, limit| Ok(store.messages(conversation.id, before, limit).await?);
+    let page = page::scan(before, limit, |message: &Message| message.id, wants, fetch).await?;
+    allowed.access().show(&page.map(MessageView::from))
+}
+
+/// Which message.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InMessage {
+    /// The tenant.
+    #[param(value_type = String)]
+    tenant: TenantId,
+    /// The conversation.
+    #[param(value_type = String)]
+    conversation: ConversationId,
+    /// The message.
+    #[param(value_type = String, example = "msg_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    message: MessageId,
+}
+
+/// One message
+#[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/messages/{message}",
+    tag = "conversations", operation_id = "show_message", params(InMessage),
+    responses((status = 200, body = MessageView), Problems))]
+pub async fn message(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ReadContent>,
+    path: web::Path<InMessage>,
+) -> Result<HttpResponse, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    allowed.access().must_see(&*store, path.conversation).await?;
+    let message = store.message(path.conversation, path.message).await?.ok_or_else(Problem::not_found)?;
+    allowed.access().show(&MessageView::from(message))
+}
+
+/// Which turns.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct TurnsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those that ended so: `answered`, `failed`, … as `end` says.
+    #[param(value_type = Option<String>, max_length = 32, example = "answered")]
+    end: Option<TurnEnd>,
 }
 
 /// Turns of a conversation, newest first
@@ -350,18 +402,20 @@ pub async fn messages(
 /// Each is the explanation of one effort to answer: what it covered, which models were asked and how
 /// often, which tools were called, what was looked up, what it used and cost, why it ended.
 #[utoipa::path(get, path = "/tenants/{tenant}/conversations/{conversation}/turns", tag = "conversations",
-    operation_id = "list_turns", params(InConversation, PageQuery),
+    operation_id = "list_turns", params(InConversation, TurnsQuery),
     responses((status = 200, body = Page<TurnView>), Problems))]
 pub async fn turns(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-    query: web::Query<PageQuery>,
+    query: web::Query<TurnsQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (before, limit) = query.read()?;
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (store, conversation) = found(&state, &allowed, &path).await?;
-    let turns = store.turns(conversation.id, before, limit + 1).await?;
-    allowed.access().show(&Page::cut(turns, limit, |turn| turn.id).map(TurnView::from))
+    let wants = |turn: &TurnRecord| query.end.is_none_or(|wanted| turn.end == Some(wanted));
+    let fetch = async |before, limit| Ok(store.turns(conversation.id, before, limit).await?);
+    let page = page::scan(before, limit, |turn: &TurnRecord| turn.id, wants, fetch).await?;
+    allowed.access().show(&page.map(TurnView::from))
 }
 
 /// One turn

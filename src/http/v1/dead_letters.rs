@@ -8,10 +8,10 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::event::{DeadLetter, DeadWork};
 use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId, TenantId, TurnId};
 
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, acts};
+use crate::http::auth::{Access, Allowed, acts};
 use crate::http::{Problem, State, mask};
 
 /// Which dead letter.
@@ -86,33 +86,74 @@ impl From<DeadLetter> for DeadLetterView {
     }
 }
 
+/// Which dead letters.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLettersQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those of this conversation.
+    #[param(value_type = Option<String>)]
+    conversation: Option<ConversationId>,
+    /// Only those that were tried again, or were not.
+    replayed: Option<bool>,
+}
+
 /// Dead letters, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/dead-letters", tag = "dead letters",
-    operation_id = "list_dead_letters", params(InTenant, PageQuery),
+    operation_id = "list_dead_letters", params(InTenant, DeadLettersQuery),
     responses((status = 200, body = Page<DeadLetterView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeDeadLetters>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<DeadLettersQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (before, limit) = query.read()?;
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let letters = store.dead_letters(before, limit + 1).await?;
-    let Page { items, next } = Page::cut(letters, limit, |letter| letter.id);
+    let wants = |letter: &DeadLetter| {
+        query.conversation.is_none_or(|wanted| letter.conversation == wanted)
+            && query.replayed.is_none_or(|replayed| letter.replayed_at.is_some() == replayed)
+    };
+    let fetch = async |before, limit| Ok(store.dead_letters(before, limit).await?);
+    let page = page::scan(before, limit, |letter: &DeadLetter| letter.id, wants, fetch).await?;
+    let Page { items, next } = page;
     let (access, mut shown) = (allowed.access(), Vec::new());
     for letter in items {
         match access.must_see(&*store, letter.conversation).await {
             Err(problem) if problem.is_refusal() => continue,
             other => other?,
         }
-        let mut letter = DeadLetterView::from(letter);
-        if access.is_metadata() {
-            mask::HIDDEN.clone_into(&mut letter.reason);
-        }
-        shown.push(letter);
+        shown.push(seen(access, letter));
     }
     access.show(&Page { items: shown, next })
+}
+
+/// A dead letter as far as somebody sees it.
+fn seen(access: &Access, letter: DeadLetter) -> DeadLetterView {
+    let mut letter = DeadLetterView::from(letter);
+    if access.is_metadata() {
+        mask::HIDDEN.clone_into(&mut letter.reason);
+    }
+    letter
+}
+
+/// One dead letter
+#[utoipa::path(get, path = "/tenants/{tenant}/dead-letters/{dead_letter}", tag = "dead letters",
+    operation_id = "show_dead_letter", params(InDeadLetter),
+    responses((status = 200, body = DeadLetterView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::SeeDeadLetters>,
+    path: web::Path<InDeadLetter>,
+) -> Result<HttpResponse, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let letter = store.dead_letter(path.dead_letter).await?.ok_or_else(Problem::not_found)?;
+    allowed.access().must_see(&*store, letter.conversation).await?;
+    allowed.access().show(&seen(allowed.access(), letter))
 }
 
 /// Try again what was given up

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::id::{ConversationId, DeliveryId};
+use iassistance_domain::id::{ConversationId, DeliveryId, SubscriptionId, TenantId};
 use iassistance_domain::subscription::{Delivery, DeliveryState};
 
 use super::input::Body;
@@ -76,6 +76,7 @@ impl From<Delivery> for DeliveryView {
 /// What is to be tried again: one of both.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({ "dead": true }))]
 pub struct Replay {
     /// One delivery, wherever it stands.
     #[schema(value_type = Option<String>)]
@@ -111,6 +112,35 @@ pub async fn list(
     let store = state.app.store.tenant(ctx).await?;
     let found = store.hooks().deliveries(path.webhook, query.state, before, limit + 1).await?;
     Ok(web::Json(Page::cut(found, limit, |delivery| delivery.id).map(DeliveryView::from)))
+}
+
+/// Which delivery.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InDelivery {
+    /// The tenant.
+    #[param(value_type = String)]
+    tenant: TenantId,
+    /// The webhook.
+    #[param(value_type = String, example = "hok_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    webhook: SubscriptionId,
+    /// The delivery.
+    #[param(value_type = String, example = "dlv_00000000000000118f5d6c1b2a390817")]
+    delivery: DeliveryId,
+}
+
+/// What became of one event
+#[utoipa::path(get, path = "/tenants/{tenant}/webhooks/{webhook}/deliveries/{delivery}", tag = "webhooks out",
+    operation_id = "show_webhook_delivery", params(InDelivery),
+    responses((status = 200, body = DeliveryView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageHooks>,
+    path: web::Path<InDelivery>,
+) -> Result<web::Json<DeliveryView>, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let delivery = store.hooks().delivery(path.webhook, path.delivery).await?;
+    Ok(web::Json(delivery.ok_or_else(Problem::not_found)?.into()))
 }
 
 /// Try events again

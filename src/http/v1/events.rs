@@ -4,7 +4,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_domain::Timestamp;
 use iassistance_domain::event::{Event, EventSeq};
+use iassistance_domain::id::{ContactId, ConversationId};
 
 use super::page;
 use super::tenants::InTenant;
@@ -22,6 +24,30 @@ pub struct EventsQuery {
     /// How many events at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
+    /// Only those of this `type`: `message.received`.
+    #[param(max_length = 64, example = "message.received")]
+    r#type: Option<String>,
+    /// Only those about this conversation.
+    #[param(value_type = Option<String>)]
+    conversation: Option<ConversationId>,
+    /// Only those about this contact.
+    #[param(value_type = Option<String>)]
+    contact: Option<ContactId>,
+    /// Only those from this moment on.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    from: Option<Timestamp>,
+    /// Only those before this moment.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    until: Option<Timestamp>,
+}
+
+impl EventsQuery {
+    fn wants(&self, event: &Event) -> bool {
+        self.r#type.as_deref().is_none_or(|name| event.kind.name() == name)
+            && self.conversation.is_none_or(|wanted| event.conversation == Some(wanted))
+            && self.contact.is_none_or(|wanted| event.contact == Some(wanted))
+            && page::within(event.at, self.from, self.until)
+    }
 }
 
 /// A part of the log, oldest first.
@@ -52,8 +78,11 @@ pub async fn list(
     let limit = page::limit(query.limit)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
-    let found = store.events(EventSeq(query.after.unwrap_or(0)), limit).await?;
-    let last = found.last().map(|event| event.seq.0);
-    let items = feed::events(allowed.access(), &*store, found).await?;
-    allowed.access().show(&EventsPage { items, next: last.filter(|last| *last < latest), latest })
+    let fetch =
+        async |after: Option<u64>, limit| Ok(store.events(EventSeq(after.unwrap_or(0)), limit).await?);
+    let page =
+        page::scan(query.after, limit, |event: &Event| event.seq.0, |it| query.wants(it), fetch).await?;
+    let next = page.next.and_then(|next| next.parse().ok()).filter(|next| *next < latest);
+    let items = feed::events(allowed.access(), &*store, page.items).await?;
+    allowed.access().show(&EventsPage { items, next, latest })
 }

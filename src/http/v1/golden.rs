@@ -7,10 +7,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::golden::{GoldenQuestion, Traits};
 use iassistance_domain::id::{GoldenId, TenantId};
+use iassistance_storage::TenantStore;
 
 use super::input::Body;
 use super::page::{Page, PageQuery};
 use super::rehearsals::{self, By};
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -50,6 +52,7 @@ pub struct NewGolden {
 /// Which questions, and by which settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "questions": ["gld_0199a8a2c4007b3e8f5d6c1b2a390817"] }))]
 pub struct Run {
     /// These, at most 50; left out, the first 50.
     #[schema(value_type = Option<Vec<String>>)]
@@ -105,7 +108,7 @@ pub async fn list(
 
 /// Add a golden question
 #[utoipa::path(post, path = "/tenants/{tenant}/golden", tag = "assistant", operation_id = "add_golden",
-    params(InTenant, super::IdempotencyKey), request_body = NewGolden,
+    params(InTenant), request_body = NewGolden,
     responses((status = 201, body = GoldenQuestion), Problems))]
 pub async fn add(
     state: web::Data<State>,
@@ -126,6 +129,47 @@ pub async fn add(
         Created::at(None, &golden)
     })
     .await
+}
+
+async fn found(store: &dyn TenantStore, id: GoldenId) -> Result<GoldenQuestion, Problem> {
+    store.golden().await?.into_iter().find(|question| question.id == id).ok_or_else(Problem::not_found)
+}
+
+/// One golden question
+#[utoipa::path(get, path = "/tenants/{tenant}/golden/{golden}", tag = "assistant", operation_id = "show_golden",
+    params(InGolden), responses((status = 200, body = GoldenQuestion), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ReadKnowledge>,
+    path: web::Path<InGolden>,
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let golden = found(&*store, path.golden).await?;
+    Ok(has.show(&tag::of(&state, &golden)?, &golden))
+}
+
+/// Change a golden question
+#[utoipa::path(put, path = "/tenants/{tenant}/golden/{golden}", tag = "assistant",
+    operation_id = "change_golden", params(InGolden), request_body = NewGolden,
+    responses((status = 200, body = GoldenQuestion), Problems))]
+pub async fn change(
+    state: web::Data<State>,
+    allowed: Allowed<acts::EditAssistant>,
+    path: web::Path<InGolden>,
+    seen: IfMatch,
+    body: Body<NewGolden>,
+) -> Result<HttpResponse, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    let NewGolden { question, expect } = body.value;
+    let question = rehearsals::text("question", &question)?;
+    check(&expect)?;
+    let _alone = state.changing.lock().await;
+    seen.check(&tag::of(&state, &found(&*store, path.golden).await?)?)?;
+    let golden = GoldenQuestion { id: path.golden, question, expect };
+    allowed.record(allowed.entry("golden.changed").on(&golden.id)).await?;
+    store.put_golden(golden.clone()).await?;
+    Ok(tag::tagged(&tag::of(&state, &golden)?, &golden))
 }
 
 /// Remove a golden question

@@ -15,7 +15,7 @@ use iassistance_identity::tokens;
 use super::agencies::InAgency;
 use super::input::{self, Body};
 use super::members::membership;
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, Right, acts};
@@ -27,6 +27,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Who is invited to a tenant, and as what.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@example.com", "name": "Ada", "language": "en", "role": "operator" }))]
 pub struct NewInvitation {
     /// Their e-mail address.
     #[schema(example = "ada@example.com")]
@@ -174,22 +175,78 @@ async fn invite<R: Right>(state: &State, allowed: &Allowed<R>, to: To<'_>) -> Re
     Created::at(None, &InvitationView::from(invitation))
 }
 
-async fn list(state: &State, place: MemberOf, query: &PageQuery) -> Result<Page<InvitationView>, Problem> {
-    let (before, limit) = query.read::<InvitationId>()?;
-    let found = state.app.store.people().invitations(before, limit + 1, Some(place)).await?;
-    Ok(Page::cut(found, limit, |invitation| invitation.id).map(InvitationView::from))
+/// How far an invitation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvitationState {
+    /// It can be taken up.
+    Open,
+    /// It was taken up.
+    Accepted,
+    /// It was taken back.
+    Revoked,
+    /// Nobody took it up in time.
+    Expired,
+}
+
+impl InvitationState {
+    fn of(invitation: &Invitation, now: Timestamp) -> Self {
+        match invitation {
+            it if it.accepted_at.is_some() => Self::Accepted,
+            it if it.revoked_at.is_some() => Self::Revoked,
+            it if now >= it.expires_at => Self::Expired,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// Which invitations.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those that are so far.
+    #[param(inline)]
+    state: Option<InvitationState>,
+}
+
+/// Invitations to a place, or (`None`) to own the platform.
+async fn list(
+    state: &State,
+    place: Option<MemberOf>,
+    query: &InvitationsQuery,
+) -> Result<Page<InvitationView>, Problem> {
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let (people, now) = (state.app.store.people(), state.clock().now());
+    let wants = |it: &Invitation| {
+        (place.is_some() || it.owner)
+            && query.state.is_none_or(|wanted| InvitationState::of(it, now) == wanted)
+    };
+    let fetch = async |before, limit| Ok(people.invitations(before, limit, place).await?);
+    Ok(page::scan(before, limit, |it: &Invitation| it.id, wants, fetch).await?.map(InvitationView::from))
+}
+
+/// One invitation to a place, or (`None`) to own the platform.
+async fn found(state: &State, place: Option<MemberOf>, id: InvitationId) -> Result<Invitation, Problem> {
+    let of_place = |it: &Invitation| match place {
+        Some(place) => it.memberships.iter().any(|membership| membership.of == place),
+        None => it.owner,
+    };
+    let found = state.app.store.people().invitation(id).await?;
+    found.filter(of_place).ok_or_else(Problem::not_found)
 }
 
 async fn take_back<R: Right>(
     state: &State,
     allowed: &Allowed<R>,
-    place: MemberOf,
+    place: Option<MemberOf>,
     id: InvitationId,
 ) -> Result<HttpResponse, Problem> {
-    let people = state.app.store.people();
-    let found = people.invitation(id).await?;
-    let of_place = |it: &Invitation| it.memberships.iter().any(|membership| membership.of == place);
-    let mut invitation = found.filter(of_place).ok_or_else(Problem::not_found)?;
+    let mut invitation = found(state, place, id).await?;
     let now = state.clock().now();
     if invitation.accepted_at.is_some() {
         return Err(Problem::conflict("it was taken up already: let them go instead"));
@@ -197,29 +254,42 @@ async fn take_back<R: Right>(
     if invitation.revoked_at.is_none() {
         allowed.record(allowed.entry("invitation.revoked").on(&id)).await?;
         invitation.revoked_at = Some(now);
-        people.put_invitation(invitation).await?;
+        state.app.store.people().put_invitation(invitation).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Invitations to a tenant, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/invitations", tag = "people", operation_id = "list_invitations",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<InvitationView>), Problems))]
+    params(InTenant, InvitationsQuery), responses((status = 200, body = Page<InvitationView>), Problems))]
 pub async fn to_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::SeePeople>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<InvitationsQuery>,
 ) -> Result<web::Json<Page<InvitationView>>, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
-    Ok(web::Json(list(&state, place, &query).await?))
+    Ok(web::Json(list(&state, Some(place), &query).await?))
+}
+
+/// One invitation to a tenant
+#[utoipa::path(get, path = "/tenants/{tenant}/invitations/{invitation}", tag = "people",
+    operation_id = "show_invitation", params(InInvitation),
+    responses((status = 200, body = InvitationView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::SeePeople>,
+    path: web::Path<InInvitation>,
+) -> Result<web::Json<InvitationView>, Problem> {
+    let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
+    Ok(web::Json(found(&state, Some(place), path.invitation).await?.into()))
 }
 
 /// Invite somebody to a tenant
 ///
 /// They get a mail with a link that works once and for seven days.
 #[utoipa::path(post, path = "/tenants/{tenant}/invitations", tag = "people", operation_id = "invite_member",
-    params(InTenant, super::IdempotencyKey), request_body = NewInvitation,
+    params(InTenant), request_body = NewInvitation,
     responses((status = 201, body = InvitationView), Problems))]
 pub async fn invite_to_tenant(
     state: web::Data<State>,
@@ -248,25 +318,25 @@ pub async fn take_back_from_tenant(
     path: web::Path<InInvitation>,
 ) -> Result<HttpResponse, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
-    take_back(&state, &allowed, place, path.invitation).await
+    take_back(&state, &allowed, Some(place), path.invitation).await
 }
 
 /// Invitations to an agency, newest first
 #[utoipa::path(get, path = "/agencies/{agency}/invitations", tag = "agencies",
-    operation_id = "list_agency_invitations", params(InAgency, PageQuery),
+    operation_id = "list_agency_invitations", params(InAgency, InvitationsQuery),
     responses((status = 200, body = Page<InvitationView>), Problems))]
 pub async fn to_agency(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageAgencyPeople>,
     path: web::Path<InAgency>,
-    query: web::Query<PageQuery>,
+    query: web::Query<InvitationsQuery>,
 ) -> Result<web::Json<Page<InvitationView>>, Problem> {
-    Ok(web::Json(list(&state, MemberOf::Agency(path.agency), &query).await?))
+    Ok(web::Json(list(&state, Some(MemberOf::Agency(path.agency)), &query).await?))
 }
 
 /// Invite somebody to an agency
 #[utoipa::path(post, path = "/agencies/{agency}/invitations", tag = "agencies",
-    operation_id = "invite_agency_member", params(InAgency, super::IdempotencyKey),
+    operation_id = "invite_agency_member", params(InAgency),
     request_body = NewColleague, responses((status = 201, body = InvitationView), Problems))]
 pub async fn invite_to_agency(
     state: web::Data<State>,
@@ -292,12 +362,44 @@ pub async fn take_back_from_agency(
     allowed: Allowed<acts::ManageAgencyPeople>,
     path: web::Path<InAgencyInvitation>,
 ) -> Result<HttpResponse, Problem> {
-    take_back(&state, &allowed, MemberOf::Agency(path.agency), path.invitation).await
+    take_back(&state, &allowed, Some(MemberOf::Agency(path.agency)), path.invitation).await
+}
+
+/// Which invitation to own the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InOwnerInvitation {
+    /// The invitation.
+    #[param(value_type = String, example = "inv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    invitation: InvitationId,
+}
+
+/// Invitations to own the platform, newest first
+#[utoipa::path(get, path = "/owners/invitations", tag = "people", operation_id = "list_owner_invitations",
+    params(InvitationsQuery), responses((status = 200, body = Page<InvitationView>), Problems))]
+pub async fn to_own(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManageOwners>,
+    query: web::Query<InvitationsQuery>,
+) -> Result<web::Json<Page<InvitationView>>, Problem> {
+    Ok(web::Json(list(&state, None, &query).await?))
+}
+
+/// Take an invitation to own the platform back
+#[utoipa::path(delete, path = "/owners/invitations/{invitation}", tag = "people",
+    operation_id = "revoke_owner_invitation", params(InOwnerInvitation),
+    responses((status = 204, description = "Its link does not work any more"), Problems))]
+pub async fn take_back_owner(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageOwners>,
+    path: web::Path<InOwnerInvitation>,
+) -> Result<HttpResponse, Problem> {
+    take_back(&state, &allowed, None, path.invitation).await
 }
 
 /// Invite somebody to own the platform
 #[utoipa::path(post, path = "/owners/invitations", tag = "people", operation_id = "invite_owner",
-    params(super::IdempotencyKey), request_body = NewColleague,
+    request_body = NewColleague,
     responses((status = 201, body = InvitationView), Problems))]
 pub async fn invite_owner(
     state: web::Data<State>,

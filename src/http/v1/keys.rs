@@ -12,7 +12,8 @@ use iassistance_domain::id::{ApiKeyId, TenantId};
 use iassistance_domain::key::{ApiKey, NETWORKS_MAX, Scope};
 
 use super::input::{self, Body};
-use super::page::{Page, PageQuery};
+use super::page::Page;
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{self, Allowed, PlainKey, Right, acts};
@@ -220,19 +221,38 @@ async fn may_hand_out<R: Right>(allowed: &Allowed<R>, scopes: &[Scope]) -> Resul
     Ok(())
 }
 
+/// Which keys.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct KeysQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those that work at this moment, or do not.
+    works: Option<bool>,
+}
+
+fn listed(state: &State, mut keys: Vec<ApiKey>, query: &KeysQuery) -> Result<Page<KeyView>, Problem> {
+    let now = state.clock().now();
+    keys.retain(|key| query.works.is_none_or(|works| key.is_live(now) == works));
+    Ok(Page::of_all(query.cursor.as_deref(), query.limit, keys, |key| key.id)?.map(KeyView::from))
+}
+
 /// API keys of a tenant
 #[utoipa::path(get, path = "/tenants/{tenant}/keys", tag = "keys", operation_id = "list_keys",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<KeyView>), Problems))]
+    params(InTenant, KeysQuery), responses((status = 200, body = Page<KeyView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageKeys>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<KeysQuery>,
 ) -> Result<web::Json<Page<KeyView>>, Problem> {
     let tenant = allowed.ctx(path.tenant)?.tenant();
     let mut keys = state.app.store.api_keys().await?;
     keys.retain(|key| key.tenant == Some(tenant));
-    Ok(web::Json(query.of_all(keys, |key| key.id)?.map(KeyView::from)))
+    Ok(web::Json(listed(&state, keys, &query)?))
 }
 
 /// Create an API key
@@ -240,7 +260,7 @@ pub async fn list(
 /// The secret is shown once. It is not kept, so a repetition with the same `Idempotency-Key` is a
 /// conflict and not the first answer.
 #[utoipa::path(post, path = "/tenants/{tenant}/keys", tag = "keys", operation_id = "create_key",
-    params(InTenant, super::IdempotencyKey), request_body = NewKey,
+    params(InTenant), request_body = NewKey,
     responses((status = 201, body = NewKeyView), Problems))]
 pub async fn create(
     state: web::Data<State>,
@@ -262,12 +282,79 @@ pub async fn create(
     .await
 }
 
+/// One API key
+#[utoipa::path(get, path = "/tenants/{tenant}/keys/{key}", tag = "keys", operation_id = "show_key",
+    params(InKey), responses((status = 200, body = KeyView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageKeys>,
+    path: web::Path<InKey>,
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
+    let tenant = Some(allowed.ctx(path.tenant)?.tenant());
+    let (tag, view) = shown(&state, &owned(&state, tenant, path.key).await?)?;
+    Ok(has.show(&tag, &view))
+}
+
+/// What changes of a key; what is left out stays as it is. What it may do does not change: rotate it, or make
+/// another.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyChange {
+    /// What people call it; 1 to 120 characters.
+    #[schema(example = "desk in Lima")]
+    name: Option<String>,
+    /// From which networks it may be used (CIDR, at most 50); from anywhere if empty.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
+    networks: Option<Vec<IpNet>>,
+}
+
+/// What people set of a key, for its tag.
+fn set(key: &ApiKey) -> impl serde::Serialize + '_ {
+    (&key.name, &key.networks, key.expires_at, key.revoked_at)
+}
+
+/// A key with its tag.
+fn shown(state: &State, key: &ApiKey) -> Result<(String, KeyView), Problem> {
+    tag::whole(state, &set(key), KeyView::from(key.clone()))
+}
+
+/// Change a key's name, or from where it may be used
+#[utoipa::path(put, path = "/tenants/{tenant}/keys/{key}", tag = "keys", operation_id = "change_key",
+    params(InKey), request_body = KeyChange, responses((status = 200, body = KeyView), Problems))]
+pub async fn change(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ManageKeys>,
+    path: web::Path<InKey>,
+    seen: IfMatch,
+    body: Body<KeyChange>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = Some(allowed.ctx(path.tenant)?.tenant());
+    let _alone = state.changing.lock().await;
+    let mut key = owned(&state, tenant, path.key).await?;
+    may_hand_out(&allowed, &key.scopes).await?;
+    seen.check_set(&state, &set(&key))?;
+    if let Some(name) = &body.value.name {
+        key.name = input::name("name", name)?;
+    }
+    if let Some(networks) = body.value.networks {
+        if networks.len() > NETWORKS_MAX {
+            return Err(Problem::invalid(format!("`networks`: at most {NETWORKS_MAX}")));
+        }
+        key.networks = networks;
+    }
+    allowed.record(allowed.entry("key.changed").on(&key.id)).await?;
+    state.app.store.put_api_key(key.clone()).await?;
+    let (tag, view) = shown(&state, &key)?;
+    Ok(tag::tagged(&tag, &view))
+}
+
 /// Rotate an API key
 ///
 /// A new key with the same rights takes its place; its secret is shown once. The former one works beside it
 /// for as long as is said, and not after that.
 #[utoipa::path(post, path = "/tenants/{tenant}/keys/{key}/rotate", tag = "keys", operation_id = "rotate_key",
-    params(InKey, super::IdempotencyKey), request_body = Rotation,
+    params(InKey), request_body = Rotation,
     responses((status = 201, body = NewKeyView), Problems))]
 pub async fn rotate(
     state: web::Data<State>,
@@ -316,23 +403,34 @@ pub async fn revoke(
 }
 
 /// API keys of the platform
-#[utoipa::path(get, path = "/keys", tag = "keys", operation_id = "list_platform_keys", params(PageQuery),
+#[utoipa::path(get, path = "/keys", tag = "keys", operation_id = "list_platform_keys", params(KeysQuery),
     responses((status = 200, body = Page<KeyView>), Problems))]
 pub async fn list_of_platform(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManagePlatformKeys>,
-    query: web::Query<PageQuery>,
+    query: web::Query<KeysQuery>,
 ) -> Result<web::Json<Page<KeyView>>, Problem> {
     let mut keys = state.app.store.api_keys().await?;
     keys.retain(|key| key.tenant.is_none());
-    Ok(web::Json(query.of_all(keys, |key| key.id)?.map(KeyView::from)))
+    Ok(web::Json(listed(&state, keys, &query)?))
+}
+
+/// One API key of the platform
+#[utoipa::path(get, path = "/keys/{key}", tag = "keys", operation_id = "show_platform_key",
+    params(InPlatformKey), responses((status = 200, body = KeyView), Problems))]
+pub async fn show_of_platform(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManagePlatformKeys>,
+    path: web::Path<InPlatformKey>,
+) -> Result<web::Json<KeyView>, Problem> {
+    Ok(web::Json(owned(&state, None, path.key).await?.into()))
 }
 
 /// Create an API key of the platform
 ///
 /// It has the scope `platform`, and reads no content. The secret is shown once.
 #[utoipa::path(post, path = "/keys", tag = "keys", operation_id = "create_platform_key",
-    params(super::IdempotencyKey), request_body = NewPlatformKey,
+    request_body = NewPlatformKey,
     responses((status = 201, body = NewKeyView), Problems))]
 pub async fn create_of_platform(
     state: web::Data<State>,

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_actors::knowledge::DOCUMENT_TYPES;
 use iassistance_domain::id::{DocumentId, TenantId};
-use iassistance_domain::knowledge::Document;
+use iassistance_domain::knowledge::{Document, DocumentState};
 
 use super::input;
 use super::page::{Page, PageQuery};
@@ -40,7 +40,7 @@ pub struct InDocument {
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
     /// What people call it; answers name it so. 1 to 120 characters.
-    #[param(required = true, example = "Returns and refunds")]
+    #[param(required = true, example = "Returns and refunds", min_length = 1, max_length = 120)]
     title: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct NewDocument {
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
     /// In the words of who asks; 1 to 500 characters.
-    #[param(required = true, example = "how long can I return shoes")]
+    #[param(required = true, example = "how long can I return shoes", min_length = 1, max_length = 500)]
     q: Option<String>,
     /// How many passages at most.
     #[param(minimum = 1, maximum = 20)]
@@ -82,17 +82,56 @@ pub struct SearchView {
     items: Vec<FoundView>,
 }
 
+/// How far a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentFilter {
+    /// It is being read.
+    Indexing,
+    /// It can be found.
+    Ready,
+    /// It could not be read.
+    Failed,
+}
+
+impl DocumentFilter {
+    const fn is(self, state: &DocumentState) -> bool {
+        matches!(
+            (self, state),
+            (Self::Indexing, DocumentState::Indexing)
+                | (Self::Ready, DocumentState::Ready { .. })
+                | (Self::Failed, DocumentState::Failed { .. })
+        )
+    }
+}
+
+/// Which documents.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those that are so far.
+    #[param(inline)]
+    state: Option<DocumentFilter>,
+}
+
 /// The documents, oldest first
 #[utoipa::path(get, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "list_knowledge",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<Document>), Problems))]
+    params(InTenant, DocumentsQuery), responses((status = 200, body = Page<Document>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<DocumentsQuery>,
 ) -> Result<web::Json<Page<Document>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    Ok(web::Json(query.of_all(store.documents().await?, |document| document.id)?))
+    let mut documents = store.documents().await?;
+    documents.retain(|document| query.state.is_none_or(|wanted| wanted.is(&document.state)));
+    Ok(web::Json(Page::of_all(query.cursor.as_deref(), query.limit, documents, |document| document.id)?))
 }
 
 /// One document
@@ -108,13 +147,47 @@ pub async fn show(
     Ok(web::Json(store.document(path.document).await?.ok_or_else(Problem::not_found)?))
 }
 
+/// A part of a document, as it is looked up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Passage)]
+pub struct PassageView {
+    /// Its place in the document, from 0.
+    place: u32,
+    /// What it says.
+    text: String,
+    /// Whether it is found by its meaning too, and not by its words alone.
+    by_meaning: bool,
+}
+
+/// What a document was cut into, in its order
+#[utoipa::path(get, path = "/tenants/{tenant}/knowledge/{document}/passages", tag = "knowledge",
+    operation_id = "list_passages", params(InDocument, PageQuery),
+    responses((status = 200, body = Page<PassageView>), Problems))]
+pub async fn passages(
+    state: web::Data<State>,
+    allowed: Allowed<acts::ReadKnowledge>,
+    path: web::Path<InDocument>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<PassageView>>, Problem> {
+    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
+    store.document(path.document).await?.ok_or_else(Problem::not_found)?;
+    let mut passages = store.passages().await?;
+    passages.retain(|passage| passage.document == path.document);
+    let page = query.of_all(passages, |passage| passage.place)?;
+    Ok(web::Json(page.map(|passage| PassageView {
+        place: passage.place,
+        by_meaning: !passage.embedding.is_empty(),
+        text: passage.text,
+    })))
+}
+
 /// Add a document
 ///
 /// The body is the document itself, with its type in `Content-Type`: `text/plain`, `text/markdown`,
 /// `text/html` or `application/pdf`. It is read beside everything else; `knowledge.changed` tells when
 /// it can be found, or why it cannot.
 #[utoipa::path(post, path = "/tenants/{tenant}/knowledge", tag = "knowledge", operation_id = "add_knowledge",
-    params(InTenant, NewDocument, super::IdempotencyKey),
+    params(InTenant, NewDocument),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = Document), Problems))]
 pub async fn add(

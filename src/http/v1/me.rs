@@ -14,6 +14,7 @@ use iassistance_identity::passwords::{Candidate, Cost, Verdict};
 
 use super::input::{self, Body};
 use super::proof::{self, Proof, QuestionView};
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State, cookies};
@@ -203,6 +204,7 @@ pub struct SessionsEnded {
 /// A proof anew: the password, or a second factor. Who has a second factor gives that.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "proof": { "by": "totp", "code": "123456" } }))]
 pub struct StepUp {
     /// The password, for who has no second factor.
     #[schema(value_type = Option<String>, format = Password)]
@@ -217,9 +219,16 @@ pub struct StepUp {
 pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::Enrol>,
-) -> Result<web::Json<MeView>, Problem> {
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
     let person = allowed.person()?;
-    Ok(web::Json(MeView::of(&state, &person.account, &person.session)))
+    let (tag, view) = shown(&state, &person.account, &person.session)?;
+    Ok(has.show(&tag, &view))
+}
+
+/// Who somebody is, with its tag.
+fn shown(state: &State, account: &Account, session: &Session) -> Result<(String, MeView), Problem> {
+    tag::whole(state, &(&account.name, account.language), MeView::of(state, account, session))
 }
 
 /// Correct your account
@@ -228,17 +237,20 @@ pub async fn show(
 pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::OwnAccount>,
+    seen: IfMatch,
     body: Body<MeChange>,
-) -> Result<web::Json<MeView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let person = allowed.person()?;
     let mut account = person.account.clone();
+    seen.check_set(&state, &(&account.name, account.language))?;
     if let Some(name) = &body.value.name {
         account.name = Pii::new(input::name("name", name)?);
     }
     account.language = body.value.language.unwrap_or(account.language);
     allowed.record(allowed.entry("account.changed").on(&account.id)).await?;
     account.revision = state.app.store.people().put_account(account.clone(), account.revision).await?;
-    Ok(web::Json(MeView::of(&state, &account, &person.session)))
+    let (tag, view) = shown(&state, &account, &person.session)?;
+    Ok(tag::tagged(&tag, &view))
 }
 
 /// Your sessions

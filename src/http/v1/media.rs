@@ -55,6 +55,7 @@ pub struct InFile {
 #[into_params(parameter_in = Query)]
 pub struct UploadQuery {
     /// What the contact sees as its name; 1 to 240 characters without a slash.
+    #[param(max_length = 240)]
     filename: Option<String>,
 }
 

@@ -4,14 +4,15 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_domain::Timestamp;
 use iassistance_domain::account::{Account, AccountState, MemberOf, Membership, Role};
 use iassistance_domain::id::{AccountId, AgencyId, TenantId};
 use iassistance_domain::pii::TenantView;
-use iassistance_domain::{Timestamp, account::MEMBERSHIPS_MAX};
 
 use super::agencies::InAgency;
 use super::input::Body;
-use super::page::{Page, PageQuery};
+use super::page::{self, Page};
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, Right, acts};
@@ -113,10 +114,34 @@ pub(super) fn membership(
     Ok(membership)
 }
 
-async fn members(state: &State, place: MemberOf, query: &PageQuery) -> Result<Page<MemberView>, Problem> {
-    let (before, limit) = query.read::<AccountId>()?;
-    let found = state.app.store.people().accounts(before, limit + 1, Some(place)).await?;
-    let Page { items, next } = Page::cut(found, limit, |account| account.id);
+/// Which members.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct MembersQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those who belong as this.
+    #[param(inline)]
+    role: Option<Role>,
+    /// Only those who may sign in, or may not.
+    #[param(inline)]
+    state: Option<AccountState>,
+}
+
+async fn members(state: &State, place: MemberOf, query: &MembersQuery) -> Result<Page<MemberView>, Problem> {
+    let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
+    let people = state.app.store.people();
+    let wants = |account: &Account| {
+        let role = account.membership(place).map(|held| held.role);
+        query.role.is_none_or(|wanted| role == Some(wanted))
+            && query.state.is_none_or(|wanted| account.state == wanted)
+    };
+    let fetch = async |before, limit| Ok(people.accounts(before, limit, Some(place)).await?);
+    let found = page::scan(before, limit, |account: &Account| account.id, wants, fetch).await?;
+    let Page { items, next } = found;
     Ok(Page { items: items.iter().filter_map(|account| MemberView::of(account, place)).collect(), next })
 }
 
@@ -126,8 +151,14 @@ async fn member(state: &State, place: MemberOf, id: AccountId) -> Result<Account
     account.filter(|account| account.membership(place).is_some()).ok_or_else(Problem::not_found)
 }
 
+/// Somebody who belongs to a place, with their tag.
+fn shown(state: &State, account: &Account, place: MemberOf) -> Result<(String, MemberView), Problem> {
+    let view = MemberView::of(account, place).ok_or_else(Problem::not_found)?;
+    tag::whole(state, &account.membership(place), view)
+}
+
 /// Nobody changes what they are themselves: a slip would lock a place.
-fn must_be_another<R: Right>(allowed: &Allowed<R>, account: AccountId) -> Result<(), Problem> {
+pub(super) fn must_be_another<R: Right>(allowed: &Allowed<R>, account: AccountId) -> Result<(), Problem> {
     if allowed.person()?.account.id == account {
         return Err(Problem::conflict("nobody changes their own role: have another administrator do it"));
     }
@@ -150,15 +181,29 @@ async fn remove<R: Right>(
 
 /// The people of a tenant, newest first
 #[utoipa::path(get, path = "/tenants/{tenant}/members", tag = "people", operation_id = "list_members",
-    params(InTenant, PageQuery), responses((status = 200, body = Page<MemberView>), Problems))]
+    params(InTenant, MembersQuery), responses((status = 200, body = Page<MemberView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeePeople>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<MembersQuery>,
 ) -> Result<web::Json<Page<MemberView>>, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     Ok(web::Json(members(&state, place, &query).await?))
+}
+
+/// One of the people of a tenant
+#[utoipa::path(get, path = "/tenants/{tenant}/members/{account}", tag = "people", operation_id = "show_member",
+    params(InMember), responses((status = 200, body = MemberView), Problems))]
+pub async fn show(
+    state: web::Data<State>,
+    allowed: Allowed<acts::SeePeople>,
+    path: web::Path<InMember>,
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
+    let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
+    let (tag, view) = shown(&state, &member(&state, place, path.account).await?, place)?;
+    Ok(has.show(&tag, &view))
 }
 
 /// Change what somebody is in a tenant
@@ -171,11 +216,13 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ManagePeople>,
     path: web::Path<InMember>,
+    seen: IfMatch,
     body: Body<MemberChange>,
-) -> Result<web::Json<MemberView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     let mut account = member(&state, place, path.account).await?;
     must_be_another(&allowed, path.account)?;
+    seen.check_set(&state, &account.membership(place))?;
     let MemberChange { role, assigned_only } = body.value;
     let since = account.membership(place).map_or_else(|| state.clock().now(), |held| held.since);
     let membership = membership(place, role, assigned_only, since)?;
@@ -184,7 +231,8 @@ pub async fn change(
     account.memberships.retain(|held| held.of != place);
     account.memberships.push(membership);
     state.app.store.people().put_account(account.clone(), account.revision).await?;
-    Ok(web::Json(MemberView::of(&account, place).ok_or_else(Problem::not_found)?))
+    let (tag, view) = shown(&state, &account, place)?;
+    Ok(tag::tagged(&tag, &view))
 }
 
 /// Let somebody go from a tenant
@@ -204,14 +252,28 @@ pub async fn remove_from_tenant(
 
 /// The people of an agency, newest first
 #[utoipa::path(get, path = "/agencies/{agency}/members", tag = "agencies", operation_id = "list_agency_members",
-    params(InAgency, PageQuery), responses((status = 200, body = Page<MemberView>), Problems))]
+    params(InAgency, MembersQuery), responses((status = 200, body = Page<MemberView>), Problems))]
 pub async fn of_agency(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageAgencyPeople>,
     path: web::Path<InAgency>,
-    query: web::Query<PageQuery>,
+    query: web::Query<MembersQuery>,
 ) -> Result<web::Json<Page<MemberView>>, Problem> {
     Ok(web::Json(members(&state, MemberOf::Agency(path.agency), &query).await?))
+}
+
+/// One of the people of an agency
+#[utoipa::path(get, path = "/agencies/{agency}/members/{account}", tag = "agencies",
+    operation_id = "show_agency_member", params(InAgencyMember),
+    responses((status = 200, body = MemberView), Problems))]
+pub async fn show_of_agency(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManageAgencyPeople>,
+    path: web::Path<InAgencyMember>,
+) -> Result<web::Json<MemberView>, Problem> {
+    let place = MemberOf::Agency(path.agency);
+    let account = member(&state, place, path.account).await?;
+    Ok(web::Json(MemberView::of(&account, place).ok_or_else(Problem::not_found)?))
 }
 
 /// Let somebody go from an agency
@@ -224,104 +286,4 @@ pub async fn remove_from_agency(
     path: web::Path<InAgencyMember>,
 ) -> Result<HttpResponse, Problem> {
     remove(&state, &allowed, MemberOf::Agency(path.agency), path.account).await
-}
-
-/// An account, as owners of the platform see it: where it belongs, not what it does there.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Account)]
-pub struct AccountView {
-    /// Its id.
-    #[schema(value_type = String, example = "acc_0199a8a2c4007b3e8f5d6c1b2a390817")]
-    id: AccountId,
-    /// Its address.
-    email: String,
-    /// What its owner is called.
-    name: String,
-    /// Whether it owns the platform.
-    owner: bool,
-    /// Where it belongs.
-    memberships: Vec<super::me::MembershipView>,
-    /// Whether it has a second factor.
-    second_factor: bool,
-    /// Whether it may sign in.
-    state: AccountState,
-    /// When it was made.
-    #[schema(value_type = i64)]
-    created_at: Timestamp,
-    /// When it was last signed in to.
-    #[schema(value_type = Option<i64>)]
-    signed_in_at: Option<Timestamp>,
-}
-
-impl From<&Account> for AccountView {
-    fn from(account: &Account) -> Self {
-        Self {
-            id: account.id,
-            email: account.email.reveal(TenantView).clone(),
-            name: account.name.reveal(TenantView).clone(),
-            owner: account.owner,
-            memberships: account.memberships.iter().take(MEMBERSHIPS_MAX).map(Into::into).collect(),
-            second_factor: account.second_factors.any(),
-            state: account.state,
-            created_at: account.created_at,
-            signed_in_at: account.signed_in_at,
-        }
-    }
-}
-
-/// Which account.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct InAccount {
-    /// The account.
-    #[param(value_type = String, example = "acc_0199a8a2c4007b3e8f5d6c1b2a390817")]
-    account: AccountId,
-}
-
-/// What becomes of an account; what is left out stays as it is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AccountChange {
-    /// Whether it may sign in. When it may not any more, its sessions end.
-    state: Option<AccountState>,
-    /// Whether it owns the platform.
-    owner: Option<bool>,
-}
-
-/// All accounts, newest first
-#[utoipa::path(get, path = "/accounts", tag = "people", operation_id = "list_accounts", params(PageQuery),
-    responses((status = 200, body = Page<AccountView>), Problems))]
-pub async fn accounts(
-    state: web::Data<State>,
-    _allowed: Allowed<acts::ManageOwners>,
-    query: web::Query<PageQuery>,
-) -> Result<web::Json<Page<AccountView>>, Problem> {
-    let (before, limit) = query.read::<AccountId>()?;
-    let found = state.app.store.people().accounts(before, limit + 1, None).await?;
-    Ok(web::Json(Page::cut(found, limit, |account| account.id).map(|account| AccountView::from(&account))))
-}
-
-/// Disable an account, enable it, or change whether it owns the platform
-#[utoipa::path(put, path = "/accounts/{account}", tag = "people", operation_id = "change_account",
-    params(InAccount), request_body = AccountChange,
-    responses((status = 200, body = AccountView), Problems))]
-pub async fn change_account(
-    state: web::Data<State>,
-    allowed: Allowed<acts::ManageOwners>,
-    path: web::Path<InAccount>,
-    body: Body<AccountChange>,
-) -> Result<web::Json<AccountView>, Problem> {
-    let people = state.app.store.people();
-    let mut account = people.account(path.account).await?.ok_or_else(Problem::not_found)?;
-    must_be_another(&allowed, path.account)?;
-    account.state = body.value.state.unwrap_or(account.state);
-    account.owner = body.value.owner.unwrap_or(account.owner);
-    let state_name = if account.is_active() { "active" } else { "disabled" };
-    let entry = allowed.entry("account.changed").on(&account.id).with("state", &state_name);
-    allowed.record(entry.with("owner", &account.owner)).await?;
-    people.put_account(account.clone(), account.revision).await?;
-    if !account.is_active() {
-        people.remove_sessions_of(account.id, None).await?;
-    }
-    Ok(web::Json(AccountView::from(&account)))
 }

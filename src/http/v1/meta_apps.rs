@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::channel::{MetaApp, StoredSecret};
-use iassistance_domain::id::MetaAppId;
+use iassistance_domain::channel::{ChannelKind, MetaApp, StoredSecret};
+use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 
 use super::input::{self, Body};
 use super::page::{Page, PageQuery};
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::idempotency::{Created, Once};
@@ -112,7 +113,7 @@ pub async fn list(
 
 /// Register a Meta app
 #[utoipa::path(post, path = "/meta-apps", tag = "meta apps", operation_id = "create_meta_app",
-    params(super::IdempotencyKey), request_body = NewMetaApp,
+    request_body = NewMetaApp,
     responses((status = 201, body = MetaAppView), Problems))]
 pub async fn create(
     state: web::Data<State>,
@@ -144,9 +145,48 @@ pub async fn show(
     state: web::Data<State>,
     _allowed: Allowed<acts::SeeMetaApps>,
     path: web::Path<InMetaApp>,
-) -> Result<web::Json<MetaAppView>, Problem> {
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
     let app = state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
-    Ok(web::Json(app.into()))
+    Ok(has.show(&tag::of(&state, &app)?, &MetaAppView::from(app)))
+}
+
+/// A channel that came through a Meta app.
+#[derive(Serialize, ToSchema)]
+pub struct ChannelOfApp {
+    /// The channel.
+    #[schema(value_type = String, example = "chn_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: ChannelId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    tenant: TenantId,
+    /// The product: `whatsapp`, `messenger` or `instagram`.
+    #[schema(value_type = String, example = "whatsapp")]
+    kind: ChannelKind,
+    /// Meta's id of it.
+    #[schema(example = "106540352242922")]
+    external_id: String,
+}
+
+/// The channels of all tenants that came through a Meta app, oldest first
+#[utoipa::path(get, path = "/meta-apps/{meta_app}/channels", tag = "meta apps",
+    operation_id = "list_channels_of_meta_app", params(InMetaApp, PageQuery),
+    responses((status = 200, body = Page<ChannelOfApp>), Problems))]
+pub async fn channels(
+    state: web::Data<State>,
+    _allowed: Allowed<acts::ManageMetaApps>,
+    path: web::Path<InMetaApp>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<ChannelOfApp>>, Problem> {
+    state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
+    let channels = state.app.store.channels_of_app(path.meta_app).await?;
+    let page = query.of_all(channels, |channel| channel.id)?;
+    Ok(web::Json(page.map(|channel| ChannelOfApp {
+        id: channel.id,
+        tenant: channel.tenant,
+        kind: channel.kind(),
+        external_id: channel.external_id,
+    })))
 }
 
 /// Change a Meta app, or rotate its secrets
@@ -157,9 +197,12 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageMetaApps>,
     path: web::Path<InMetaApp>,
+    seen: IfMatch,
     body: Body<MetaAppChange>,
-) -> Result<web::Json<MetaAppView>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let _alone = state.changing.lock().await;
     let mut app = state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
+    seen.check(&tag::of(&state, &app)?)?;
     let change = body.value;
     if let Some(name) = change.name {
         app.name = input::name("name", &name)?;
@@ -176,5 +219,5 @@ pub async fn change(
     allowed.record(allowed.entry("meta_app.changed").on(&app.id)).await?;
     state.app.store.put_meta_app(app.clone()).await?;
     tracing::info!(meta_app = %app.id, "a Meta app was changed");
-    Ok(web::Json(app.into()))
+    Ok(tag::tagged(&tag::of(&state, &app)?, &MetaAppView::from(app)))
 }

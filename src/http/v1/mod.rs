@@ -12,6 +12,7 @@ use utoipa::OpenApi;
 use super::{Problem, auth};
 
 mod access_log;
+mod accounts;
 mod agencies;
 mod assistant;
 mod assistant_draft;
@@ -21,11 +22,13 @@ mod backups;
 mod break_glass;
 mod channels;
 mod checks;
+mod contacts;
 mod conversations;
 mod dead_letters;
 mod deliveries;
 mod email;
 mod events;
+mod export;
 mod factors;
 mod golden;
 mod input;
@@ -45,15 +48,22 @@ mod quarantine;
 mod rehearsals;
 mod settings_form;
 mod sign_in;
+mod signature;
 mod spending;
+mod tag;
 mod tenants;
 #[cfg(test)]
 mod tests;
 mod turn_view;
+mod unrouted;
 mod view;
+mod waiting;
 mod webhooks;
 
+pub use export::EXPORTS_MAX;
 pub use settings_form::SettingsView;
+pub use signature::Signature;
+pub use tag::{IfNoneMatch, unchanged};
 pub use view::Problems;
 
 /// Where those sign in who have no credential yet.
@@ -63,6 +73,11 @@ macro_rules! routes {
     ($($path:literal => { $($method:ident: $group:ident::$handler:ident),+ })+) => {
         /// Every route under `/v1`, and its methods.
         pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+
+        /// What each handler's signature says: path, method and that.
+        pub fn signatures() -> Vec<(&'static str, &'static str, Signature)> {
+            vec![$($(($path, stringify!($method), signature::of($group::$handler))),+),+]
+        }
 
         /// What the OpenAPI document says of them.
         #[derive(OpenApi)]
@@ -114,25 +129,35 @@ routes! {
     "/tenants/{tenant}/close" => { post: tenants::close }
     "/tenants/{tenant}/agency-reading" => { put: tenants::agency_reading }
     "/tenants/{tenant}/members" => { get: members::list }
-    "/tenants/{tenant}/members/{account}" => { put: members::change, delete: members::remove_from_tenant }
+    "/tenants/{tenant}/members/{account}" => {
+        get: members::show, put: members::change, delete: members::remove_from_tenant
+    }
     "/tenants/{tenant}/invitations" => { get: invitations::to_tenant, post: invitations::invite_to_tenant }
-    "/tenants/{tenant}/invitations/{invitation}" => { delete: invitations::take_back_from_tenant }
+    "/tenants/{tenant}/invitations/{invitation}" => {
+        get: invitations::show, delete: invitations::take_back_from_tenant
+    }
     "/tenants/{tenant}/break-glass" => { get: break_glass::list, post: break_glass::ask }
+    "/tenants/{tenant}/break-glass/{grant}" => { get: break_glass::show }
     "/tenants/{tenant}/break-glass/{grant}/approve" => { post: break_glass::approve }
     "/tenants/{tenant}/break-glass/{grant}/end" => { post: break_glass::end }
     "/agencies" => { get: agencies::list, post: agencies::create }
     "/agencies/{agency}" => { get: agencies::show, put: agencies::change }
     "/agencies/{agency}/members" => { get: members::of_agency }
-    "/agencies/{agency}/members/{account}" => { delete: members::remove_from_agency }
+    "/agencies/{agency}/members/{account}" => {
+        get: members::show_of_agency, delete: members::remove_from_agency
+    }
     "/agencies/{agency}/invitations" => { get: invitations::to_agency, post: invitations::invite_to_agency }
     "/agencies/{agency}/invitations/{invitation}" => { delete: invitations::take_back_from_agency }
-    "/accounts" => { get: members::accounts }
-    "/accounts/{account}" => { put: members::change_account }
-    "/owners/invitations" => { post: invitations::invite_owner }
+    "/accounts" => { get: accounts::list }
+    "/accounts/{account}" => { get: accounts::show, put: accounts::change, delete: accounts::remove }
+    "/owners/invitations" => { get: invitations::to_own, post: invitations::invite_owner }
+    "/owners/invitations/{invitation}" => { delete: invitations::take_back_owner }
     "/keys" => { get: keys::list_of_platform, post: keys::create_of_platform }
-    "/keys/{key}" => { delete: keys::revoke_of_platform }
+    "/keys/{key}" => { get: keys::show_of_platform, delete: keys::revoke_of_platform }
     "/meta-apps" => { get: meta_apps::list, post: meta_apps::create }
     "/meta-apps/{meta_app}" => { get: meta_apps::show, put: meta_apps::change }
+    "/meta-apps/{meta_app}/channels" => { get: meta_apps::channels }
+    "/unrouted" => { get: unrouted::list }
     "/tenants/{tenant}/channels" => { get: channels::list, post: channels::connect }
     "/tenants/{tenant}/channels/{channel}" => {
         get: channels::show, put: channels::change, delete: channels::disconnect
@@ -151,43 +176,53 @@ routes! {
     "/tenants/{tenant}/rehearsals" => { post: rehearsals::rehearse }
     "/tenants/{tenant}/golden" => { get: golden::list, post: golden::add }
     "/tenants/{tenant}/golden/run" => { post: golden::run }
-    "/tenants/{tenant}/golden/{golden}" => { delete: golden::remove }
+    "/tenants/{tenant}/golden/{golden}" => { get: golden::show, put: golden::change, delete: golden::remove }
     "/tenants/{tenant}/knowledge" => { get: knowledge::list, post: knowledge::add }
     "/tenants/{tenant}/knowledge/search" => { get: knowledge::search }
     "/tenants/{tenant}/knowledge/{document}" => { get: knowledge::show, delete: knowledge::remove }
+    "/tenants/{tenant}/knowledge/{document}/passages" => { get: knowledge::passages }
     "/tenants/{tenant}/knowledge/{document}/reindex" => { post: knowledge::reindex }
     "/tenants/{tenant}/spending" => { get: spending::show }
+    "/tenants/{tenant}/contacts" => { get: contacts::list }
+    "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
+    "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
     "/tenants/{tenant}/conversations/{conversation}/messages" => {
         get: conversations::messages, post: operator::reply
     }
+    "/tenants/{tenant}/conversations/{conversation}/messages/{message}" => { get: conversations::message }
     "/tenants/{tenant}/conversations/{conversation}/messages/{message}/files/{place}" => { get: media::of_message }
     "/tenants/{tenant}/media" => { post: media::upload }
     "/tenants/{tenant}/conversations/{conversation}/turns" => { get: conversations::turns }
     "/tenants/{tenant}/conversations/{conversation}/turns/{turn}" => { get: conversations::turn }
     "/tenants/{tenant}/conversations/{conversation}/snapshot" => { get: conversations::snapshot }
+    "/tenants/{tenant}/conversations/{conversation}/outbox" => { get: waiting::outbox }
+    "/tenants/{tenant}/conversations/{conversation}/summary" => { get: waiting::summary }
     "/tenants/{tenant}/conversations/{conversation}/takeover" => { post: operator::take_over }
     "/tenants/{tenant}/conversations/{conversation}/handback" => { post: operator::hand_back }
     "/tenants/{tenant}/conversations/{conversation}/assign" => { post: operator::assign }
     "/tenants/{tenant}/conversations/{conversation}/notes" => { post: operator::note }
     "/tenants/{tenant}/events" => { get: events::list }
     "/tenants/{tenant}/dead-letters" => { get: dead_letters::list }
+    "/tenants/{tenant}/dead-letters/{dead_letter}" => { get: dead_letters::show }
     "/tenants/{tenant}/dead-letters/{dead_letter}/replay" => { post: dead_letters::replay }
     "/tenants/{tenant}/quarantine" => { get: quarantine::of_tenant }
     "/quarantine" => { get: quarantine::of_platform }
-    "/checks" => { post: checks::begin }
+    "/checks" => { get: checks::list, post: checks::begin }
     "/checks/{check}" => { get: checks::show }
     "/tenants/{tenant}/keys" => { get: keys::list, post: keys::create }
-    "/tenants/{tenant}/keys/{key}" => { delete: keys::revoke }
+    "/tenants/{tenant}/keys/{key}" => { get: keys::show, put: keys::change, delete: keys::revoke }
     "/tenants/{tenant}/keys/{key}/rotate" => { post: keys::rotate }
     "/backups" => { get: backups::list, post: backups::make }
+    "/backups/{backup}" => { get: backups::show }
     "/tenants/{tenant}/restore" => { post: backups::restore }
     "/tenants/{tenant}/audit" => { get: audit::of_tenant }
     "/tenants/{tenant}/audit/checkpoints" => { get: audit::checkpoints }
     "/tenants/{tenant}/audit/export" => { get: audit::export_tenant }
     "/tenants/{tenant}/access-log" => { get: access_log::of_tenant }
     "/audit" => { get: audit::of_platform }
+    "/audit/checkpoints" => { get: audit::checkpoints_of_platform }
     "/audit/export" => { get: audit::export_platform }
     "/access-log" => { get: access_log::of_platform }
     "/me/access-log" => { get: access_log::own }
@@ -198,6 +233,7 @@ routes! {
     "/tenants/{tenant}/webhooks/{webhook}/test" => { post: webhooks::test }
     "/tenants/{tenant}/webhooks/{webhook}/secret" => { post: webhooks::rotate, delete: webhooks::drop_former }
     "/tenants/{tenant}/webhooks/{webhook}/deliveries" => { get: deliveries::list }
+    "/tenants/{tenant}/webhooks/{webhook}/deliveries/{delivery}" => { get: deliveries::show }
     "/tenants/{tenant}/webhooks/{webhook}/replay" => { post: deliveries::replay }
     "/tenants/{tenant}/live-tickets" => { post: live_tickets::issue }
 }
@@ -229,16 +265,4 @@ fn refusals(config: &mut web::ServiceConfig) {
 
 fn wrong_method(methods: &'static [&'static str]) -> actix_web::Route {
     web::to(move || ready(Err::<HttpResponse, _>(Problem::method_not_allowed(methods))))
-}
-
-/// The header that makes a request to create something repeatable.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it is read by idempotency::Once; this describes it")]
-struct IdempotencyKey {
-    /// 1 to 255 visible ASCII characters, new for every new request. The same request with the same
-    /// key gets the first answer for 24 hours; another request with it is refused (422). It does not
-    /// outlast a restart of the server.
-    #[param(rename = "Idempotency-Key", max_length = 255)]
-    idempotency_key: Option<String>,
 }

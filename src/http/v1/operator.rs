@@ -35,6 +35,7 @@ pub struct TakeOver {
 /// A reply by a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "operator": "Ada", "text": "Your parcel leaves today." }))]
 pub struct NewReply {
     /// Who; it stands in the log. 1 to 120 characters. For programs: who signed in acts by their own name.
     #[schema(example = "Ada")]
@@ -53,6 +54,7 @@ pub struct NewReply {
 /// Whom a conversation is given to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "account": "acc_0199a8a2c4007b3e8f5d6c1b2a390817" }))]
 pub struct Assign {
     /// Who, by a name; 1 to 120 characters. `null` for nobody. This or `account` must be said: a field that
     /// was forgotten takes nobody's work away.
@@ -197,7 +199,7 @@ pub async fn hand_back(
 ///
 /// The message is committed to be sent when this is answered. It does not take control.
 #[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/messages", tag = "operators",
-    operation_id = "reply", params(InConversation, super::IdempotencyKey), request_body = NewReply,
+    operation_id = "reply", params(InConversation), request_body = NewReply,
     responses((status = 201, body = DoneView), Problems))]
 pub async fn reply(
     state: web::Data<State>,
@@ -256,7 +258,7 @@ pub async fn assign(
 ///
 /// It stands among the messages, for people alone.
 #[utoipa::path(post, path = "/tenants/{tenant}/conversations/{conversation}/notes", tag = "operators",
-    operation_id = "add_note", params(InConversation, super::IdempotencyKey), request_body = NewNote,
+    operation_id = "add_note", params(InConversation), request_body = NewNote,
     responses((status = 201, body = DoneView), Problems))]
 pub async fn note(
     state: web::Data<State>,

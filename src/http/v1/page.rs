@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_domain::Timestamp;
+
 use crate::http::Problem;
 
 const LIMIT_DEFAULT: usize = 50;
@@ -47,6 +49,52 @@ pub fn cursor<C: FromStr>(given: Option<&str>) -> Result<Option<C>, Problem> {
     given.map(parse).transpose()
 }
 
+/// Records that are looked at for one page of those that are wanted, and at once.
+const SCANNED_MAX: usize = 2_000;
+const SCANNED_AT_ONCE: usize = 200;
+
+/// A page of those records that are wanted, newest first or oldest first as `fetch` gives them: it gets where to
+/// begin and how many. At most 2,000 records are looked at for a page, so that it may have fewer items than there
+/// are, even none, and a `next` all the same.
+pub async fn scan<T, C: Copy + Display>(
+    mut after: Option<C>,
+    limit: usize,
+    id: impl Fn(&T) -> C,
+    wants: impl Fn(&T) -> bool,
+    fetch: impl AsyncFn(Option<C>, usize) -> Result<Vec<T>, Problem>,
+) -> Result<Page<T>, Problem> {
+    let (mut items, mut scanned) = (Vec::new(), 0);
+    // Mostly the first are wanted.
+    let mut at_once = limit + 1;
+    while scanned < SCANNED_MAX {
+        let found = fetch(after, at_once).await?;
+        let is_last = found.len() < at_once;
+        scanned += found.len();
+        at_once = SCANNED_AT_ONCE;
+        let mut found = found.into_iter().peekable();
+        while let Some(record) = found.next() {
+            after = Some(id(&record));
+            if !wants(&record) {
+                continue;
+            }
+            items.push(record);
+            if items.len() == limit {
+                let more = !is_last || found.peek().is_some();
+                return Ok(Page { items, next: after.filter(|_| more).map(|id| id.to_string()) });
+            }
+        }
+        if is_last {
+            return Ok(Page { items, next: None });
+        }
+    }
+    Ok(Page { items, next: after.map(|id| id.to_string()) })
+}
+
+/// A moment within which something must lie.
+pub fn within(at: Timestamp, from: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    from.is_none_or(|from| at >= from) && until.is_none_or(|until| at < until)
+}
+
 impl PageQuery {
     /// The cursor, and how many items are asked for.
     pub fn read<C: FromStr>(&self) -> Result<(Option<C>, usize), Problem> {
@@ -56,18 +104,28 @@ impl PageQuery {
     /// A page of a whole list, which is put in the order of its ids: oldest first.
     pub fn of_all<T, C: FromStr + Ord + Copy + Display>(
         &self,
-        mut all: Vec<T>,
+        all: Vec<T>,
         id: impl Fn(&T) -> C,
     ) -> Result<Page<T>, Problem> {
-        let (after, limit) = self.read::<C>()?;
-        all.retain(|item| after.is_none_or(|after| id(item) > after));
-        all.sort_by_key(&id);
-        all.truncate(limit + 1);
-        Ok(Page::cut(all, limit, id))
+        Page::of_all(self.cursor.as_deref(), self.limit, all, id)
     }
 }
 
 impl<T> Page<T> {
+    /// A page of a whole list, which is put in the order of its ids: oldest first.
+    pub fn of_all<C: FromStr + Ord + Copy + Display>(
+        after: Option<&str>,
+        asked: Option<usize>,
+        mut all: Vec<T>,
+        id: impl Fn(&T) -> C,
+    ) -> Result<Self, Problem> {
+        let (after, limit) = (cursor::<C>(after)?, limit(asked)?);
+        all.retain(|item| after.is_none_or(|after| id(item) > after));
+        all.sort_by_key(&id);
+        all.truncate(limit + 1);
+        Ok(Self::cut(all, limit, id))
+    }
+
     /// The page of what was read with one item more than `limit`, to know whether there are more.
     pub fn cut<C: Display>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> C) -> Self {
         let more = items.len() > limit;
@@ -117,5 +175,27 @@ mod tests {
         assert!(query(None, Some(201)).read::<u32>().is_err());
         assert!(query(Some("x"), None).read::<u32>().is_err());
         assert_eq!(query(Some("7"), None).read::<u32>().ok(), Some((Some(7), 50)));
+    }
+
+    #[actix_web::test]
+    async fn what_is_wanted_is_found_page_by_page_and_a_page_looks_at_so_many() {
+        let all: Vec<u32> = (1..=5_000).collect();
+        let fetch = async |after: Option<u32>, limit| {
+            let from = after.unwrap_or(0) as usize;
+            Ok(all.iter().copied().skip(from).take(limit).collect())
+        };
+        let (mut after, mut seen, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let page = scan(after, 3, |item| *item, |item| item % 900 == 0, &fetch).await.ok().unwrap();
+            seen.extend(page.items);
+            pages += 1;
+            match page.next {
+                Some(next) => after = next.parse().ok(),
+                None => break,
+            }
+        }
+        assert_eq!((seen, pages), (vec![900, 1_800, 2_700, 3_600, 4_500], 3));
+        let last = scan(Some(4_997), 3, |item| *item, |_| true, &fetch).await.ok().unwrap();
+        assert_eq!((last.items, last.next), (vec![4_998, 4_999, 5_000], None));
     }
 }

@@ -24,6 +24,7 @@ const TEXT_CHARS_MAX: usize = 4_000;
 /// By which settings the assistant answers: those that count, if nothing is said.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "model": "gpt-5-mini" }))]
 pub struct By {
     /// Those of the draft.
     #[serde(default)]

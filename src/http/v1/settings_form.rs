@@ -168,6 +168,11 @@ impl From<AssistantSettings> for SettingsView {
 /// The assistant's settings, whole: what has a default and is left out has that default then.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "enabled": true, "task": "Answer questions about orders.", "instructions": "Be short and kind.", "model": null,
+    "temperature": 0.2, "base_url": null, "languages": ["en"], "quiet_ms": 3_000, "cap_ms": 20_000,
+    "output_tokens_max": 800, "prompt_tokens_max": 8_000, "fallback_text": "We will be right back.",
+}))]
 pub struct NewAssistant {
     /// Whether it answers at all.
     enabled: bool,

@@ -10,7 +10,8 @@ use iassistance_domain::tenant::{Tenant, TenantCtx, TenantState};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::input::{self, Body};
-use super::page::{Page, PageQuery};
+use super::page::Page;
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
 use crate::http::auth::{Allowed, Person, Principal, acts};
 use crate::http::idempotency::{Created, Once};
@@ -104,16 +105,56 @@ pub struct AgencyReading {
     allowed: bool,
 }
 
+/// Which tenants.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct TenantsQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those in this state.
+    #[param(inline)]
+    state: Option<StateFilter>,
+    /// Only those of this agency.
+    #[param(value_type = Option<String>)]
+    agency: Option<AgencyId>,
+}
+
+/// The state of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateFilter {
+    /// It is served.
+    Active,
+    /// What comes in is kept, and nobody answers.
+    Suspended,
+    /// No address leads to it.
+    Closed,
+}
+
+impl StateFilter {
+    const fn is(self, state: &TenantState) -> bool {
+        matches!(
+            (self, state),
+            (Self::Active, TenantState::Active)
+                | (Self::Suspended, TenantState::Suspended { .. })
+                | (Self::Closed, TenantState::Closed { .. })
+        )
+    }
+}
+
 /// Tenants that you may see
 ///
 /// All of them for an owner or a key of the platform; for others those of their agencies and those that they
 /// belong to.
 #[utoipa::path(get, path = "/tenants", tag = "tenants", operation_id = "list_tenants",
-    params(PageQuery), responses((status = 200, body = Page<TenantView>), Problems))]
+    params(TenantsQuery), responses((status = 200, body = Page<TenantView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ListTenants>,
-    query: web::Query<PageQuery>,
+    query: web::Query<TenantsQuery>,
 ) -> Result<web::Json<Page<TenantView>>, Problem> {
     let mut tenants = state.app.store.tenants().await?;
     if let Principal::Person(person) = allowed.principal()
@@ -124,12 +165,17 @@ pub async fn list(
         let runs = |agency: Option<AgencyId>| agency.is_some_and(|agency| agencies.contains(&agency));
         tenants.retain(|tenant| belongs(tenant.id) || runs(tenant.agency));
     }
-    Ok(web::Json(query.of_all(tenants, |tenant| tenant.id)?.map(TenantView::from)))
+    tenants.retain(|tenant| {
+        query.state.is_none_or(|wanted| wanted.is(&tenant.state))
+            && query.agency.is_none_or(|agency| tenant.agency == Some(agency))
+    });
+    let page = Page::of_all(query.cursor.as_deref(), query.limit, tenants, |tenant| tenant.id)?;
+    Ok(web::Json(page.map(TenantView::from)))
 }
 
 /// Create a tenant
 #[utoipa::path(post, path = "/tenants", tag = "tenants", operation_id = "create_tenant",
-    params(super::IdempotencyKey), request_body = NewTenant,
+    request_body = NewTenant,
     responses((status = 201, body = TenantView), Problems))]
 pub async fn create(
     state: web::Data<State>,
@@ -163,12 +209,21 @@ pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-) -> Result<web::Json<TenantView>, Problem> {
-    Ok(web::Json(record(&state, allowed.ctx(path.tenant)?).await?.into()))
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
+    let tenant = record(&state, allowed.ctx(path.tenant)?).await?;
+    Ok(has.show(&tag::of(&state, &tenant)?, &TenantView::from(tenant)))
 }
 
 async fn record(state: &State, ctx: TenantCtx) -> Result<Tenant, Problem> {
     state.app.store.people().tenant_record(ctx.tenant()).await?.ok_or_else(Problem::not_found)
+}
+
+/// A tenant's record, which is still the one that was seen.
+async fn seen_record(state: &State, ctx: TenantCtx, seen: &IfMatch) -> Result<Tenant, Problem> {
+    let tenant = record(state, ctx).await?;
+    seen.check(&tag::of(state, &tenant)?)?;
+    Ok(tenant)
 }
 
 /// The agency of a new tenant.
@@ -193,9 +248,9 @@ async fn agency_of_new(
 }
 
 /// Keeps a tenant's record as it is now, and shows it.
-async fn put(state: &State, tenant: Tenant) -> Result<web::Json<TenantView>, Problem> {
+async fn put(state: &State, tenant: Tenant) -> Result<HttpResponse, Problem> {
     state.app.store.people().put_tenant(tenant.clone()).await?;
-    Ok(web::Json(tenant.into()))
+    Ok(tag::tagged(&tag::of(state, &tenant)?, &TenantView::from(tenant)))
 }
 
 /// Change a tenant's name
@@ -205,9 +260,11 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ChangeTenant>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
     body: Body<TenantChange>,
-) -> Result<web::Json<TenantView>, Problem> {
-    let mut tenant = record(&state, allowed.ctx(path.tenant)?).await?;
+) -> Result<HttpResponse, Problem> {
+    let _alone = state.changing.lock().await;
+    let mut tenant = seen_record(&state, allowed.ctx(path.tenant)?, &seen).await?;
     if let Some(name) = &body.value.name {
         tenant.name = input::name("name", name)?;
     }
@@ -225,9 +282,10 @@ pub async fn suspend(
     allowed: Allowed<acts::SuspendTenant>,
     path: web::Path<InTenant>,
     body: Body<Suspension>,
-) -> Result<web::Json<TenantView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let reason = input::name("reason", &body.value.reason)?;
     let since = state.clock().now();
+    let _alone = state.changing.lock().await;
     let mut tenant = record(&state, allowed.ctx(path.tenant)?).await?;
     let entry = allowed.entry("tenant.suspended").on(&tenant.id);
     allowed.record(AuditEntry { reason: Some(Pii::new(reason.clone())), ..entry }).await?;
@@ -245,7 +303,8 @@ pub async fn resume(
     state: web::Data<State>,
     allowed: Allowed<acts::SuspendTenant>,
     path: web::Path<InTenant>,
-) -> Result<web::Json<TenantView>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let _alone = state.changing.lock().await;
     let mut tenant = record(&state, allowed.ctx(path.tenant)?).await?;
     allowed.record(allowed.entry("tenant.resumed").on(&tenant.id)).await?;
     tenant.state = TenantState::Active;
@@ -261,7 +320,8 @@ pub async fn close(
     state: web::Data<State>,
     allowed: Allowed<acts::SuspendTenant>,
     path: web::Path<InTenant>,
-) -> Result<web::Json<TenantView>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let _alone = state.changing.lock().await;
     let mut tenant = record(&state, allowed.ctx(path.tenant)?).await?;
     allowed.record(allowed.entry("tenant.closed").on(&tenant.id)).await?;
     tenant.state = TenantState::Closed { since: state.clock().now() };
@@ -276,9 +336,11 @@ pub async fn agency_reading(
     state: web::Data<State>,
     allowed: Allowed<acts::GrantAgencyReading>,
     path: web::Path<InTenant>,
+    seen: IfMatch,
     body: Body<AgencyReading>,
-) -> Result<web::Json<TenantView>, Problem> {
-    let mut tenant = record(&state, allowed.ctx(path.tenant)?).await?;
+) -> Result<HttpResponse, Problem> {
+    let _alone = state.changing.lock().await;
+    let mut tenant = seen_record(&state, allowed.ctx(path.tenant)?, &seen).await?;
     let reads = body.value.allowed;
     allowed.record(allowed.entry("tenant.agency_reading").on(&tenant.id).with("allowed", &reads)).await?;
     tenant.agency_reads = reads;

@@ -1,4 +1,5 @@
 mod assistant;
+mod described;
 mod doors;
 mod knowledge;
 mod matrix;
@@ -154,13 +155,17 @@ impl Desk {
         let app = WebApp::new()
             .app_data(web::Data::new(self.state.clone()))
             .service(web::scope("/v1").configure(super::configure));
-        let response = test::call_service(&test::init_service(app).await, request.to_request()).await;
+        let request = request.to_request();
+        let (method, path) = (request.method().to_string(), request.uri().to_string());
+        let response = test::call_service(&test::init_service(app).await, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = test::read_body(response).await;
         let is_lines = headers.get("content-type").is_some_and(|kind| kind == "application/x-ndjson");
         let is_one = !bytes.is_empty() && !is_lines;
         let body = if is_one { serde_json::from_slice(&bytes).unwrap() } else { Value::Null };
-        Answer { status, headers, body }
+        let answer = Answer { status, headers, body };
+        described::check(&method, &path, &answer);
+        answer
     }
 
     async fn ask(&self, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
@@ -228,6 +233,10 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{invitation}", &format!("inv_{digits}"))
         .replace("{grant}", &format!("brk_{digits}"))
         .replace("{session}", &format!("ses_{digits}"))
+        .replace("{contact}", &format!("con_{digits}"))
+        .replace("{backup}", &format!("bak_{digits}"))
+        .replace("{delivery}", &format!("dlv_{digits}"))
+        .replace("{kind}", "contacts")
         .replace("{passkey}", &format!("pky_{digits}"))
 }
 
@@ -247,12 +256,14 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "rollback") => Some(json!({ "version": 1 })),
         ("post", "assign") => Some(json!({ "operator": null })),
         ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
-        ("post", "golden") => Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } })),
+        ("put", "{golden}") | ("post", "golden") => {
+            Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } }))
+        }
         ("post", "rehearsals") => Some(json!({ "question": "Open?" })),
         ("post", "rotate") => Some(json!({ "overlap_hours": 1 })),
         ("post", "tenants" | "agencies") => Some(json!({ "name": "New" })),
         ("put", "{account}") if path.contains("/members/") => Some(json!({ "role": "viewer" })),
-        ("put", "{meta_app}" | "{tenant}" | "{agency}" | "{account}" | "me")
+        ("put", "{key}" | "{meta_app}" | "{tenant}" | "{agency}" | "{account}" | "me")
         | ("post", "run" | "restore" | "checks") => Some(json!({})),
         ("post", "webhooks") | ("put", "{webhook}") => {
             Some(json!({ "url": "https://shop.example/hook", "kinds": ["*"], "paused": true }))

@@ -12,7 +12,8 @@ use iassistance_domain::{Pii, Timestamp};
 use iassistance_hooks::new_secret;
 
 use super::input::{self, Body};
-use super::page::{Page, PageQuery};
+use super::page::Page;
+use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -75,6 +76,9 @@ impl From<Subscription> for WebhookView {
 /// A webhook as it is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://shop.example/hooks/iassistance", "kinds": ["message.received"], "description": "Orders",
+}))]
 pub struct WebhookForm {
     /// Where events go: https on port 443, 4443, 8443 or 9443 of a public host.
     #[schema(example = "https://shop.example/hooks/iassistance")]
@@ -142,6 +146,18 @@ impl WebhookForm {
     }
 }
 
+/// What people set of a webhook, for its tag.
+fn set(webhook: &Subscription) -> impl Serialize + '_ {
+    let is_paused = webhook.state == SubscriptionState::Paused;
+    (&webhook.url, &webhook.kinds, &webhook.description, &webhook.secrets, is_paused)
+}
+
+/// A webhook with its tag.
+fn shown(state: &State, webhook: &Subscription) -> Result<(String, WebhookView), Problem> {
+    let view = WebhookView::from(webhook.clone());
+    tag::whole(state, &set(&webhook), view)
+}
+
 /// The webhook, if it is the tenant's.
 pub(super) async fn found(
     state: &State,
@@ -152,19 +168,35 @@ pub(super) async fn found(
     store.hooks().subscription(id).await?.ok_or_else(Problem::not_found)
 }
 
+/// Which webhooks.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct WebhooksQuery {
+    /// `next` of the page before; nothing for the first.
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// Only those in this state.
+    #[param(inline)]
+    state: Option<SubscriptionState>,
+}
+
 /// Webhooks of a tenant
 #[utoipa::path(get, path = "/tenants/{tenant}/webhooks", tag = "webhooks out",
-    operation_id = "list_webhooks", params(InTenant, PageQuery),
+    operation_id = "list_webhooks", params(InTenant, WebhooksQuery),
     responses((status = 200, body = Page<WebhookView>), Problems))]
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: web::Query<WebhooksQuery>,
 ) -> Result<web::Json<Page<WebhookView>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let all = store.hooks().subscriptions().await?;
-    Ok(web::Json(query.of_all(all, |subscription| subscription.id)?.map(WebhookView::from)))
+    let mut all = store.hooks().subscriptions().await?;
+    all.retain(|subscription| query.state.is_none_or(|wanted| subscription.state == wanted));
+    let page = Page::of_all(query.cursor.as_deref(), query.limit, all, |subscription| subscription.id)?;
+    Ok(web::Json(page.map(WebhookView::from)))
 }
 
 /// Subscribe to events
@@ -174,7 +206,7 @@ pub async fn list(
 /// same `webhook-id`. What is not taken (2xx) is tried again for three days. The secret is shown once. It is
 /// not kept for a repetition, so that one with the same `Idempotency-Key` is a conflict.
 #[utoipa::path(post, path = "/tenants/{tenant}/webhooks", tag = "webhooks out",
-    operation_id = "create_webhook", params(InTenant, super::IdempotencyKey), request_body = WebhookForm,
+    operation_id = "create_webhook", params(InTenant), request_body = WebhookForm,
     responses((status = 201, body = NewWebhookView), Problems))]
 pub async fn create(
     state: web::Data<State>,
@@ -213,9 +245,11 @@ pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
-) -> Result<web::Json<WebhookView>, Problem> {
+    has: IfNoneMatch,
+) -> Result<HttpResponse, Problem> {
     let found = found(&state, allowed.ctx(path.tenant)?, path.webhook).await?;
-    Ok(web::Json(found.into()))
+    let (tag, view) = shown(&state, &found)?;
+    Ok(has.show(&tag, &view))
 }
 
 /// Change a webhook, pause it or resume it
@@ -228,11 +262,13 @@ pub async fn change(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
+    seen: IfMatch,
     body: Body<WebhookForm>,
-) -> Result<web::Json<WebhookView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let form = body.value.check(&state)?;
-    found(&state, ctx, path.webhook).await?;
+    let _alone = state.changing.lock().await;
+    seen.check_set(&state, &set(&found(&state, ctx, path.webhook).await?))?;
     allowed.record(allowed.entry("webhook.changed").on(&path.webhook)).await?;
     let changed = state.app.engine.change_subscription(ctx, path.webhook, |subscription| {
         subscription.url = form.url;
@@ -245,7 +281,8 @@ pub async fn change(
         };
     });
     let changed = changed.await?.ok_or_else(Problem::not_found)?;
-    Ok(web::Json(changed.into()))
+    let (tag, view) = shown(&state, &changed)?;
+    Ok(tag::tagged(&tag, &view))
 }
 
 /// Remove a webhook
@@ -303,6 +340,7 @@ pub async fn rotate(
 ) -> Result<web::Json<NewWebhookView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     found(&state, ctx, path.webhook).await?;
+    let _alone = state.changing.lock().await;
     allowed.record(allowed.entry("webhook.secret_rotated").on(&path.webhook)).await?;
     let secret = new_secret(&**state.app.engine.entropy());
     let newest = secret.clone();

@@ -446,6 +446,16 @@ impl People for MemoryStore {
         Ok(answer.map(|(_, answer)| answer.clone()).filter(|answer| now < answer.at.plus_millis(KEPT_MS)))
     }
 
+    async fn remove_idempotent(&self, of: Option<TenantCtx>, key: &str) -> Result<bool> {
+        let mut state = self.0.open()?;
+        let of = of.map(TenantCtx::tenant);
+        of.map_or(Ok(()), |tenant| state.must_have(tenant))?;
+        let Some(answers) = state.people.answers.get_mut(&of) else { return Ok(false) };
+        let before = answers.len();
+        answers.retain(|(other, _)| other != key);
+        Ok(answers.len() < before)
+    }
+
     async fn forget_idempotent(&self, of: Option<TenantCtx>) -> Result<u64> {
         let forgotten = self.0.open()?.people.answers.remove(&of.map(TenantCtx::tenant));
         Ok(forgotten.map_or(0, |answers| answers.len() as u64))

@@ -21,6 +21,11 @@ impl Space {
 
 impl Tx<'_> {
     pub(super) fn put_answer(&mut self, key: &str, answer: &StoredAnswer) -> Result<()> {
+        let there = self.get_readable(&self.space.answer_key(key))?;
+        if there.is_some_and(|there| there.at == answer.at) {
+            // The same request, further on: it keeps its turn.
+            return self.put(&self.space.answer_key(key), Owner::Tenant, answer);
+        }
         let mut ends = self.get_readable(&ANSWER_ENDS.key())?.unwrap_or_default();
         if ends.next - ends.first >= ANSWERS_MAX {
             self.drop_answer(ends.first)?;
@@ -31,6 +36,12 @@ impl Tx<'_> {
         ends.next += 1;
         self.put(&ANSWER_ENDS.key(), Owner::Tenant, &ends)?;
         self.put(&ANSWER.key().id(hash), Owner::Tenant, answer)
+    }
+
+    /// Drops an answer; its turn stays until it is the oldest.
+    pub(super) fn remove_answer(&mut self, key: &str) -> Result<bool> {
+        let answer = self.space.answer_key(key);
+        self.remove(&answer)
     }
 
     /// Drops the oldest answers: all, or those that are a day past; at most 1,000. Says how many turns.

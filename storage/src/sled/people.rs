@@ -513,6 +513,12 @@ impl People for SledStore {
         space.answer(key, self.0.clock.now())
     }
 
+    async fn remove_idempotent(&self, of: Option<TenantCtx>, key: &str) -> Result<bool> {
+        let space = self.0.tree(of.map(TenantCtx::tenant)).await?;
+        let key = key.to_owned();
+        self.0.writer.write(&space, move |tx| tx.remove_answer(&key)).await
+    }
+
     async fn forget_idempotent(&self, of: Option<TenantCtx>) -> Result<u64> {
         let space = self.0.tree(of.map(TenantCtx::tenant)).await?;
         let mut forgotten = 0;

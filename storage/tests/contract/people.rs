@@ -435,6 +435,10 @@ pub async fn answers_are_kept_for_a_day(mut world: World) {
     assert!(people.forget_idempotent(of).await.unwrap() >= 1);
     assert!(people.idempotent(of, "key two").await.unwrap().is_none());
     assert_eq!(people.forget_idempotent(of).await.unwrap(), 0);
+    people.put_idempotent(of, "key three", answer("nothing came of it", world.now())).await.unwrap();
+    assert!(people.remove_idempotent(of, "key three").await.unwrap());
+    assert!(people.idempotent(of, "key three").await.unwrap().is_none());
+    assert!(!people.remove_idempotent(of, "key three").await.unwrap());
     people.put_idempotent(of, "key two", answer("after", world.now())).await.unwrap();
     assert!(people.idempotent(of, "key two").await.unwrap().is_some());
 }

@@ -4,13 +4,21 @@
 
 use std::sync::LazyLock;
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, ETAG};
 use actix_web::{HttpResponse, web};
+use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Problem, cookies, v1};
+use super::{Problem, State, cookies, v1};
+
+mod codes;
+mod complete;
+mod examples;
+mod flatten;
+#[cfg(test)]
+mod tests;
 
 /// The page takes everything from this server, and talks to nobody else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -64,8 +72,15 @@ impl Modify for Credentials {
 }
 
 /// The whole document.
-pub fn document() -> Document {
-    Described::openapi()
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
+    complete::complete(&mut document);
+    document
+}
+
+/// The document as text: what a reader at the terminal gets.
+pub fn pretty() -> String {
+    format!("{:#}", document())
 }
 
 /// Adds the document and the page.
@@ -77,10 +92,17 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/docs/page.css").route(web::get().to(style)));
 }
 
-async fn json() -> Result<HttpResponse, Problem> {
-    static JSON: LazyLock<Option<String>> = LazyLock::new(|| document().to_json().ok());
-    let json = JSON.as_deref().ok_or_else(Problem::internal)?;
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
+async fn json(state: web::Data<State>, has: v1::IfNoneMatch) -> HttpResponse {
+    static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
+    // It changes with the program alone.
+    let tag = hex::encode(&state.app.keyring.hash_secret("tag", JSON.as_bytes())[..12]);
+    if has.names(&tag) {
+        return v1::unchanged(&tag);
+    }
+    HttpResponse::Ok()
+        .insert_header((ETAG, format!("\"{tag}\"")))
+        .content_type(ContentType::json())
+        .body(JSON.as_str())
 }
 
 async fn page() -> HttpResponse {
@@ -111,9 +133,9 @@ door! {
     /// Meta verifies the webhook's address
     #[utoipa::path(get, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
         ("meta_app" = String, Path, description = "The Meta app"),
-        ("hub.mode" = String, Query, description = "`subscribe`"),
-        ("hub.verify_token" = String, Query, description = "The Meta app's verify token"),
-        ("hub.challenge" = String, Query, description = "What is to be repeated")),
+        ("hub.mode" = String, Query, description = "`subscribe`", max_length = 32),
+        ("hub.verify_token" = String, Query, description = "The Meta app's verify token", max_length = 4_096),
+        ("hub.challenge" = String, Query, description = "What is to be repeated", max_length = 1_024)),
         responses((status = 200, description = "The challenge", body = String, content_type = "text/plain"),
             v1::Problems))]
     confirm_webhook
@@ -125,7 +147,8 @@ door! {
     /// that Meta repeats them.
     #[utoipa::path(post, path = "/webhooks/meta/{meta_app}", tag = "webhooks", security(()), params(
         ("meta_app" = String, Path, description = "The Meta app"),
-        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body")),
+        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body",
+            pattern = "^sha256=[0-9a-f]{64}$")),
         request_body(content = Object, content_type = "application/json"),
         responses((status = 200, description = "Kept"), v1::Problems))]
     receive_webhook
@@ -152,7 +175,7 @@ door! {
 door! {
     /// How far a deletion is, as a page for people
     #[utoipa::path(get, path = "/deletions/{code}", tag = "webhooks", security(()),
-        params(("code" = String, Path, description = "The confirmation code")),
+        params(("code" = String, Path, description = "The confirmation code", max_length = 64)),
         responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
     show_deletion
 }
@@ -193,98 +216,4 @@ door! {
     #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
         responses((status = 200, body = Object)))]
     show_document
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-    const DOORS: [&str; 10] = [
-        "get /webhooks/meta/{meta_app}",
-        "post /webhooks/meta/{meta_app}",
-        "post /webhooks/meta/{meta_app}/data-deletion",
-        "post /webhooks/meta/{meta_app}/deauthorize",
-        "get /deletions/{code}",
-        "get /v1/live",
-        "get /health/live",
-        "get /health/ready",
-        "get /metrics",
-        "get /openapi.json",
-    ];
-
-    fn json() -> serde_json::Value {
-        serde_json::to_value(document()).unwrap()
-    }
-
-    #[test]
-    fn it_describes_exactly_the_routes_that_are_served() {
-        let served = v1::ROUTES
-            .iter()
-            .flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} /v1{path}")));
-        let served: BTreeSet<_> = served.chain(DOORS.map(str::to_owned)).collect();
-        let document = json();
-        let described: BTreeSet<_> = document["paths"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .flat_map(|(path, item)| {
-                item.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
-            })
-            .collect();
-        assert_eq!(described, served);
-        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let document = json();
-        let text = document.to_string();
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        let mut count = 0;
-        for reference in text.split("#/components/schemas/").skip(1) {
-            let name = reference.split('"').next().unwrap();
-            assert!(schemas.contains_key(name), "{name}");
-            count += 1;
-        }
-        assert!(count > 50);
-        assert!(schemas.contains_key("Problem"));
-    }
-
-    #[test]
-    fn every_operation_says_how_it_is_named_and_refused() {
-        let document = json();
-        let mut ids = BTreeSet::new();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                let id = operation["operationId"].as_str().unwrap();
-                assert!(ids.insert(id.to_owned()), "{id} is given twice");
-                assert!(operation["summary"].is_string(), "{method} {path}");
-                if path.starts_with("/v1") {
-                    assert!(operation["responses"]["default"].is_object(), "{method} {path}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_secret_is_in_an_answer() {
-        let document = json();
-        for schema in
-            ["MetaApp", "Channel", "Assistant", "AssistantDraft", "Settings", "Tool", "ApiKey", "Webhook"]
-        {
-            let whole = &document["components"]["schemas"][schema];
-            let parts = whole["allOf"].as_array().cloned().unwrap_or_else(|| vec![whole.clone()]);
-            let properties: BTreeSet<String> = parts
-                .iter()
-                .filter_map(|part| part["properties"].as_object())
-                .flat_map(|properties| properties.keys().cloned())
-                .collect();
-            assert!(!properties.is_empty(), "{schema}");
-            for secret in ["verify_token", "access_token", "api_key", "hash", "secret", "value"] {
-                assert!(!properties.contains(secret), "{schema} shows {secret}");
-            }
-        }
-    }
 }
