@@ -37,7 +37,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         is_live,
         is_ready,
         show_metrics,
-        show_document
+        show_document,
+        show_security_contact
     ),
     components(schemas(Problem)),
     security(("key" = []), ("session" = [])),
@@ -194,6 +195,12 @@ door! {
         responses((status = 200, body = Object)))]
     show_document
 }
+door! {
+    /// Where to report a vulnerability (RFC 9116)
+    #[utoipa::path(get, path = "/.well-known/security.txt", tag = "health", security(()),
+        responses((status = 200, body = String, content_type = "text/plain"), v1::Problems))]
+    show_security_contact
+}
 
 #[cfg(test)]
 mod tests {
@@ -201,7 +208,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-    const DOORS: [&str; 10] = [
+    const DOORS: [&str; 11] = [
         "get /webhooks/meta/{meta_app}",
         "post /webhooks/meta/{meta_app}",
         "post /webhooks/meta/{meta_app}/data-deletion",
@@ -212,6 +219,7 @@ mod tests {
         "get /health/ready",
         "get /metrics",
         "get /openapi.json",
+        "get /.well-known/security.txt",
     ];
 
     fn json() -> serde_json::Value {
