@@ -16,6 +16,7 @@ use iassistance_storage::sled::disk::{Disk, SystemDisk, probe};
 use crate::app::{App, AppError, AppParts, Vaulted};
 use crate::http::State;
 use crate::http::closed::{Reason, close_door};
+use crate::http::edge::tls::Tls;
 use crate::http::server::{self, CannotListen, Closing, Listening};
 use crate::telemetry::Metrics;
 
@@ -106,11 +107,13 @@ impl Serving {
         tell(News::Listening(listening.address))?;
         loop {
             drop(vaulted);
+            let tls = listening.tls.clone();
             let broken = serve(&app, listening, asked.as_mut(), &mut tell).await?;
             let Some((why, door)) = broken else { return Ok(()) };
-            let Some(mended) = self.mend(app, &door, &why, asked.as_mut()).await? else { return Ok(()) };
+            let mended = self.mend(app, (&door, tls.clone()), &why, asked.as_mut()).await?;
+            let Some(mended) = mended else { return Ok(()) };
             (vaulted, app) = mended;
-            listening = server::listen_at(State::new(app.clone(), self.metrics.clone()), door)?;
+            listening = server::listen_at(State::new(app.clone(), self.metrics.clone()), door, tls)?;
             tracing::info!("the store is mended: it goes on");
         }
     }
@@ -131,12 +134,13 @@ impl Serving {
     async fn mend(
         &self,
         app: App,
-        door: &TcpListener,
+        (door, tls): (&TcpListener, Option<Tls>),
         why: &StorageError,
         mut asked: Asked<'_>,
     ) -> Result<Option<(Vaulted, App)>> {
-        let reason = Reason::new(why.to_string());
-        let (closed, handle) = close_door(door.try_clone()?, reason.clone(), self.metrics.clone())?;
+        let (reason, metrics) = (Reason::new(why.to_string()), self.metrics.clone());
+        let (settings, clock) = (&self.settings.server, Arc::clone(app.engine.clock()));
+        let (closed, handle) = close_door(door.try_clone()?, settings, clock, tls, reason.clone(), metrics)?;
         let mending = async {
             stop(app).await;
             let clock = (self.parts)().clock.unwrap_or_else(|| Arc::new(SystemClock));

@@ -40,7 +40,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 35] = [
+const ALONE: [(&str, &[&str]); 37] = [
     ("chacha20poly1305", &["vault"]),
     ("aws-lc-rs", &["vault"]),
     ("hmac", &["vault", "channels", "hooks"]),
@@ -60,7 +60,9 @@ const ALONE: [(&str, &[&str]); 35] = [
     ("object_store", &["storage"]),
     ("actix-rt", &["actors"]),
     ("dashmap", &["actors"]),
-    ("governor", &["actors", "identity"]),
+    ("governor", &["actors", "identity", "root"]),
+    ("rustls", &["root"]),
+    ("tokio-rustls", &["root"]),
     ("argon2", &["identity"]),
     ("totp-rs", &["identity"]),
     ("webauthn-rs", &["identity"]),

@@ -1,6 +1,7 @@
 //! Settings. `default.toml` is the manual: embedded, commented, and read first; a file, the
 //! environment and flags lie over it. This is the one room that reads the environment.
 
+mod edge;
 mod hooks;
 mod identity;
 mod rules;
@@ -316,8 +317,44 @@ mod tests {
 
     #[test]
     fn a_plain_door_to_the_outside_is_refused() {
-        let refusal = with(&[], &["server.bind=0.0.0.0"]).unwrap_err().to_string();
-        assert!(refusal.contains("server.behind_proxy"), "{refusal}");
-        assert!(with(&[], &["server.bind=0.0.0.0", "server.behind_proxy=true"]).is_ok());
+        let open = "server.bind=0.0.0.0";
+        let refusal = with(&[], &[open]).unwrap_err().to_string();
+        assert!(
+            refusal.contains("server.trusted_proxies") && refusal.contains("tls_certificate"),
+            "{refusal}"
+        );
+        assert!(with(&[], &[open, "server.trusted_proxies=[\"100.64.0.0/10\"]"]).is_ok());
+        assert!(with(&[], &[open, "server.tls_certificate=a.pem", "server.tls_key=b.pem"]).is_ok());
+    }
+
+    #[test]
+    fn the_door_to_the_network_is_checked() {
+        for (flag, named) in [
+            ("server.tls_certificate=a.pem", "set both"),
+            ("server.tls_key=b.pem", "set both"),
+            ("server.trusted_proxies=[\"proxy\"]", "proxy is no network"),
+            ("server.trusted_proxies=[\"0.0.0.0/0\"]", "everybody"),
+            ("server.trusted_proxies=[\"::/0\"]", "everybody"),
+            ("server.cors_origins=[\"*\"]", "server.cors_origins"),
+            ("server.cors_origins=[\"https://Desk.example\"]", "server.cors_origins"),
+            ("server.cors_origins=[\"https://desk.example/\"]", "server.cors_origins"),
+            ("server.cors_origins=[\"null\"]", "server.cors_origins"),
+            ("server.security_contact=me@example.org", "mailto:"),
+            ("server.security_contact=http://example.org", "mailto:"),
+            ("server.rate_key_interval_ms=0", "rate_"),
+            ("server.rate_session_burst=1000001", "rate_"),
+        ] {
+            let refusal = with(&[], &[flag]).unwrap_err().to_string();
+            assert!(refusal.contains(named), "{flag}: {refusal}");
+        }
+        let proxies =
+            with(&[], &["server.trusted_proxies=[\"10.1.2.3\", \"10.9.9.9/8\", \"fd00::1\"]"]).unwrap();
+        let proxies: Vec<_> = proxies.server.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["10.1.2.3/32", "10.0.0.0/8", "fd00::1/128"]);
+        let origins = "server.cors_origins=[\"https://desk.example\", \"http://127.0.0.1:3000\"]";
+        assert_eq!(with(&[], &[origins]).unwrap().server.cors_origins.len(), 2);
+        for contact in ["mailto:security@example.org", "https://example.org/report", "tel:+54-341-0000000"] {
+            assert!(with(&[], &[&format!("server.security_contact={contact}")]).is_ok(), "{contact}");
+        }
     }
 }

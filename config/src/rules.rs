@@ -11,15 +11,7 @@ pub(crate) type Rule = (bool, &'static str, &'static str);
 impl Settings {
     /// Checks the ranges that the kinds of values do not say.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let loopback = self.server.bind == "localhost"
-            || self.server.bind.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let rules = [
-            (
-                loopback || self.server.behind_proxy,
-                "server.bind",
-                "is reachable from outside without TLS: put a proxy that ends TLS before it and set \
-                 server.behind_proxy = true, or bind to 127.0.0.1",
-            ),
             (
                 self.storage.dedup_days >= 8,
                 "storage.dedup_days",
@@ -104,6 +96,7 @@ impl Settings {
         ];
         let rules = rules
             .into_iter()
+            .chain(self.server.rules())
             .chain(self.rules_of_turns())
             .chain(self.rules_of_hooks())
             .chain(self.rules_of_identity());

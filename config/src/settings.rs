@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
@@ -65,15 +66,33 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
-    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
+    /// Address to listen on. Without TLS of its own an address other than loopback needs a proxy that ends it.
     pub bind: String,
-    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
-    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
+    /// Port to listen on; 0 takes a free one. PORT in the environment, as platforms set it, wins.
     pub port: u16,
-    /// Address to listen on. PORT in the environment, as platforms set it, wins over `port`. Plain HTTP on
-    /// an address other than loopback needs `behind_proxy = true`: TLS ends there.
-    pub behind_proxy: bool,
+    /// The certificate chain, a PEM file, where this server speaks TLS itself. Empty: it does not.
+    pub tls_certificate: PathBuf,
+    /// The private key of the certificate, a PEM file.
+    pub tls_key: PathBuf,
+    /// The networks of proxies before this server, whose word counts about where a request comes from.
+    #[serde(deserialize_with = "crate::edge::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The origins of other pages that may use `/v1` in somebody's session, exactly.
+    pub cors_origins: Vec<String>,
+    /// Where to report what somebody found, for `/.well-known/security.txt`. Empty: there is none.
+    pub security_contact: String,
+    /// Requests to `/v1` that one address may send at once; 0: as many as it likes.
+    pub rate_address_burst: u32,
+    /// How long until it may send one more, milliseconds.
+    pub rate_address_interval_ms: u64,
+    /// Requests to `/v1` that may be sent with one API key at once; 0: any number.
+    pub rate_key_burst: u32,
+    /// How long until one more may be sent, milliseconds.
+    pub rate_key_interval_ms: u64,
+    /// Requests to `/v1` that may be sent in one session at once; 0: any number.
+    pub rate_session_burst: u32,
+    /// How long until one more may be sent, milliseconds.
+    pub rate_session_interval_ms: u64,
     /// Web worker threads. 0: as many as there are cores.
     pub workers: usize,
     /// Largest webhook body, bytes. Meta sends up to 3 MB.
@@ -88,8 +107,8 @@ pub struct ServerSettings {
     pub keep_alive_ms: u64,
     /// Connections in all; further ones wait in the system's queue.
     pub connections_max: usize,
-    /// Connections of one address; further ones get 503. Behind a proxy: requests under way, by the last
-    /// address in `X-Forwarded-For`.
+    /// Connections of one address; further ones get 503. Through a trusted proxy: requests under
+    /// way, by the address that it names.
     pub connections_per_address_max: usize,
     /// Largest head of a request, bytes; at most 131072.
     pub head_bytes_max: usize,

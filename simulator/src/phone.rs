@@ -8,14 +8,25 @@ use futures::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::StatusCode;
 use hyper::body::Frame;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::core::{Core, FeedEvent};
 use crate::server::{Reply, full, respond};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+/// What the product's own pages have too.
+const GUARDS: [(&str, &str); 5] = [
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+];
 /// A comment that keeps the stream open and finds pages that are gone.
 const BEAT_MS: u64 = 15_000;
 
@@ -43,7 +54,9 @@ fn asset(content_type: &'static str, text: &'static str) -> Reply {
     let mut response = respond(StatusCode::OK, content_type, full(Bytes::from_static(text.as_bytes())));
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    for (name, value) in GUARDS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     Reply::Answer(response)
 }
 

@@ -100,6 +100,19 @@ impl Access {
         self.assigned_to.is_some() && self.assigned_to.as_deref() == assigned
     }
 
+    /// Refuses what is about all conversations to who sees only some.
+    ///
+    /// # Errors
+    /// [`Problem`] 403.
+    pub fn must_see_all(&self) -> Result<(), Problem> {
+        if self.is_limited() {
+            return Err(Problem::forbidden(
+                "you see the conversations that are assigned to you: look at them",
+            ));
+        }
+        Ok(())
+    }
+
     /// An answer with this in it, as far as they see it.
     ///
     /// # Errors

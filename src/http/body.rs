@@ -113,7 +113,7 @@ pub async fn read(
                     return Err(Problem::too_large(bytes_max));
                 }
                 held.grow(part.len())?;
-                patience.progress(part.len());
+                patience.progress(part.len() as u64);
                 body.extend_from_slice(&part);
             }
             Next::Broken => return Err(Problem::bad_request("the body broke off")),
@@ -123,5 +123,48 @@ pub async fn read(
                 return Err(Problem::too_slow());
             }
         }
+    }
+}
+
+/// How many arrays and objects may be within each other in a body of JSON.
+pub const DEPTH_MAX: usize = 64;
+
+/// Whether a body is nested deeper than [`DEPTH_MAX`], told from its brackets outside of strings: before anything
+/// of it is built.
+pub fn is_too_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> String {
+        format!("{}1{}", "[".repeat(depth), "]".repeat(depth))
+    }
+
+    #[test]
+    fn depth_is_told_from_brackets_and_not_from_strings() {
+        assert!(!is_too_deep(nested(64).as_bytes()) && is_too_deep(nested(65).as_bytes()));
+        assert!(is_too_deep(format!("{{\"a\":{}", nested(64)).as_bytes()));
+        let flat = format!("[{}]", vec![nested(3); 100].join(","));
+        assert!(!is_too_deep(flat.as_bytes()));
+        let said = "[".repeat(200);
+        assert!(!is_too_deep(format!("[\"{said}\\\"{said}\\\\\"]").as_bytes()));
+        assert!(is_too_deep(format!("[\"\\\\\",{said}").as_bytes()));
     }
 }

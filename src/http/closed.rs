@@ -4,10 +4,17 @@ use std::net::TcpListener;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as WebApp, HttpResponse, HttpServer, web};
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpResponse, web};
+use iassistance_config::ServerSettings;
+use iassistance_domain::Clock;
+use tokio_util::sync::CancellationToken;
 
 use super::Problem;
-use super::server::CannotListen;
+use super::door::Door;
+use super::edge::headers;
+use super::edge::tls::Tls;
+use super::server::{CannotListen, WayIn};
 use crate::telemetry::Metrics;
 
 /// When whoever was sent away may come again, seconds.
@@ -43,28 +50,31 @@ struct Closed {
     metrics: Metrics,
 }
 
-/// Answers 503 to whoever comes, until the handle ends it.
+/// Answers 503 to whoever comes, until the handle ends it. Who comes in is as limited as ever.
 pub fn close_door(
-    door: TcpListener,
+    listener: TcpListener,
+    settings: &ServerSettings,
+    clock: Arc<dyn Clock>,
+    tls: Option<Tls>,
     reason: Reason,
     metrics: Metrics,
 ) -> Result<(actix_web::dev::Server, ServerHandle), CannotListen> {
-    let address = door.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    let closed = Closed { reason, metrics };
-    let server = HttpServer::new(move || {
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let (closed, door) = (Closed { reason, metrics }, Door::new(settings, clock));
+    let way_in =
+        WayIn { door: door.clone(), tls, closing: CancellationToken::new(), workers: 1, shutdown_s: 1 };
+    let app = move || {
         WebApp::new()
             .app_data(web::Data::new(closed.clone()))
+            .app_data(web::Data::new(door.clone()))
+            .wrap(from_fn(headers::add))
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
             .route("/metrics", web::get().to(metrics_of))
             .default_service(web::to(refuse))
-    })
-    .workers(1)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(door)
-    .map_err(|source| CannotListen { address, source })?
-    .run();
+    };
+    let server = way_in.open(listener, settings, app);
+    let server = server.map_err(|source| CannotListen::Address { address, source })?;
     let handle = server.handle();
     Ok((server, handle))
 }

@@ -12,6 +12,7 @@ use iassistance_domain::session::{ABSOLUTE_MS, Session};
 use iassistance_identity::devices::Devices;
 use iassistance_vault::{Keyring, same};
 
+use super::edge::cors;
 use super::{Problem, State};
 
 /// Holds the token of a session.
@@ -94,17 +95,26 @@ pub fn check_page(state: &State, request: &HttpRequest, session: &Session) -> Re
     Ok(())
 }
 
-/// Refuses a request that a page of another origin sends. What is no page says no origin: where `needed`,
-/// that is refused too.
+/// Refuses a request that a page of another origin sends, unless `server.cors_origins` lists it. What is no page
+/// says no origin: where `needed`, that is refused too.
 ///
 /// # Errors
 /// [`Problem`] 403.
 pub fn check_origin(state: &State, request: &HttpRequest, needed: bool) -> Result<(), Problem> {
+    let foreign = || Problem::forged("the request comes from a page of another origin");
+    let mut origins = request.headers().get_all(ORIGIN);
+    let (origin, other) = (origins.next(), origins.next());
+    if other.is_some() {
+        return Err(foreign());
+    }
+    if origin.is_some_and(|origin| cors::is_listed(state, origin.as_bytes())) {
+        return Ok(());
+    }
     let site = request.headers().get("sec-fetch-site").map(|site| site.to_str().unwrap_or_default());
     if site.is_some_and(|site| !["same-origin", "none"].contains(&site)) {
-        return Err(Problem::forged("the request comes from a page of another origin"));
+        return Err(foreign());
     }
-    let Some(origin) = request.headers().get(ORIGIN) else {
+    let Some(origin) = origin else {
         return if needed { Err(Problem::forged("the header Origin is missing")) } else { Ok(()) };
     };
     let origin = origin.to_str().unwrap_or_default();
@@ -112,5 +122,5 @@ pub fn check_origin(state: &State, request: &HttpRequest, needed: bool) -> Resul
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let own = |host: &str| origin == format!("http://{host}") || origin == format!("https://{host}");
     let allowed = if public.is_empty() { host.is_some_and(own) } else { origin == public };
-    if allowed { Ok(()) } else { Err(Problem::forged("the request comes from a page of another origin")) }
+    if allowed { Ok(()) } else { Err(foreign()) }
 }

@@ -7,7 +7,8 @@
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use url::form_urlencoded;
 
 use iassistance_channels::signed_request;
 use iassistance_domain::channel::{ChannelHealth, ChannelState, MetaApp, StoredSecret};
@@ -17,7 +18,7 @@ use iassistance_domain::id::{DeletionId, MetaAppId};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
 
-use super::{Problem, State};
+use super::{Problem, State, body};
 
 /// Largest form that Meta sends, bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -26,22 +27,10 @@ const FORM_BYTES_MAX: usize = 16 * 1024;
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/webhooks/meta/{meta_app}/data-deletion")
-                .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
-                .route(web::post().to(request_deletion)),
+            web::resource("/webhooks/meta/{meta_app}/data-deletion").route(web::post().to(request_deletion)),
         )
-        .service(
-            web::resource("/webhooks/meta/{meta_app}/deauthorize")
-                .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
-                .route(web::post().to(deauthorize)),
-        )
+        .service(web::resource("/webhooks/meta/{meta_app}/deauthorize").route(web::post().to(deauthorize)))
         .service(web::resource("/deletions/{code}").route(web::get().to(progress)));
-}
-
-/// What Meta posts.
-#[derive(Deserialize)]
-struct SignedForm {
-    signed_request: String,
 }
 
 /// What Meta wants to hear.
@@ -54,12 +43,17 @@ struct Confirmed {
 async fn verified(
     state: &State,
     path: &str,
-    form: Result<web::Form<SignedForm>, actix_web::Error>,
+    request: &HttpRequest,
+    payload: web::Payload,
 ) -> Result<(MetaApp, StoredSecret), Problem> {
     let id: MetaAppId = path.parse().map_err(|_| Problem::not_found())?;
     let app = state.app.store.meta_app(id).await?.ok_or_else(Problem::not_found)?;
-    let form = form.map_err(|_| Problem::bad_request("expected a form with a `signed_request`"))?;
-    let signed = signed_request::verify(&app.secrets, &form.signed_request).map_err(|reason| {
+    let (clock, deadline_ms) = (&**state.clock(), state.app.settings.server.body_deadline_ms);
+    let (form, _held) =
+        body::read(request, payload, &state.bodies, FORM_BYTES_MAX, deadline_ms, clock).await?;
+    let field = form_urlencoded::parse(&form).find(|(name, _)| name == "signed_request");
+    let (_, field) = field.ok_or_else(|| Problem::bad_request("expected a form with a `signed_request`"))?;
+    let signed = signed_request::verify(&app.secrets, &field).map_err(|reason| {
         tracing::warn!(meta_app = %app.id, %reason, "a signed request was rejected");
         Problem::unauthorized()
     })?;
@@ -70,9 +64,9 @@ async fn request_deletion(
     state: web::Data<State>,
     path: web::Path<String>,
     request: HttpRequest,
-    form: Result<web::Form<SignedForm>, actix_web::Error>,
+    payload: web::Payload,
 ) -> Result<web::Json<Confirmed>, Problem> {
-    let (app, person) = verified(&state, &path, form).await?;
+    let (app, person) = verified(&state, &path, &request, payload).await?;
     let now = state.clock().now();
     let id = DeletionId::new(now, &**state.app.engine.entropy());
     let begun = Deletion { id, meta_app: app.id, requested_at: now, state: DeletionState::Begun };
@@ -81,17 +75,17 @@ async fn request_deletion(
     let at = state.clock().now();
     state.app.store.put_deletion(Deletion { state: DeletionState::Done { at, channels }, ..begun }).await?;
     tracing::info!(meta_app = %app.id, deletion = %id, channels, "a request to delete was carried out");
-    let info = request.connection_info();
-    let url = format!("{}://{}/deletions/{id}", info.scheme(), info.host());
+    let url = format!("{}/deletions/{id}", state.door.own_url(&request));
     Ok(web::Json(Confirmed { url, confirmation_code: id.to_string() }))
 }
 
 async fn deauthorize(
     state: web::Data<State>,
     path: web::Path<String>,
-    form: Result<web::Form<SignedForm>, actix_web::Error>,
+    request: HttpRequest,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (app, person) = verified(&state, &path, form).await?;
+    let (app, person) = verified(&state, &path, &request, payload).await?;
     let channels = revoke(&state, &app, &person, None).await?;
     tracing::info!(meta_app = %app.id, channels, "somebody took the app's rights back");
     Ok(HttpResponse::Ok().finish())

@@ -9,6 +9,7 @@ pub mod closed;
 pub mod cookies;
 pub mod deletion;
 pub mod door;
+pub mod edge;
 pub mod feed;
 pub mod health;
 pub mod idempotency;
@@ -54,6 +55,8 @@ pub struct State {
     pub refusals: Arc<refusals::Refusals>,
     /// Who comes in.
     pub door: door::Door,
+    /// How many requests somebody may send.
+    pub rates: Arc<edge::rates::Rates>,
     /// Cancelled when the server is about to stop: it is not ready for anything new.
     pub draining: CancellationToken,
     /// Open websockets.
@@ -71,6 +74,7 @@ impl State {
     pub fn new(app: App, metrics: Metrics) -> Self {
         let tickets = tickets::Tickets::new(app.settings.live.ticket_ms);
         let door = door::Door::new(&app.settings.server, Arc::clone(app.engine.clock()));
+        let rates = Arc::new(edge::rates::Rates::new(&app.settings.server, app.engine.clock()));
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max, door.clone());
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();
@@ -82,6 +86,7 @@ impl State {
             bodies,
             refusals: Arc::default(),
             door,
+            rates,
             draining: CancellationToken::new(),
             sockets,
             changing: Arc::default(),

@@ -124,6 +124,20 @@ impl Problem {
         self.code
     }
 
+    /// 429: more requests than somebody may send.
+    pub fn rate_limited(retry_after_s: u32) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests")
+            .detail("see the header RateLimit, and come again after Retry-After seconds");
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// 400: JSON within JSON, deeper than anything that is understood.
+    pub fn too_deep(depth_max: usize) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "too_deep", "The body is nested too deeply")
+            .detail(format!("at most {depth_max} arrays and objects within each other are accepted"))
+    }
+
     /// Whether it says that somebody may not, rather than that something failed.
     pub const fn is_refusal(&self) -> bool {
         matches!(self.status, 401 | 403 | 404)
@@ -194,6 +208,16 @@ impl Problem {
             "The head of the request is too large",
         )
         .detail(format!("at most {bytes_max} bytes of address and headers are accepted"))
+    }
+
+    /// 431: there are too many headers.
+    pub fn too_many_headers(headers_max: usize) -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too_many_headers",
+            "There are too many headers",
+        )
+        .detail(format!("at most {headers_max} headers are accepted"))
     }
 
     /// 408: the body took too long to arrive.

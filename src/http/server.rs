@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,14 +13,20 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{
     AppConfig, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse, fn_service,
 };
-use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, web};
 use bytes::Bytes;
+use iassistance_config::ServerSettings;
 use tokio_util::sync::CancellationToken;
 
-use super::door::Seat;
+use super::door::{Door, Seat};
+use super::edge::tls::{Tls, TlsError};
+use super::edge::{cors, headers, rates, security_txt};
 use super::{Problem, State, deletion, health, links, live, openapi, seen, v1, webhook};
+
+/// How many headers a request may have. From 97 on the parser refuses it, without a word.
+const HEADERS_MAX: usize = 80;
 
 /// A server that listens.
 pub struct Listening {
@@ -32,6 +39,8 @@ pub struct Listening {
     pub handle: ServerHandle,
     /// Runs until it is ended.
     pub server: Server,
+    /// What is shown to whoever wants TLS.
+    pub tls: Option<Tls>,
     /// The same door: while it is held, whoever knocks between two servers waits instead of being refused.
     pub listener: TcpListener,
 }
@@ -69,69 +78,118 @@ impl Closing {
 
 /// Why the server could not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another with --set server.port=… or end what holds it")]
-pub struct CannotListen {
-    /// Where.
-    pub(super) address: String,
-    /// What the system says.
-    pub(super) source: std::io::Error,
+pub enum CannotListen {
+    /// The address cannot be had.
+    #[error(
+        "cannot listen on {address}: {source}; choose another with --set server.port=… or end what holds it"
+    )]
+    Address {
+        /// Where.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Binds the configured address and begins to serve. Port 0 takes a free one.
 pub fn listen(state: State) -> Result<Listening, CannotListen> {
     let settings = &state.app.settings.server;
+    let tls = Tls::load(settings, Arc::clone(state.clock()))?;
     let address = format!("{}:{}", settings.bind, settings.port);
-    let cannot = |source| CannotListen { address, source };
+    let cannot = |source| CannotListen::Address { address, source };
     let listener = TcpListener::bind((settings.bind.as_str(), settings.port)).map_err(cannot)?;
-    listen_at(state, listener)
+    listen_at(state, listener, tls)
 }
 
 /// Begins to serve at a door that is open already.
-pub fn listen_at(state: State, listener: TcpListener) -> Result<Listening, CannotListen> {
+pub fn listen_at(state: State, listener: TcpListener, tls: Option<Tls>) -> Result<Listening, CannotListen> {
     let settings = state.app.settings.server.clone();
     let address = format!("{}:{}", settings.bind, settings.port);
-    let cannot = |source| CannotListen { address: address.clone(), source };
+    let cannot = |source| CannotListen::Address { address: address.clone(), source };
     let same = listener.try_clone().map_err(cannot)?;
     let bound = listener.local_addr().map_err(cannot)?;
     let workers = match settings.workers {
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         workers => workers,
     };
-    let (draining, timed) = (state.draining.clone(), settings.clone());
-    let closing = CancellationToken::new();
-    let signal = closing.clone();
-    let builder = Server::build()
-        .workers(workers)
-        .max_concurrent_connections(settings.connections_max.div_ceil(workers))
+    let (draining, closing) = (state.draining.clone(), CancellationToken::new());
+    let way_in = WayIn {
+        door: state.door.clone(),
+        tls: tls.clone(),
+        closing: closing.clone(),
+        workers,
         // What is left of the time is for the engine.
-        .shutdown_timeout((settings.shutdown_ms / 4 * 3).div_ceil(1_000))
-        .disable_signals();
-    let server = builder
-        .listen("http", listener, move || {
-            let (door, closing) = (state.door.clone(), signal.clone());
+        shutdown_s: (settings.shutdown_ms / 4 * 3).div_ceil(1_000),
+    };
+    let server = way_in.open(listener, &settings, move || routes(&state)).map_err(cannot)?;
+    Ok(Listening { address: bound, draining, closing, handle: server.handle(), server, listener: same, tls })
+}
+
+/// What connections come through, before there is a request.
+pub(super) struct WayIn {
+    pub(super) door: Door,
+    pub(super) tls: Option<Tls>,
+    /// When cancelled, connections that are kept for later are closed.
+    pub(super) closing: CancellationToken,
+    pub(super) workers: usize,
+    pub(super) shutdown_s: u64,
+}
+
+impl WayIn {
+    /// Serves `app` to whoever is let in.
+    pub(super) fn open<T, B>(
+        self,
+        listener: TcpListener,
+        settings: &ServerSettings,
+        app: impl Fn() -> WebApp<T> + Clone + Send + 'static,
+    ) -> std::io::Result<Server>
+    where
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<B>,
+                Error = actix_web::Error,
+                InitError = (),
+            > + 'static,
+        B: MessageBody + 'static,
+    {
+        let Self { door, tls, closing, workers, shutdown_s } = self;
+        let bound = listener.local_addr()?;
+        let (head_ms, keep_alive_ms) = (settings.head_deadline_ms, settings.keep_alive_ms);
+        let builder = Server::build()
+            .workers(workers)
+            .max_concurrent_connections(settings.connections_max.div_ceil(workers))
+            .shutdown_timeout(shutdown_s)
+            .disable_signals();
+        let builder = builder.listen("http", listener, move || {
+            let (door, tls, closing) = (door.clone(), tls.clone(), closing.clone());
             let admit = fn_service(move |stream: TcpStream| {
-                let (door, peer) = (door.clone(), stream.peer_addr().ok());
-                async move { door.admit(stream).await.map(|wire| (wire, peer)).ok_or_else(sent_away) }
+                let (door, tls, peer) = (door.clone(), tls.clone(), stream.peer_addr().ok());
+                async move {
+                    let wire = door.admit(stream, tls.as_ref()).await;
+                    wire.map(|wire| (wire, peer)).ok_or_else(sent_away)
+                }
             });
-            let app = routes(&state).into_factory().map_err(|error| error.error_response());
+            let app = app().into_factory().map_err(|error| error.error_response());
             let http = HttpService::build()
-                .client_request_timeout(Duration::from_millis(timed.head_deadline_ms))
-                .client_disconnect_timeout(Duration::from_millis(timed.head_deadline_ms))
-                .keep_alive(Duration::from_millis(timed.keep_alive_ms))
+                .client_request_timeout(Duration::from_millis(head_ms))
+                .client_disconnect_timeout(Duration::from_millis(head_ms))
+                .keep_alive(Duration::from_millis(keep_alive_ms))
                 .local_addr(bound)
-                // Connections that are kept for later are closed when the server stops.
                 .graceful_shutdown_signal(move || closing.clone().cancelled_owned())
                 .h1(map_config(app, |()| AppConfig::default()));
             admit.and_then(http)
-        })
-        .map_err(|source| CannotListen { address, source })?
-        .run();
-    Ok(Listening { address: bound, draining, closing, handle: server.handle(), server, listener: same })
+        })?;
+        Ok(builder.run())
+    }
 }
 
-/// What a connection ends with that was not let in: it has had its answer.
+/// What a connection ends with that was not let in: it has had its answer, or can have none.
 fn sent_away() -> DispatchError {
-    DispatchError::Io(std::io::Error::other("too many connections of one address"))
+    DispatchError::Io(std::io::Error::other("the connection was not let in"))
 }
 
 /// The routes, with what every request goes through.
@@ -146,22 +204,20 @@ pub fn routes(
         InitError = (),
     > + use<>,
 > {
-    let headers = DefaultHeaders::new()
-        .add(("X-Content-Type-Options", "nosniff"))
-        .add(("X-Frame-Options", "DENY"))
-        .add(("Referrer-Policy", "no-referrer"))
-        .add(("Cache-Control", "no-store"))
-        .add(("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"));
     WebApp::new()
         .app_data(web::Data::new(state.clone()))
+        .app_data(web::Data::new(state.door.clone()))
         .app_data(web::PayloadConfig::new(state.app.settings.server.json_body_bytes_max))
+        .wrap(from_fn(rates::limit))
+        .wrap(from_fn(cors::share))
         .wrap(from_fn(admit_request))
         .wrap(from_fn(seen::note))
         .wrap(from_fn(observe))
-        .wrap(headers)
+        .wrap(from_fn(headers::add))
         .configure(webhook::configure)
         .configure(deletion::configure)
         .configure(health::configure)
+        .configure(security_txt::configure)
         .configure(openapi::configure)
         .configure(links::configure)
         .configure(live::configure)
@@ -177,6 +233,9 @@ async fn admit_request(
     let Some(state) = request.app_data::<web::Data<State>>().cloned() else {
         return Err(Problem::internal().into());
     };
+    if request.headers().len() > HEADERS_MAX {
+        return Ok(request.error_response(Problem::too_many_headers(HEADERS_MAX)));
+    }
     let bytes_max = state.app.settings.server.head_bytes_max;
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     if request.path().len() + request.query_string().len() + headers.sum::<usize>() > bytes_max {

@@ -149,7 +149,7 @@ async fn what_waits_for_a_revoked_channel_leaves_when_it_is_connected_anew() {
 }
 
 /// A signed request of this app's.
-fn signed_request(person: &str) -> String {
+pub fn signed_request(person: &str) -> String {
     use base64::Engine;
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": 1_790_000_000, "user_id": person });

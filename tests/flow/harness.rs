@@ -601,6 +601,10 @@ pub fn settings(folder: &Path, simulator: &Simulator, changes: &[&str]) -> Setti
         "model.model=simulated-1".to_owned(),
         "server.port=0".to_owned(),
         "server.workers=1".to_owned(),
+        // Most tests ask much in no time at all; `edge` looks at these.
+        "server.rate_address_burst=0".to_owned(),
+        "server.rate_key_burst=0".to_owned(),
+        "server.rate_session_burst=0".to_owned(),
         "actors.arbiters=2".to_owned(),
     ];
     flags.extend(changes.iter().map(ToString::to_string));

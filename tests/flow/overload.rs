@@ -75,7 +75,8 @@ async fn an_address_with_too_many_connections_is_sent_away_until_it_has_fewer() 
 
 #[actix::test]
 async fn behind_a_proxy_requests_are_counted_by_the_address_that_it_names() {
-    let flow = with(&["server.behind_proxy=true", "server.connections_per_address_max=1"]).await;
+    let proxies = "server.trusted_proxies=[\"127.0.0.1\"]";
+    let flow = with(&[proxies, "server.connections_per_address_max=1"]).await;
     let from = |address: &str| {
         format!("GET /health/live HTTP/1.1\r\nhost: flow\r\nx-forwarded-for: {address}\r\n\r\n")
     };

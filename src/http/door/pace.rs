@@ -37,8 +37,8 @@ impl Pace {
 
 impl Patience {
     /// The client got so much done.
-    pub fn progress(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes as u64);
+    pub fn progress(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Ready when a window has ended in which it got too little done.

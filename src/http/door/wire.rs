@@ -3,14 +3,14 @@
 //! The server's own deadlines are for the first head and for bodies. What goes out waits until the client
 //! takes it, and a client that takes nothing, or a byte now and then, would hold its connection and its answer
 //! as long as it likes: so it has to keep the pace while anything waits to go out. And on a connection that is
-//! kept every later head has its deadline too, from its first byte on.
+//! kept every later head has its deadline too, from its first byte on. Where there is TLS, heads are those inside
+//! it; the pace is that of what leaves the machine.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use actix_web::rt::net::TcpStream;
 use futures::future::BoxFuture;
 use iassistance_domain::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,14 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::addresses::Seat;
 use super::heads::Heads;
 use super::pace::{Pace, Patience};
+use super::stream::Stream;
 
 /// A client's connection.
 pub struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     pace: Pace,
     clock: Arc<dyn Clock>,
-    /// While something waits to go out.
-    waiting: Option<Patience>,
+    /// While something waits to go out; and what the client had taken when it was looked at last.
+    waiting: Option<(Patience, u64)>,
     heads: Heads,
     head_deadline_ms: u64,
     /// While a head has begun and not ended.
@@ -35,7 +36,7 @@ pub struct Wire {
 
 impl Wire {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
         seat: Option<Seat>,
         pace: Pace,
         head_deadline_ms: u64,
@@ -43,6 +44,18 @@ impl Wire {
     ) -> Self {
         let heads = Heads::default();
         Self { stream, pace, clock, waiting: None, heads, head_deadline_ms, deadline: None, _seat: seat }
+    }
+
+    /// Ready when the client takes what waits for it too slowly.
+    fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let Self { stream, pace, clock, waiting, .. } = self;
+        let taken = stream.taken();
+        let (patience, before) = waiting.get_or_insert_with(|| (pace.begin(&**clock), taken));
+        patience.progress(taken - *before);
+        *before = taken;
+        ready!(patience.poll_ended(&**clock, context));
+        metrics::counter!("iassistance_limited_total", "limit" => "slow_reader").increment(1);
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client takes its answer too slowly"))
     }
 }
 
@@ -79,24 +92,22 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.heads.goes(bytes);
-        let Self { stream, pace, clock, waiting, .. } = &mut *self;
-        if let Poll::Ready(written) = Pin::new(stream).poll_write(context, bytes) {
-            if let (Some(waiting), Ok(written)) = (waiting, &written) {
-                waiting.progress(*written);
-            }
-            return Poll::Ready(written);
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Pending => self.poll_too_slow(context).map(Err),
+            written => written,
         }
-        let waiting = waiting.get_or_insert_with(|| pace.begin(&**clock));
-        ready!(waiting.poll_ended(&**clock, context));
-        metrics::counter!("iassistance_limited_total", "limit" => "slow_reader").increment(1);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes its answer too slowly")))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The server flushes when it has written all that it had.
-        self.waiting = None;
         self.heads.gone();
-        Pin::new(&mut self.stream).poll_flush(context)
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Pending => self.poll_too_slow(context).map(Err),
+            flushed @ Poll::Ready(_) => {
+                self.waiting = None;
+                flushed
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

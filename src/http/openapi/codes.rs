@@ -1,8 +1,9 @@
 //! The codes of problems: what each means, and which a route can answer beyond what its signature says.
 
 /// A code with its status and title.
-pub const CODES: [(&str, u16, &str); 25] = [
+pub const CODES: [(&str, u16, &str); 28] = [
     ("bad_request", 400, "The request cannot be understood"),
+    ("too_deep", 400, "The body is nested too deeply"),
     ("unauthorized", 401, "A working credential is needed"),
     ("forbidden", 403, "The credential does not allow this"),
     ("forged", 403, "The request does not come from our own page"),
@@ -22,6 +23,8 @@ pub const CODES: [(&str, u16, &str); 25] = [
     ("idempotency_mismatch", 422, "The Idempotency-Key belongs to another request"),
     ("not_carried", 422, "The channel does not carry this"),
     ("too_many", 429, "Too many tries"),
+    ("rate_limited", 429, "Too many requests"),
+    ("too_many_headers", 431, "The request has too many headers"),
     ("head_too_large", 431, "The head of the request is too large"),
     ("internal", 500, "Something failed here; it has been logged"),
     ("damaged", 500, "A record cannot be read"),
@@ -31,7 +34,7 @@ pub const CODES: [(&str, u16, &str); 25] = [
 
 /// A proof of who somebody is, and what becomes of an account that changed meanwhile.
 const PROOF: &[&str] =
-    &["wrong_credentials", "not_found", "conflict", "changed", "step_up_needed", "invalid"];
+    &["too_many", "wrong_credentials", "not_found", "conflict", "changed", "step_up_needed", "invalid"];
 /// What a conversation may refuse.
 const CONVERSATION: &[&str] = &["conflict", "window_closed", "not_carried", "invalid"];
 /// What may be taken by another meanwhile, or be over.
@@ -41,6 +44,7 @@ const ACCOUNT: &[&str] = &["not_found", "conflict", "changed"];
 
 /// What an operation can answer beyond what its signature says, by its id.
 pub const BEYOND: &[(&str, &[&str])] = &[
+    ("issue_live_ticket", &["forged"]),
     ("take_over", CONVERSATION),
     ("hand_back", CONVERSATION),
     ("assign", CONVERSATION),
@@ -125,7 +129,8 @@ pub const DOORS: &[(&str, &[&str])] = &[
 ];
 
 /// What any request may be answered.
-pub const ANY: &[&str] = &["too_many", "head_too_large", "internal", "damaged", "unavailable"];
+pub const ANY: &[&str] =
+    &["rate_limited", "too_many_headers", "head_too_large", "internal", "damaged", "unavailable"];
 
 /// The status and the title of a code.
 pub fn of(code: &str) -> Option<(u16, &'static str)> {

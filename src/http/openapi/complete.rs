@@ -93,7 +93,7 @@ fn read(signature: &Signature) -> Vec<&'static str> {
     let parts: [(bool, &[&str]); 7] = [
         (signature.path, &["not_found"]),
         (signature.query, &["bad_request", "invalid"]),
-        (signature.json, &["bad_request", "too_slow", "too_large", "not_json", "invalid"]),
+        (signature.json, &["bad_request", "too_deep", "too_slow", "too_large", "not_json", "invalid"]),
         (signature.raw, &["bad_request", "too_slow", "too_large", "unsupported_type"]),
         (signature.once, &["bad_request", "conflict", "idempotency_mismatch"]),
         (signature.if_match, &["bad_request", "changed"]),

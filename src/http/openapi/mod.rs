@@ -45,7 +45,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         is_live,
         is_ready,
         show_metrics,
-        show_document
+        show_document,
+        show_security_contact
     ),
     components(schemas(Problem)),
     security(("key" = []), ("session" = [])),
@@ -216,4 +217,10 @@ door! {
     #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
         responses((status = 200, body = Object)))]
     show_document
+}
+door! {
+    /// Where to report a vulnerability (RFC 9116)
+    #[utoipa::path(get, path = "/.well-known/security.txt", tag = "health", security(()),
+        responses((status = 200, body = String, content_type = "text/plain"), v1::Problems))]
+    show_security_contact
 }

@@ -4,7 +4,8 @@ use super::*;
 use iassistance_domain::permission::{MATRIX, Who};
 
 /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-const DOORS: [&str; 10] = [
+const DOORS: [&str; 11] = [
+    "get /.well-known/security.txt",
     "get /webhooks/meta/{meta_app}",
     "post /webhooks/meta/{meta_app}",
     "post /webhooks/meta/{meta_app}/data-deletion",

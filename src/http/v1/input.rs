@@ -53,6 +53,9 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
+    if body::is_too_deep(raw) {
+        return Err(Problem::too_deep(body::DEPTH_MAX));
+    }
     serde_json::from_slice(raw).map_err(|error| {
         if error.is_data() {
             Problem::invalid(format!("the body {}", explain(&error.to_string())))
