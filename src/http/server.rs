@@ -16,10 +16,15 @@ use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, web};
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
 use super::door::Seat;
 use super::{Problem, State, deletion, health, live, openapi, v1, webhook};
+
+/// What the system keeps for each connection of what is on its way out. It would take megabytes by itself: for who does
+/// not read as well, and an answer that it has taken whole is none that anybody here waits with.
+const SEND_BUFFER_BYTES: usize = 128 * 1_024;
 
 /// A server that listens.
 pub struct Listening {
@@ -82,7 +87,12 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
     let settings = &state.app.settings.server;
     let address = format!("{}:{}", settings.bind, settings.port);
     let cannot = |source| CannotListen { address, source };
-    let listener = TcpListener::bind((settings.bind.as_str(), settings.port)).map_err(cannot)?;
+    let listener = TcpListener::bind((settings.bind.as_str(), settings.port))
+        // Every connection that is taken there has it too.
+        .and_then(|listener| {
+            SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES).map(|()| listener)
+        })
+        .map_err(cannot)?;
     listen_at(state, listener)
 }
 
