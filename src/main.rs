@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// The store makes and drops many small pieces of memory on several threads; this allocator does that
-/// with half the work of the system's (see `scripts/bench ingress`).
+/// The store makes and drops many small pieces of memory, in one thread and in another. This allocator gives back
+/// to the system what was dropped; with others the process grew with the store (docs/adr/0015).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     iassistance::cli::main()

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -12,6 +14,9 @@ use iassistance_config::{LogFormat, LogSettings};
 /// Bounds of the histograms of durations, in seconds.
 const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// How often what was measured is summed up.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// What `/metrics` shows.
 #[derive(Clone)]
@@ -33,18 +38,32 @@ impl Metrics {
     pub fn install() -> Result<Self, TelemetryError> {
         static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
         let installed = INSTALLED.get_or_init(|| {
-            PrometheusBuilder::new()
+            let recorder = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
-                .map_err(|error| error.to_string())
+                .map_err(|error| error.to_string())?;
+            let kept = recorder.clone();
+            thread::Builder::new()
+                .name("metrics".to_owned())
+                .spawn(move || tidy(&kept))
+                .map_err(|error| error.to_string())?;
+            Ok(recorder)
         });
         installed.clone().map(Self).map_err(TelemetryError::Recorder)
     }
 
     /// The metrics in Prometheus's text form.
     pub fn render(&self) -> String {
-        self.0.run_upkeep();
         self.0.render()
+    }
+}
+
+/// Sums up what was measured, as long as the process lives: until then every single measure is kept, and nobody
+/// may ever ask for `/metrics`.
+fn tidy(recorder: &PrometheusHandle) {
+    loop {
+        thread::sleep(TIDY);
+        recorder.run_upkeep();
     }
 }
 

@@ -101,6 +101,24 @@ fn what_fills_up_at_first_is_no_growth() {
     assert!(Series::default().growth_percent().is_none());
 }
 
+/// Of two real runs: with the allocator of before memory grew by a byte for each that stayed alive, and with the one of
+/// now by a quarter of one.
+#[test]
+fn what_the_store_grows_by_costs_a_quarter_of_it_and_no_more() {
+    let alive = hour(|minute| 10.0 + 3.0 * minute);
+    let before = hour(|minute| 260.0 + 3.3 * minute);
+    let now = hour(|minute| 160.0 + 0.72 * minute);
+    let leaks = hour(|minute| 160.0 + 1.2 * minute);
+    let beyond = |memory: &Series| memory.without(0.25, &alive).growth_percent().unwrap();
+    assert!(beyond(&before) > 30.0 && beyond(&leaks) > 10.0 && beyond(&now).abs() < 2.0);
+    assert!((now.growth_per_byte(&alive).unwrap() - 0.24).abs() < 1e-9);
+    assert!(alive.growth_per_byte(&hour(|_| 5.0)).is_none());
+    // What is known at some moments only counts until the next.
+    let mut seldom = Series::default();
+    seldom.push(10.0, 4.0);
+    assert!(now.without(0.25, &seldom).growth_percent().is_some());
+}
+
 #[test]
 fn percentiles_are_of_what_is_there() {
     assert!(percentile_ms(99, &[]).abs() < f64::EPSILON);

@@ -3,7 +3,8 @@
 //! The release server runs in a process of its own with the limits that it comes with; the simulator, whose
 //! model thinks for a while, is in this one. First every tenant writes at its usual rate; then one of them
 //! writes at a hundred times that, whether or not it is answered. Of the others it is measured, in both, how
-//! long a webhook takes to be acknowledged and a message to be answered; what counts are the ratios. In the
+//! long a webhook takes to be acknowledged and a message to be answered; what counts are the ratios. Beside both
+//! the machine's own syncs are measured, and when the store is rewritten ([`probe`]). In the
 //! end every message that was acknowledged must have been answered exactly once, the flood's too: otherwise
 //! there is no result.
 #![allow(
@@ -21,6 +22,7 @@ mod support;
 mod watch;
 
 mod load;
+mod probe;
 
 use std::fs;
 use std::path::Path;
@@ -33,6 +35,7 @@ use iassistance_simulator::{Faults, Limits, Number, OutsideWindow, Simulator, Si
 use serde_json::{Value, json};
 
 use load::{Driver, Phase};
+use probe::{Probe, Seen};
 use support::server::{self, ACCESS_TOKEN, Server};
 use support::{PHONE_NUMBER_ID, SECRET, rounded};
 use watch::percentile;
@@ -70,9 +73,9 @@ fn main() {
     eprintln!("warming up: everybody writes for the first time");
     driver.run(options.rate, 1.0, Duration::from_secs(10));
     eprintln!("quiet: {} tenants at {} messages/s each for {} s", OTHERS + 1, options.rate, options.seconds);
-    let quiet = driver.run(options.rate, 1.0, time);
+    let (quiet, machine_quiet) = beside(folder.path(), || driver.run(options.rate, 1.0, time));
     eprintln!("flood: one of them at {} messages/s for {} s", options.rate * options.times, options.seconds);
-    let flood = driver.run(options.rate, options.times, time);
+    let (flood, machine) = beside(folder.path(), || driver.run(options.rate, options.times, time));
     slowest(&flood);
     let answered = driver.answered_once();
     let counters = simulator.state().counters;
@@ -90,6 +93,10 @@ fn main() {
         "others_during_flood": during,
         "ratio_acknowledged_p99": ratio("acknowledged_p99_ms"),
         "ratio_answered_p99": ratio("answered_p99_ms"),
+        "machine_quiet": machine_quiet.report(),
+        "machine_during_flood": machine.report(),
+        "ratio_machine_sync_p99": rounded(machine.sync_ms(99) / machine_quiet.sync_ms(99)),
+        "slow_acknowledgements": machine.blame(&flood.others),
         "flood": {
             "messages": flood.loud.len() + flood.refused,
             "acknowledged": flood.loud.len(),
@@ -100,6 +107,15 @@ fn main() {
         "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
     });
     println!("{result}");
+}
+
+/// What comes of it, and what the machine did meanwhile.
+fn beside(folder: &Path, run: impl FnOnce() -> Phase) -> (Phase, Seen) {
+    let probe = Probe::start(folder);
+    let phase = run();
+    // While the flood's last answers are waited for, nobody else writes.
+    let last = phase.others.iter().map(watch::Turn::posted_at).max().expect("somebody wrote");
+    (phase, probe.end(last))
 }
 
 /// Says when the others waited longest, and for what.

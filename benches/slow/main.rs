@@ -32,8 +32,9 @@ use support::server::{self, Server};
 const CONTACTS: u64 = 2_000;
 /// Good clients.
 const CONNECTIONS: usize = 8;
-/// Webhooks that are made ready; they are begun anew when they are used up.
-const POOL: u64 = 40_000;
+/// Webhooks that are made ready for each phase, none of which came before: one that did costs no write. A phase that
+/// has used them up ends.
+const POOL: u64 = 100_000;
 
 /// A mode: its name, what it asks for, and how.
 const MODES: [(&str, &str, &[&str]); 4] = [
@@ -68,23 +69,28 @@ fn main() {
     fs::write(&file, lifted).unwrap();
     let server = Server::durable(folder.path());
     let webhook = format!("/webhooks/meta/{}", set_up.meta_app);
-    let pool = Pool::new(&webhook, CONTACTS, 0..POOL);
-    let time = Duration::from_secs(seconds);
+    let (time, mut first) = (Duration::from_secs(seconds), 0);
+    let mut pool = || {
+        first += POOL;
+        Pool::new(&webhook, CONTACTS, first - POOL..first)
+    };
 
     eprintln!("warming up");
-    load::run(server.address, &pool, CONNECTIONS, time, true);
+    load::run(server.address, &pool(), CONNECTIONS, time, false);
     server.settle();
     eprintln!("quiet: {CONNECTIONS} good clients for {seconds} s");
-    let quiet = load::run(server.address, &pool, CONNECTIONS, time, true);
+    let quiet = load::run(server.address, &pool(), CONNECTIONS, time, false);
     let rss = server.memory_mb();
     let mut modes = BTreeMap::new();
     for (name, path, arguments) in MODES {
         let url = format!("http://{}{}", server.address, if path == "WEBHOOK" { &webhook } else { path });
+        let pool = pool();
+        server.settle();
         eprintln!("{name}: {attackers} slow clients besides, for {seconds} s");
         let tool = attack(&url, arguments, attackers, seconds);
         // Until they are there.
         std::thread::sleep(Duration::from_secs(2));
-        let tally = load::run(server.address, &pool, CONNECTIONS, time, true);
+        let tally = load::run(server.address, &pool, CONNECTIONS, time, false);
         let (memory, connections) = (server.memory_mb(), server.connections());
         drop(tool);
         assert_eq!(tally.refused, 0, "{name}: no good client is refused");

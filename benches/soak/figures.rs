@@ -24,6 +24,22 @@ impl Series {
         Some((to / from - 1.0) * 100.0)
     }
 
+    /// The same moments without this part of what another has at each of them.
+    pub fn without(&self, part: f64, of: &Self) -> Self {
+        let points = self.0.iter().filter_map(|(minute, bytes)| {
+            // The latest that was known then.
+            let known = of.0.partition_point(|(at, _)| at <= minute).checked_sub(1)?;
+            Some((*minute, bytes - part * of.0[known].1))
+        });
+        Self(points.collect())
+    }
+
+    /// By how much it grew for each byte by which another did; nothing when that did not grow.
+    pub fn growth_per_byte(&self, of: &Self) -> Option<f64> {
+        let ((from, to), (of_from, of_to)) = (self.ends()?, of.ends()?);
+        (of_to > of_from).then(|| (to - from) / (of_to - of_from))
+    }
+
     pub fn report(&self) -> Value {
         let mib = |bytes: f64| (bytes / MIB * 100.0).round() / 100.0;
         let ends = self.ends();

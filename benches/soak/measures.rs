@@ -17,10 +17,14 @@ const MIB: f64 = 1_048_576.0;
 /// What the live data is called in the server's own measures.
 const LIVE: &str = "iassistance_storage_live_bytes";
 
+/// The database keeps a list of its pages in memory: with records as they are here, so much for each byte that is alive,
+/// at most (docs/reliability/soak.md). What grows beyond that is what is looked for.
+const LIST_OF_PAGES: f64 = 0.25;
+
 /// The server over time.
 #[derive(Default)]
 pub struct Measures {
-    pub memory: Series,
+    memory: Series,
     store: Series,
     /// As the server measures it, if it does.
     live: Series,
@@ -76,10 +80,18 @@ impl Measures {
         )
     }
 
+    /// By how much memory grew beyond the list of the store's pages, percent; nothing when it was too short to tell.
+    pub fn growth_percent(&self) -> Option<f64> {
+        self.memory.without(LIST_OF_PAGES, &self.live).growth_percent()
+    }
+
     pub fn report(&self) -> Value {
+        let rounded = |figure: Option<f64>| figure.map(crate::support::rounded);
         json!({
             "memory": self.memory.report(),
-            "memory_growth_percent": self.memory.growth_percent().map(crate::support::rounded),
+            "memory_growth_percent": rounded(self.memory.growth_percent()),
+            "memory_growth_beyond_the_list_of_pages_percent": rounded(self.growth_percent()),
+            "memory_growth_per_live_byte": rounded(self.memory.growth_per_byte(&self.live)),
             "store": self.store.report(),
             "live": self.live.report(),
             "media": self.media.report(),

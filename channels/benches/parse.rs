@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// As the binary has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const EVENTS: usize = 1_000;
 const NOW: Timestamp = Timestamp::from_secs(1_790_001_000);

@@ -28,7 +28,8 @@ pub struct Arguments {
     /// The folder: there must be no `store` and no `media` in it.
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// One tenant alone, without what it shares with others (its Meta app); needs the keyring.
+    /// One tenant alone; needs the keyring. What it shares with others is not in it: `doctor` says of its
+    /// channels that their Meta app is missing.
     #[arg(long)]
     tenant: Option<TenantId>,
     /// Without the files of messages, where those are still there.

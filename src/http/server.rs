@@ -18,6 +18,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, web};
 use bytes::Bytes;
 use iassistance_config::ServerSettings;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, Seat};
@@ -27,6 +28,10 @@ use super::{Problem, State, deletion, health, links, live, openapi, seen, v1, we
 
 /// How many headers a request may have. From 97 on the parser refuses it, without a word.
 const HEADERS_MAX: usize = 80;
+
+/// What the system keeps for each connection of what is on its way out. It would take megabytes by itself: for who does
+/// not read as well, and an answer that it has taken whole is none that anybody here waits with.
+const SEND_BUFFER_BYTES: usize = 128 * 1_024;
 
 /// A server that listens.
 pub struct Listening {
@@ -100,7 +105,12 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
     let tls = Tls::load(settings, Arc::clone(state.clock()))?;
     let address = format!("{}:{}", settings.bind, settings.port);
     let cannot = |source| CannotListen::Address { address, source };
-    let listener = TcpListener::bind((settings.bind.as_str(), settings.port)).map_err(cannot)?;
+    let listener = TcpListener::bind((settings.bind.as_str(), settings.port))
+        // Every connection that is taken there has it too.
+        .and_then(|listener| {
+            SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES).map(|()| listener)
+        })
+        .map_err(cannot)?;
     listen_at(state, listener, tls)
 }
 

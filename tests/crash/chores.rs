@@ -1,7 +1,8 @@
 //! Work that a server does beside its messages, and in which kills come too: a backup, a check of the
 //! whole store, a rewrite of its files. What the binary does not offer is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use iassistance_domain::{Entropy, SeededEntropy};
@@ -33,18 +34,35 @@ pub fn settings(manual: &str, folder: &Path) -> Vec<String> {
     wanted.map(|(section, key, value)| format!("--set={section}.{key}={value}")).collect()
 }
 
-/// What there is to do, and how often it was begun.
+/// What there is to do, how often it was begun, and how often a kill came while it was under way.
 #[derive(Default)]
 pub struct Chores {
     offered: Vec<&'static str>,
     pub begun: BTreeMap<&'static str, u64>,
+    /// Kills that left a backup without its manifest.
+    pub cut_backups: BTreeSet<String>,
+    /// Kills that left a second database.
+    pub cut_rewrites: u64,
 }
 
 impl Chores {
     /// Those that the binary's own description of its interface has.
     pub fn offered(description: &Value) -> Self {
         let offers = |route: &&str| description["paths"][*route].get("post").is_some();
-        Self { offered: ROUTES.into_iter().filter(offers).collect(), begun: BTreeMap::new() }
+        Self { offered: ROUTES.into_iter().filter(offers).collect(), ..Self::default() }
+    }
+
+    /// Looks, after a kill, at what it cut short.
+    pub fn cut_short(&mut self, folder: &Path) {
+        let databases = names(&folder.join("store"));
+        self.cut_rewrites += u64::from(databases.iter().filter(|name| name.starts_with("gen-")).count() > 1);
+        let whole = names(&folder.join("backups/backups"));
+        for chunk in names(&folder.join("backups/chunks")) {
+            let id = chunk.rsplit_once('-').map_or(&*chunk, |(id, _)| id);
+            if !whole.iter().any(|name| name.trim_end_matches(".json") == id) {
+                self.cut_backups.insert(id.to_owned());
+            }
+        }
     }
 
     /// Begins one of them, if there is any.
@@ -60,4 +78,10 @@ impl Chores {
             *self.begun.entry(route).or_default() += 1;
         }
     }
+}
+
+/// What is in a folder; nothing where there is none.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -79,6 +79,7 @@ impl Lives {
             _ => self.ended_loaded += 1,
         }
         server.kill().await;
+        chores.cut_short(system.path());
     }
 
     fn kind(&self, entropy: &SeededEntropy) -> Kind {

@@ -118,7 +118,12 @@ async fn kill_cycles() {
         wrong[1],
         wrong[2],
     );
-    println!("crash: begun beside that: {:?}", chores.begun);
+    println!(
+        "crash: begun beside that: {:?}; of the kills {} came while a backup was made, {} while the store was rewritten",
+        chores.begun,
+        chores.cut_backups.len(),
+        chores.cut_rewrites,
+    );
     assert!(verdict.is_good(), "{verdict:#?}");
     assert_eq!(system.state().await["duplicates"], 0, "sends that were repeated");
     assert_eq!((wrong, shown_wrongly), ([0; 3], 0), "dashboards are shown the log, each event once");

@@ -168,6 +168,11 @@ impl System {
         Tenant { id, key: key["key"].as_str().unwrap().to_owned() }
     }
 
+    /// The folder of everything.
+    pub fn path(&self) -> &Path {
+        self.folder.0.path()
+    }
+
     /// Runs a command on the store and returns its answer.
     async fn cli(&self, arguments: &[&str]) -> Value {
         let log = self.folder.0.path().join("commands.log");

@@ -1,12 +1,9 @@
 //! Backups of the running server, by the clock and when asked for, and one tenant put back from them.
 
-use iassistance::http::auth;
 use iassistance_actors::hub::Batch;
 use iassistance_assistant::scripted::Behaviour;
 use iassistance_domain::event::EventSeq;
-use iassistance_domain::key::Scope;
 use iassistance_storage::backup::new_identity;
-use iassistance_vault::SystemEntropy;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,30 +31,13 @@ impl Kept {
         ];
         let settings = settings.map(|setting| &*setting.leak()).to_vec();
         let flow = Flow::with(Options { settings, model: Some(model), ..Options::default() }).await;
-        let minted = auth::mint(
-            &flow.app.keyring,
-            &SystemEntropy,
-            &flow.clock,
-            "platform".into(),
-            None,
-            vec![Scope::Platform],
-            None,
-        );
-        let (key, plain) = minted.unwrap();
-        flow.app.store.put_api_key(key).await.unwrap();
+        let platform = flow.platform_key().await;
         let identity = identity.display().to_string();
-        Self { flow, platform: plain.expose().to_owned(), identity, folder }
+        Self { flow, platform, identity, folder }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let url = format!("http://{}/v1{path}", self.flow.address);
-        let mut request = self.flow.http.request(method.parse().unwrap(), url).bearer_auth(&self.platform);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = within("an answer", request.send()).await.unwrap();
-        let status = response.status();
-        (status, response.json().await.unwrap_or(Value::Null))
+        self.flow.api_with_key(&self.platform, method, path, body).await
     }
 
     /// Waits until so many backups are listed; they, newest first.

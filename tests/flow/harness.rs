@@ -445,8 +445,19 @@ impl Flow {
 
     /// Calls the administrative API with the first tenant's key.
     pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.api_with_key(&self.key, method, path, body).await
+    }
+
+    /// The same with another key.
+    pub async fn api_with_key(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let url = format!("http://{}/v1{path}", self.address);
-        let mut request = self.http.request(method.parse().unwrap(), url).bearer_auth(&self.key);
+        let mut request = self.http.request(method.parse().unwrap(), url).bearer_auth(key);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -522,6 +533,16 @@ impl Flow {
         let response = within("an answer", request.send()).await.unwrap();
         let status = response.status();
         (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A new key of the platform.
+    pub async fn platform_key(&self) -> String {
+        let scopes = vec![Scope::Platform];
+        let minted =
+            auth::mint(&self.app.keyring, &SystemEntropy, &self.clock, "platform".into(), None, scopes, None);
+        let (key, plain) = minted.unwrap();
+        self.app.store.put_api_key(key).await.unwrap();
+        plain.expose().to_owned()
     }
 
     /// Says that the test meant so many dead letters to be there.

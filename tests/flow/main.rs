@@ -13,6 +13,7 @@ mod backups;
 mod bad_input;
 mod channels;
 mod collecting;
+mod commands;
 mod context;
 mod control;
 mod damage;

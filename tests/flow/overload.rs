@@ -9,8 +9,9 @@ use crate::harness::{Flow, NUMBERS, Options, messages, within};
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: flow\r\n\r\n";
 /// `server.pace_window_ms`.
 const WINDOW_MS: u64 = 5_000;
-/// What a client asks for that does not read: more than what all buffers on the way hold.
-const REQUESTS: usize = 200;
+/// What a client asks for that does not read: more than what all buffers on the way may hold, and less than what the
+/// system would take by itself.
+const REQUESTS: usize = 8;
 
 async fn with(settings: &[&'static str]) -> Flow {
     Flow::with(Options { settings: settings.to_vec(), ..Options::default() }).await

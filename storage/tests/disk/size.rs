@@ -122,6 +122,42 @@ async fn whoever_reads_and_writes_while_it_is_rewritten_sees_nothing_of_it() {
     assert!(bad.is_empty(), "{bad:?}");
 }
 
+/// Files of this process's that are open under a folder; those that were removed too.
+#[cfg(target_os = "linux")]
+fn open_under(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let opened = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    opened.filter(|file| file.starts_with(folder)).collect()
+}
+
+/// Who keeps a former database in hand keeps its cache in memory. Its file shows it: it is open for so long.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_former_database_is_let_go_of_by_everybody() {
+    let (_kept, world, store, tenant) = begin(small_limits()).await;
+    let id = hear(&*tenant, 1, "549", "hello").await;
+    let latest = tenant.latest_event();
+    let mut former = Vec::new();
+    for round in 0..3 {
+        former.push(store.database_folder().unwrap());
+        hear(&*tenant, 1, "549", &format!("{round}")).await;
+        assert_eq!(tenant.inbox(id, 99).await.unwrap().len(), round + 2);
+        store.rewrite().await.unwrap();
+    }
+    // The database's own threads hold it a moment longer.
+    let let_go = async {
+        while former.iter().any(|folder| !open_under(folder).is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), let_go).await.unwrap();
+    assert!(!open_under(&store.database_folder().unwrap()).is_empty(), "the one in use is not");
+    assert!(latest.borrow().0 > 0);
+    drop(tenant);
+    store.close().await;
+    drop(world);
+}
+
 #[tokio::test]
 async fn a_rewrite_that_was_broken_off_leaves_nothing_behind() {
     let (_kept, world, store, tenant) = begin(small_limits()).await;
