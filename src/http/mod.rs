@@ -13,6 +13,8 @@ pub mod health;
 pub mod idempotency;
 pub mod live;
 pub mod mask;
+#[cfg(feature = "dashboard")]
+pub mod monitor;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
@@ -45,6 +47,8 @@ pub struct State {
     pub idempotency: idempotency::Idempotency,
     /// Who has yet to give a second factor.
     pub pending: Arc<sessions::Pending>,
+    /// Links that sign somebody in, once.
+    pub links: Arc<sessions::Links>,
     /// Bodies in memory.
     pub bodies: body::InFlight,
     /// Who comes in.
@@ -72,6 +76,7 @@ impl State {
             tickets: Arc::new(tickets),
             idempotency,
             pending: Arc::default(),
+            links: Arc::default(),
             bodies,
             door,
             draining: CancellationToken::new(),

@@ -37,7 +37,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         is_live,
         is_ready,
         show_metrics,
-        show_document
+        show_document,
+        show_feed
     ),
     components(schemas(Problem)),
     security(("key" = []), ("session" = [])),
@@ -72,6 +73,7 @@ pub fn document() -> Document {
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/openapi.json").route(web::get().to(json)))
+        .service(web::resource("/asyncapi.json").route(web::get().to(feed)))
         .service(web::resource("/docs").route(web::get().to(page)))
         .service(web::resource("/docs/page.js").route(web::get().to(script)))
         .service(web::resource("/docs/page.css").route(web::get().to(style)));
@@ -81,6 +83,13 @@ async fn json() -> Result<HttpResponse, Problem> {
     static JSON: LazyLock<Option<String>> = LazyLock::new(|| document().to_json().ok());
     let json = JSON.as_deref().ok_or_else(Problem::internal)?;
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
+}
+
+/// The live feed, described as AsyncAPI does.
+const FEED: &str = include_str!("docs/asyncapi.json");
+
+async fn feed() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(FEED)
 }
 
 async fn page() -> HttpResponse {
@@ -194,6 +203,12 @@ door! {
         responses((status = 200, body = Object)))]
     show_document
 }
+door! {
+    /// The protocol of the live feed, an AsyncAPI document
+    #[utoipa::path(get, path = "/asyncapi.json", tag = "health", security(()),
+        responses((status = 200, body = Object)))]
+    show_feed
+}
 
 #[cfg(test)]
 mod tests {
@@ -201,7 +216,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-    const DOORS: [&str; 10] = [
+    const DOORS: [&str; 11] = [
         "get /webhooks/meta/{meta_app}",
         "post /webhooks/meta/{meta_app}",
         "post /webhooks/meta/{meta_app}/data-deletion",
@@ -212,6 +227,7 @@ mod tests {
         "get /health/ready",
         "get /metrics",
         "get /openapi.json",
+        "get /asyncapi.json",
     ];
 
     fn json() -> serde_json::Value {
@@ -235,6 +251,25 @@ mod tests {
             .collect();
         assert_eq!(described, served);
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    }
+
+    #[test]
+    fn the_copy_that_the_monitor_is_written_against_is_true() {
+        let copy = include_str!("../../dashboard/openapi.json");
+        let renew = "renew it: `cargo run --no-default-features -- openapi > dashboard/openapi.json`";
+        assert!(copy.trim_end() == document().to_pretty_json().unwrap().trim_end(), "{renew}");
+    }
+
+    #[test]
+    fn every_kind_of_event_is_in_the_description_of_the_feed() {
+        let feed: serde_json::Value = serde_json::from_str(FEED).unwrap();
+        let described = &feed["components"]["schemas"]["Event"]["properties"]["type"]["enum"];
+        let described: BTreeSet<_> =
+            described.as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+        assert_eq!(described, iassistance_domain::event::EventKind::NAMES.into_iter().collect());
+        for frame in ["subscribe", "unsubscribe", "ping", "event", "lagged", "error", "bye", "turn.token"] {
+            assert!(feed["components"]["messages"][frame].is_object(), "{frame}");
+        }
     }
 
     #[test]
