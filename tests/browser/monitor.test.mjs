@@ -277,7 +277,7 @@ test("everything is done from the keyboard", async () => {
 
 test("on a phone 390 pixels wide nothing scrolls sideways, and one thing is shown at a time", async () => {
   const page = await live(await owner({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }));
-  const name = `Greta-${"x".repeat(60)}`;
+  const name = `Greta-${"x".repeat(56)}`;
   await say(name, `https://example.org/${"a".repeat(400)} and words`);
   await entry(page, "Greta").waitFor();
   await noSidewaysScroll(page, "the list");
@@ -439,4 +439,57 @@ test("another client is set up, and its administrator sees nothing of this one",
   await page.getByLabel("Password").fill("eleven purple otters");
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Second factor" }).waitFor();
+});
+
+test("a client is set up step by step, from nothing to the first answered message", async () => {
+  // A number that Meta has and nobody connected.
+  const number = { kind: "whatsapp", phone_number_id: "200000000000777", waba_id: "100000000000777", display_phone_number: "+1 555-010-0777", name: "Fresh Shop", access_token: "fresh-access-token" };
+  const added = await fetch(new URL("/sim/accounts", where.phone), { method: "POST", body: JSON.stringify(number) });
+  assert.equal(added.status, 200, await added.text());
+  const made = await owner();
+  const page = await made.newPage();
+  await page.goto(`${where.server}/set-up`);
+  await page.getByLabel("Name of the business").fill("Fresh Shop");
+  await page.getByRole("button", { name: "Create" }).click();
+  // Owning the platform is not enough to read what people write: somebody administers the client.
+  await page.getByRole("button", { name: "Invite me" }).click();
+  await page.getByText("A mail went to owner@sandbox.example").waitFor();
+  const setUp = page.url();
+  const link = await mailedLink("owner@sandbox.example");
+  await page.goto(where.server + link.pathname + link.hash);
+  await page.getByRole("button", { name: "Accept" }).click();
+  await page.getByRole("link", { name: "Live" }).waitFor();
+  await page.goto(setUp);
+  const step = page.locator("li.card.open");
+  await step.getByLabel("Name", { exact: true }).fill("Fresh number");
+  await step.getByLabel("Phone number ID").fill("200000000000777");
+  await step.getByLabel("WhatsApp Business account ID").fill("100000000000777");
+  // A token that is wrong is told in words, and mended.
+  await step.getByLabel("Access token").fill("not-this-one");
+  await step.getByRole("button", { name: "Connect and test" }).click();
+  await step.getByRole("list", { name: "What the test found" }).locator("li:not(.ok)").first().waitFor();
+  await step.getByRole("button", { name: "New token" }).click();
+  await page.getByRole("dialog").getByLabel("Access token").fill("fresh-access-token");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await page.waitForFunction(() => {
+    const checks = [...document.querySelectorAll("li.card.open ul[aria-label] li")];
+    return checks.length > 2 && checks.every((each) => each.classList.contains("ok"));
+  });
+  await page.getByRole("button", { name: "Assistant", exact: false }).last().click();
+  await step.getByLabel("Business task").fill("Answer questions about the Fresh Shop.");
+  await step.getByRole("button", { name: "Switch it on" }).click();
+  await page.locator("li.card", { hasText: "OpenAI key" }).locator("button.head").click();
+  await step.getByRole("button", { name: "Ask it" }).click();
+  await step.locator(".said", { hasText: "[simulated]" }).waitFor();
+  await page.locator("li.card", { hasText: "First message" }).locator("button.head").click();
+  await step.getByText("Waiting for the first answer").waitFor();
+  const contact = await (await fetch(new URL("/sim/contacts", where.phone), { method: "POST", body: JSON.stringify({ name: "First customer" }) })).json();
+  const act = { contact: contact.wa_id, account: "200000000000777", act: { kind: "text", text: "Hello, are you there?" } };
+  const said = await fetch(new URL("/sim/act", where.phone), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(act) });
+  assert.equal(said.status, 200, await said.text());
+  await page.getByText("The first message is answered").waitFor();
+  await page.getByText("7 of 7").waitFor();
+  await page.getByRole("link", { name: "Open Live" }).click();
+  await entry(page, "First customer").waitFor();
+  assert.deepEqual(complaints(page), []);
 });

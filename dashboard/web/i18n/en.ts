@@ -644,4 +644,13 @@ export const en = {
   "setup.chat.hint3": "It comes in but is not answered? Its turn says why: open the conversation.",
   "setup.chat.done": "The first message is answered. Everything is set up.",
   "setup.chat.live": "Open Live",
+  "check.token": "Access token",
+  "check.app": "App of the token",
+  "check.permissions": "Permissions",
+  "check.number": "Number",
+  "check.page": "Page",
+  "check.account": "Account",
+  "check.subscription": "Subscription",
+  "check.webhook": "Webhook",
+  "channel.new-token": "New token",
 } as const;

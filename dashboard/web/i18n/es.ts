@@ -644,4 +644,13 @@ export const es = {
   "setup.chat.hint3": "¿Llega pero no responde? El turno dice por qué: abre la conversación.",
   "setup.chat.done": "El primer mensaje está respondido. Todo listo.",
   "setup.chat.live": "Abrir En vivo",
+  "check.token": "Token de acceso",
+  "check.app": "App del token",
+  "check.permissions": "Permisos",
+  "check.number": "Número",
+  "check.page": "Página",
+  "check.account": "Cuenta",
+  "check.subscription": "Suscripción",
+  "check.webhook": "Webhook",
+  "channel.new-token": "Token nuevo",
 };

@@ -644,4 +644,13 @@ export const pt = {
   "setup.chat.hint3": "Chega mas não responde? O turno diz por quê: abra a conversa.",
   "setup.chat.done": "A primeira mensagem foi respondida. Tudo pronto.",
   "setup.chat.live": "Abrir Ao vivo",
+  "check.token": "Token de acesso",
+  "check.app": "App do token",
+  "check.permissions": "Permissões",
+  "check.number": "Número",
+  "check.page": "Página",
+  "check.account": "Conta",
+  "check.subscription": "Assinatura",
+  "check.webhook": "Webhook",
+  "channel.new-token": "Novo token",
 };

@@ -5,6 +5,7 @@ import type { Channel, Conversation, Message, Page } from "../api/types.ts";
 import { join } from "../feed/client.ts";
 import type { LineState, LogEvent, Told, Whisper } from "../feed/frames.ts";
 import { Sequence } from "../feed/sequence.ts";
+import { PRODUCTS } from "../live/names.ts";
 import { oneLine } from "../parts/text.ts";
 import { Figures } from "./figures.ts";
 import { type Draft, type Shown, conversationAfter, draftAfter, endsDraft, ordered, threadAfter, withMessage } from "./reduce.ts";
@@ -18,6 +19,9 @@ const STREAM_MAX = 1_000;
 /** Events of before that the curves are made of. */
 const COUNTED_MAX = 4_000;
 const POLL_MS = 5_000;
+/** A long list is put in order again less often: by its length, and four times a second at least. */
+const ENTRIES_PER_MS = 40;
+const LIST_PAUSE_MAX_MS = 250;
 
 export interface Entry {
   conversation: Conversation;
@@ -35,10 +39,13 @@ export interface Entry {
 
 function entryOf(conversation: Conversation, unread = 0): Entry {
   const contact = conversation.contact;
-  const name = oneLine(contact?.profile_name ?? contact?.wa_id ?? contact?.scoped_id ?? contact?.user_id ?? "", 80);
+  const id = contact?.scoped_id ?? contact?.user_id;
+  // Who gave no name is known by their number, or by the end of an id that nobody reads whole.
+  const unnamed = contact?.wa_id ? `+${contact.wa_id}` : id ? `${PRODUCTS[conversation.kind] ?? ""} …${id.slice(-4)}` : "";
+  const name = oneLine(contact?.profile_name ?? unnamed, 80);
   const preview = previewOf(conversation.last_message ?? null);
   const at = Math.max(conversation.last_message?.recorded_at ?? 0, conversation.last_inbound_at ?? 0, conversation.opened_at);
-  const found = `${name} ${contact?.wa_id ?? ""} ${contact?.user_id ?? ""} ${preview}`.toLowerCase();
+  const found = `${name} ${contact?.wa_id ?? ""} ${id ?? ""} ${preview}`.toLowerCase();
   return { conversation, name, found, at, preview, unread };
 }
 
@@ -67,6 +74,7 @@ class Desk {
   counted = $state(0);
   /** The conversation that is open. */
   open = $state<string | null>(null);
+  current = $state.raw<Entry | null>(null);
   thread = $state.raw<Shown[]>([]);
   threadLoading = $state<Loading>("loading");
   threadProblem = $state<unknown>(null);
@@ -81,17 +89,14 @@ class Desk {
   #waiting: LogEvent[] | null = null;
   #sequence = new Sequence(0);
   #ask: ReturnType<typeof join> | null = null;
+  #changed = new Set<string>();
   #dirty = false;
+  #listAt = 0;
+  #listWaits = false;
   #filling = false;
   #stale = new Set<string>();
   #run = 0;
   #poll = 0;
-
-  get current(): Entry | null {
-    // The list changes whenever one of it does.
-    void this.entries;
-    return this.open ? (this.#byId.get(this.open) ?? null) : null;
-  }
 
   channel(id: string): Channel | undefined {
     return this.channels.find((each) => each.id === id);
@@ -135,6 +140,7 @@ class Desk {
     if (this.tenant) this.#ask?.ask({ kind: "unwatch", tenant: this.tenant });
     this.tenant = "";
     this.#byId.clear();
+    this.#changed.clear();
     this.#messages = new Map();
     this.figures = new Figures();
     this.entries = [];
@@ -142,6 +148,7 @@ class Desk {
     this.thread = [];
     this.drafts = new Map();
     this.open = null;
+    this.current = null;
     this.polling = false;
     this.#stale.clear();
   }
@@ -286,26 +293,50 @@ class Desk {
     }, POLL_MS);
   }
 
+  #put(entry: Entry): void {
+    this.#byId.set(entry.conversation.id, entry);
+    this.#changed.add(entry.conversation.id);
+  }
+
   #keep(conversations: readonly Conversation[]): void {
     for (const conversation of conversations) {
-      this.#byId.set(conversation.id, entryOf(conversation, this.#byId.get(conversation.id)?.unread));
+      this.#put(entryOf(conversation, this.#byId.get(conversation.id)?.unread));
     }
     this.#draw();
   }
 
-  /** Shows what changed, once for all that happened within a frame. */
+  /** Shows what changed: the open conversation with the next frame, the list as often as its length allows. */
   #draw(): void {
     if (this.#dirty) return;
     this.#dirty = true;
     const draw = () => {
       if (!this.#dirty) return;
       this.#dirty = false;
-      this.entries = [...this.#byId.values()].sort((a, b) => b.at - a.at);
       this.thread = ordered(this.#messages);
+      this.current = this.open ? (this.#byId.get(this.open) ?? null) : null;
+      this.#drawList();
     };
     // A page that is not seen has no frames.
     if (document.hidden) setTimeout(draw, 50);
     else requestAnimationFrame(draw);
+  }
+
+  #drawList(): void {
+    if (this.#listWaits) return;
+    const pause = Math.min(LIST_PAUSE_MAX_MS, this.#byId.size / ENTRIES_PER_MS);
+    const wait = this.#listAt + pause - performance.now();
+    const draw = () => {
+      this.#listWaits = false;
+      this.#listAt = performance.now();
+      // What did not change is in order already: only what did is put in its place.
+      const rest = this.entries.filter((entry) => !this.#changed.has(entry.conversation.id));
+      const changed = [...this.#changed].flatMap((id) => this.#byId.get(id) ?? []);
+      this.#changed.clear();
+      this.entries = [...changed.sort((a, b) => b.at - a.at), ...rest].sort((a, b) => b.at - a.at);
+    };
+    if (wait <= 0) return draw();
+    this.#listWaits = true;
+    setTimeout(draw, wait);
   }
 
   #happened(events: readonly LogEvent[]): void {
@@ -346,7 +377,7 @@ class Desk {
     const unread = event.type === "message.received" && !looked ? entry.unread + 1 : looked ? 0 : entry.unread;
     if (conversation === entry.conversation && unread === entry.unread) return;
     const next = entryOf(conversation, unread);
-    this.#byId.set(id, next);
+    this.#put(next);
     notify(next, event);
   }
 
@@ -398,6 +429,7 @@ class Desk {
   async openThread(id: string | null): Promise<void> {
     if (this.open === id) return;
     this.open = id;
+    this.current = id ? (this.#byId.get(id) ?? null) : null;
     this.#messages = new Map();
     this.thread = [];
     this.older = null;
@@ -411,7 +443,7 @@ class Desk {
   look(): void {
     const entry = this.open && this.#byId.get(this.open);
     if (!entry || entry.unread === 0) return;
-    this.#byId.set(entry.conversation.id, { ...entry, unread: 0 });
+    this.#put({ ...entry, unread: 0 });
     this.#draw();
   }
 
@@ -433,6 +465,7 @@ class Desk {
       this.threadLoading = "ready";
       // Shown at once, so that who opens it sees its end without a flicker.
       this.thread = ordered(messages);
+      this.current = this.#byId.get(id) ?? null;
     } catch (error) {
       if (this.open !== id || !first) return;
       this.threadProblem = error;
@@ -464,7 +497,7 @@ class Desk {
   acted(control: Conversation["control"], epoch: number): void {
     const entry = this.open ? this.#byId.get(this.open) : null;
     if (!entry || epoch < entry.conversation.epoch) return;
-    this.#byId.set(entry.conversation.id, entryOf({ ...entry.conversation, control, epoch }, entry.unread));
+    this.#put(entryOf({ ...entry.conversation, control, epoch }, entry.unread));
     this.#draw();
   }
 }
