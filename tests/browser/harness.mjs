@@ -34,6 +34,17 @@ export async function sandbox(...more) {
   return { ...JSON.parse(line), stop };
 }
 
+/** A port that nobody listens at. */
+export async function freePort() {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
