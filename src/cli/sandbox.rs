@@ -129,9 +129,11 @@ async fn play(
     let token = state.links.issue(demo.owner, vaulted.clock.now(), &*vaulted.entropy);
     let listening = server::listen(state)?;
     let address = format!("http://{}", listening.address);
-    let monitor = format!("{address}/sign-in#token={}", token.expose());
+    let named = vaulted.settings.server.public_url.trim_end_matches('/');
+    let people = if named.is_empty() { &address } else { named };
+    let monitor = format!("{people}/sign-in#token={}", token.expose());
     simulator.set_callback(&format!("{address}/webhooks/meta/{}", demo.meta_app))?;
-    simulator.set_monitor(&address);
+    simulator.set_monitor(people);
     match script {
         None => tell(&Doors { address, monitor }, &simulator, &demo, real_model.is_some(), output)?,
         Some(_) => output.note(&format!("Playing against {}", listening.address)),

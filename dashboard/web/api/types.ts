@@ -1,6 +1,6 @@
 // The API's words, as the OpenAPI document has them.
 
-import type { components } from "./schema.d.ts";
+import type { components } from "../../schema.d.ts";
 
 export type Schemas = components["schemas"];
 export type Me = Schemas["Me"];

@@ -184,6 +184,7 @@ class Desk {
     if (!this.#ask) {
       this.#ask = join((told) => this.#told(told));
       addEventListener("online", () => this.wake());
+      addEventListener("offline", () => this.wake());
       document.addEventListener("visibilitychange", () => {
         if (!document.hidden) this.wake();
       });
