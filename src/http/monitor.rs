@@ -21,12 +21,13 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
 /// Where the app has pages: each address begins with the same file. Links of mails lead to some of them.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/",
     "/sign-in",
     "/set-up",
     "/t/{rest:.*}",
     "/platform/{rest:.*}",
+    "/account",
     "/account/{rest:.*}",
     "/invitation",
     "/reset-password",
@@ -121,6 +122,37 @@ mod tests {
             assert_eq!(header(&answer, "content-encoding"), sent, "{takes}");
             assert_eq!(header(&answer, "cache-control"), FOR_EVER);
         }
+    }
+
+    #[actix_web::test]
+    async fn every_page_and_every_link_of_a_mail_leads_to_the_app_and_nothing_else_does() {
+        let app = actix_web::test::init_service(actix_web::App::new().configure(configure)).await;
+        let ask = async |path: &str| {
+            let request = TestRequest::get().uri(path).to_request();
+            actix_web::test::call_service(&app, request).await
+        };
+        for path in [
+            "/",
+            "/sign-in?to=%2Ft",
+            "/set-up",
+            "/account",
+            "/account/sessions",
+            "/invitation",
+            "/reset-password",
+            "/forgotten-password",
+            "/confirm-email",
+            "/break-glass",
+            "/t/ten_1/live/cnv_1",
+        ] {
+            let answer = ask(path).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(answer.headers().get("content-type").unwrap(), "text/html; charset=utf-8");
+            assert_eq!(answer.headers().get("content-security-policy").unwrap(), POLICY);
+        }
+        for path in ["/t", "/index.html", "/assets/x.js", "/assets/..%2findex.html", "/elsewhere"] {
+            assert_eq!(ask(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(ask("/icon.svg").await.headers().get("content-type").unwrap(), "image/svg+xml");
     }
 
     #[test]

@@ -257,7 +257,7 @@ test("what was given up is listed with its reason, and tried again by a key", as
 test("a passkey is added, and signs in", async () => {
   // Passkeys belong to a name: the server is told its own.
   const port = await freePort();
-  const named = await sandbox("--set", `server.port=${port}`, "--set", `server.public_url=http://localhost:${port}`);
+  const named = await sandbox([`server.port=${port}`, `server.public_url=http://localhost:${port}`]);
   desk.finally(() => named.stop());
   const made = await desk.stranger();
   const page = await made.newPage();

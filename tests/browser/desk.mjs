@@ -14,7 +14,7 @@ export class Desk {
   async open() {
     this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
     // Everybody here comes from one address, and signs in more often than people do.
-    this.where = await sandbox("--data", this.folder, "--set", "identity.address_burst=100");
+    this.where = await sandbox(["identity.address_burst=100"], "--data", this.folder);
     this.browser = await launch();
     const made = await context(this.browser);
     const page = await made.newPage();

@@ -12,12 +12,12 @@ import { chromium } from "playwright-core";
 const BINARY = process.env.IASSISTANCE_BINARY ?? fileURLToPath(new URL("../../target/release/iassistance", import.meta.url));
 export const LIMIT_MS = Number(process.env.LIMIT_MS ?? 30_000);
 
-/** Starts the sandbox; gives where it is, and what ends it. */
-export async function sandbox(...more) {
+/** Starts the sandbox, with settings and arguments of its own; gives where it is, and what ends it. */
+export async function sandbox(own = [], ...more) {
   // Settings and keys of whoever runs this must not change what is tested.
   const ours = ([name]) => !/^(IASSISTANCE|OPENAI_API_KEY$|PORT$)/.test(name);
   const env = Object.fromEntries(Object.entries(process.env).filter(ours));
-  const settings = ["--set", "server.port=0", "--set", "log.filter=warn"];
+  const settings = ["server.port=0", "log.filter=error", ...own].flatMap((setting) => ["--set", setting]);
   const stdio = ["ignore", "pipe", "inherit"];
   const child = spawn(BINARY, ["--json", ...settings, "sandbox", "--simulator-port", "0", ...more], { env, stdio });
   const lines = createInterface({ input: child.stdout });

@@ -95,7 +95,7 @@ export const en = {
   "keys.title": "Keyboard",
   "keys.next": "Next conversation",
   "keys.previous": "Previous conversation",
-  "keys.open": "Open what is marked",
+  "keys.open": "Open the first that was found",
   "keys.search": "Search",
   "keys.takeover": "Take over",
   "keys.handback": "Hand back",

@@ -95,7 +95,7 @@ export const es = {
   "keys.title": "Teclado",
   "keys.next": "Conversación siguiente",
   "keys.previous": "Conversación anterior",
-  "keys.open": "Abrir lo marcado",
+  "keys.open": "Abrir la primera encontrada",
   "keys.search": "Buscar",
   "keys.takeover": "Tomar el control",
   "keys.handback": "Devolver el control",

@@ -95,7 +95,7 @@ export const pt = {
   "keys.title": "Teclado",
   "keys.next": "Próxima conversa",
   "keys.previous": "Conversa anterior",
-  "keys.open": "Abrir o marcado",
+  "keys.open": "Abrir a primeira encontrada",
   "keys.search": "Buscar",
   "keys.takeover": "Assumir",
   "keys.handback": "Devolver",

@@ -9,6 +9,7 @@ import { PRODUCTS } from "../live/names.ts";
 import { oneLine } from "../parts/text.ts";
 import { Figures } from "./figures.ts";
 import { type Draft, type Shown, conversationAfter, draftAfter, endsDraft, ordered, threadAfter, withMessage } from "./reduce.ts";
+import { merged } from "./order.ts";
 import { notify } from "./notify.svelte.ts";
 import { previewOf } from "./preview.ts";
 
@@ -330,10 +331,9 @@ class Desk {
       this.#listWaits = false;
       this.#listAt = performance.now();
       // What did not change is in order already: only what did is put in its place.
-      const rest = this.entries.filter((entry) => !this.#changed.has(entry.conversation.id));
       const changed = [...this.#changed].flatMap((id) => this.#byId.get(id) ?? []);
-      this.#changed.clear();
-      this.entries = [...changed.sort((a, b) => b.at - a.at), ...rest].sort((a, b) => b.at - a.at);
+      this.entries = merged(this.entries, changed, this.#changed);
+      this.#changed = new Set();
     };
     if (wait <= 0) return draw();
     this.#listWaits = true;
