@@ -1,5 +1,4 @@
 //! Has Node build the app, and writes the table of its files.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -34,7 +33,6 @@ fn build() -> Result<(), String> {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
     }
-    let variable = |name: &str| std::env::var(name).map_err(|_| format!("cargo does not say {name}"));
     let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     look_for_node()?;
@@ -46,6 +44,12 @@ fn build() -> Result<(), String> {
     npm(&folder, &["run", "build", "--", "--outDir", &made.to_string_lossy()])?;
     let table = table(&made).map_err(|error| trouble("read what was built", &error))?;
     fs::write(out.join("files.rs"), table).map_err(|error| trouble("write the table of files", &error))
+}
+
+/// What cargo says.
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by its environment")]
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| format!("cargo does not say {name}"))
 }
 
 fn trouble(what: &str, error: &io::Error) -> String {
@@ -104,7 +108,7 @@ fn table(root: &Path) -> io::Result<String> {
     for path in paths.iter().filter(|path| !is_packed(path)) {
         let whole = root.join(path);
         let packed = |with: &str| match root.join(format!("{path}.{with}")) {
-            file if file.is_file() => format!("Some(include_bytes!({file:?}))"),
+            file if file.is_file() => format!("Some({})", included(&file)),
             _ => "None".to_owned(),
         };
         let hashed = path.starts_with("assets/");
@@ -114,11 +118,17 @@ fn table(root: &Path) -> io::Result<String> {
         _ = writeln!(
             table,
             "File {{ path: {path:?}, mime: {mime:?}, hashed: {hashed}, tag: \"{tag:016x}\", \
-             plain: include_bytes!({whole:?}), brotli: {brotli}, gzip: {gzip} }},"
+             plain: {}, brotli: {brotli}, gzip: {gzip} }},",
+            included(&whole)
         );
     }
     table.push(']');
     Ok(table)
+}
+
+/// A file's bytes, as an expression of Rust.
+fn included(file: &Path) -> String {
+    format!("include_bytes!({:?})", file.to_string_lossy())
 }
 
 fn collect(root: &Path, folder: &Path, paths: &mut Vec<String>) -> io::Result<()> {
