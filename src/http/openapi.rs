@@ -85,7 +85,7 @@ async fn json() -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
 }
 
-/// The live feed, described as AsyncAPI does.
+/// The live feed, described as `AsyncAPI` does.
 const FEED: &str = include_str!("docs/asyncapi.json");
 
 async fn feed() -> HttpResponse {
@@ -204,7 +204,7 @@ door! {
     show_document
 }
 door! {
-    /// The protocol of the live feed, an AsyncAPI document
+    /// The protocol of the live feed
     #[utoipa::path(get, path = "/asyncapi.json", tag = "health", security(()),
         responses((status = 200, body = Object)))]
     show_feed

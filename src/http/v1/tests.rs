@@ -266,7 +266,6 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "invitations") => Some(json!({ "email": "new@example.com", "name": "New" })),
         ("post", "break-glass") => Some(json!({ "reason": "Incident 42.", "minutes": 5 })),
         ("post", "meta-apps") => Some(json!({ "name": "a", "secrets": ["s"], "verify_token": "t" })),
-        ("post", "link") => Some(json!({ "token": "x" })),
         ("post", "step-up") => Some(json!({ "password": "not it" })),
         ("put", "password") => Some(json!({ "new": "correct horse battery staple" })),
         ("post", "passkeys") => Some(json!({ "question": "x", "answer": {}, "name": "Laptop" })),
@@ -283,7 +282,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "confirm") if path == "/auth/email/confirm" => Some(json!({ "token": "x" })),
         ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "reset") => Some(json!({ "token": "x", "password": "correct horse battery staple" })),
-        ("post", "accept") => Some(json!({ "token": "x" })),
+        ("post", "accept" | "link") => Some(json!({ "token": "x" })),
         _ => None,
     }
 }
