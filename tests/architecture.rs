@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const OURS: &str = "iassistance-";
 
 /// Who may import whom.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &[]),
     ("vault", &["domain", "config"]),
@@ -20,6 +20,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("storage", &["domain", "config", "vault", "egress"]),
     ("actors", &["domain", "config", "hooks", "storage", "channels", "assistant"]),
     ("simulator", &["domain", "config", "channels"]),
+    ("dashboard", &[]),
     (
         "root",
         &[
@@ -34,6 +35,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "storage",
             "actors",
             "simulator",
+            "dashboard",
         ],
     ),
     ("fuzz", &[]),

@@ -147,6 +147,19 @@ pub struct PeopleSettings {
     /// Words with which a contact asks for silence, besides the usual ones; at most 20. Whoever writes
     /// one and nothing else is not answered until they write something else.
     pub opt_out_words: Vec<String>,
+    /// Answers that people give again and again, at hand where they write; at most 100.
+    pub canned: Vec<CannedReply>,
+}
+
+/// An answer that people give again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CannedReply {
+    /// By what it is found: 1 to 40 characters.
+    pub name: String,
+    /// What it says: 1 to 2,000 characters.
+    pub text: String,
 }
 
 /// What of a conversation the model reads.
@@ -265,7 +278,7 @@ impl AssistantSettings {
         }
     }
 
-    fn later_rules(&self) -> [(bool, &'static str, &'static str); 11] {
+    fn later_rules(&self) -> [(bool, &'static str, &'static str); 12] {
         let characters = |text: &str, max| text.chars().count() <= max;
         let tag = |tag: &String| {
             (2..=35).contains(&tag.len())
@@ -275,7 +288,16 @@ impl AssistantSettings {
         let word = |word: &String| !word.trim().is_empty() && characters(word, 60);
         let hours = self.hours.as_ref().and_then(BusinessHours::problem);
         let people = &self.people;
+        let canned = |reply: &CannedReply| {
+            let said = |text: &str, max| !text.trim().is_empty() && characters(text, max);
+            said(&reply.name, 40) && said(&reply.text, 2_000)
+        };
         [
+            (
+                people.canned.len() <= 100 && people.canned.iter().all(canned),
+                "people.canned",
+                "must be at most 100 answers with a name of 1 to 40 characters and a text of 1 to 2,000",
+            ),
             (
                 self.languages.len() <= 10 && self.languages.iter().all(tag),
                 "languages",

@@ -152,6 +152,9 @@ pub enum EventKind {
         /// What that costs by the price table.
         #[serde(default)]
         cost: Cost,
+        /// Milliseconds from its beginning to the first word of its answer; nothing where none came.
+        #[serde(default)]
+        first_word_ms: Option<u64>,
     },
     /// The assistant said that a machine speaks.
     #[serde(rename = "assistant.disclosed")]

@@ -221,3 +221,13 @@ pub struct TurnRecord {
     /// What it sent.
     pub sent: Vec<MessageId>,
 }
+
+impl TurnRecord {
+    /// Milliseconds from its beginning to the first word of its answer, which its last attempt gave; nothing
+    /// where none came.
+    pub fn first_word_ms(&self) -> Option<u64> {
+        let answered = self.work.attempts.last().filter(|attempt| attempt.problem.is_none())?;
+        let first = answered.started_at.plus_millis(answered.first_token_ms?);
+        Some(first.millis_since(self.started_at))
+    }
+}

@@ -139,6 +139,7 @@ pub(crate) async fn route(core: &Arc<Core>, call: &Call, path: &[&str]) -> Reply
         (&Method::GET, ["media", id]) => return media(core, id),
         (&Method::GET, ["events"]) => return phone::events(core),
         (&Method::GET, ["state"]) => Ok(json!(report::state(core))),
+        (&Method::GET, ["monitor"]) => Ok(json!({ "url": core.monitor() })),
         (&Method::GET, ["numbers"]) => Ok(numbers(core)),
         (&Method::GET, ["accounts"]) => Ok(accounts(core)),
         (&Method::POST, ["accounts"]) => add_account(core, call),

@@ -77,6 +77,8 @@ pub(crate) struct Core {
     subscriptions: Mutex<HashMap<String, Vec<String>>>,
     /// Where it listens, once it does.
     address: OnceLock<SocketAddr>,
+    /// Where the server's monitor is, where it has one.
+    monitor: OnceLock<String>,
     world: Mutex<World>,
     faults: Mutex<Faults>,
     feed: broadcast::Sender<FeedEvent>,
@@ -108,12 +110,22 @@ impl Core {
             templates: Mutex::default(),
             subscriptions: Mutex::default(),
             address: OnceLock::new(),
+            monitor: OnceLock::new(),
             world: Mutex::default(),
             faults: Mutex::new(settings.faults.clone()),
             feed: broadcast::Sender::new(FEED_EVENTS_MAX),
             changes: watch::Sender::new(0),
             settings,
         })
+    }
+
+    /// Where the server's monitor is: the phone leads there. The first that was said stays.
+    pub fn set_monitor(&self, url: &str) {
+        _ = self.monitor.set(url.to_owned());
+    }
+
+    pub fn monitor(&self) -> Option<&str> {
+        self.monitor.get().map(String::as_str)
     }
 
     pub fn accounts(&self) -> MutexGuard<'_, Accounts> {

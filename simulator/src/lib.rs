@@ -176,6 +176,11 @@ impl Simulator {
         Ok(())
     }
 
+    /// Where the server's monitor is, for a link on the phone. The first that was said stays.
+    pub fn set_monitor(&self, url: &str) {
+        self.core.set_monitor(url);
+    }
+
     /// The same, for the webhooks of another app.
     ///
     /// # Errors

@@ -7,9 +7,14 @@ use clap::Args;
 
 use iassistance_actors::settings::default_assistant;
 use iassistance_config::{ModelPrice, Secret, Settings, Sources};
+use iassistance_domain::Pii;
+use iassistance_domain::account::{
+    Account, AccountState, Language, MemberOf, Membership, Role, SecondFactors, normalised_email,
+};
+use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::budget::Cost;
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
-use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
+use iassistance_domain::id::{AccountId, ChannelId, MetaAppId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_simulator::{Script, ScriptOutcome, Simulator};
@@ -26,6 +31,8 @@ const KNOWLEDGE: &str = include_str!("demo-shop.md");
 const SIMULATED_PRICE: ModelPrice = ModelPrice { input: 0.40, output: 1.60 };
 /// What the demo tenant may spend in a day, in millionths: 1.00.
 const DEMO_DAY: u64 = 1_000_000;
+/// The address of who owns the sandbox. No mail to it leaves this machine.
+const OWNER: &str = "owner@sandbox.example";
 /// How long a script waits for a reply, milliseconds.
 const REPLY_LIMIT_MS: u64 = 20_000;
 
@@ -47,6 +54,7 @@ struct Demo {
     tenant: TenantId,
     meta_app: MetaAppId,
     key: String,
+    owner: AccountId,
     /// Whether there was nothing before.
     is_new: bool,
 }
@@ -117,12 +125,18 @@ async fn play(
         let ctx = TenantCtx::platform(demo.tenant);
         app.engine.add_document(ctx, "What customers ask", "text/markdown", document).await?;
     }
-    let listening = server::listen(State::new(app.clone(), Metrics::install()?))?;
+    let state = State::new(app.clone(), Metrics::install()?);
+    let token = state.links.issue(demo.owner, vaulted.clock.now(), &*vaulted.entropy);
+    let listening = server::listen(state)?;
     let address = format!("http://{}", listening.address);
+    let named = vaulted.settings.server.public_url.trim_end_matches('/');
+    let people = if named.is_empty() { &address } else { named };
+    let monitor = format!("{people}/sign-in#token={}", token.expose());
     simulator.set_callback(&format!("{address}/webhooks/meta/{}", demo.meta_app))?;
+    simulator.set_monitor(people);
     match script {
-        None => tell(&address, &simulator, &demo, real_model.is_some(), output)?,
-        Some(_) => output.note(&format!("Playing against {address}")),
+        None => tell(&Doors { address, monitor }, &simulator, &demo, real_model.is_some(), output)?,
+        Some(_) => output.note(&format!("Playing against {}", listening.address)),
     }
     let mut outcome = None;
     let ended = async {
@@ -217,24 +231,68 @@ async fn set_up(vaulted: &Vaulted, human: bool) -> Result<Demo, Failure> {
     let (key, plain) =
         auth::mint(&vaulted.keyring, entropy, clock, "sandbox".into(), Some(tenant), scopes, None)?;
     store.put_api_key(key).await?;
-    Ok(Demo { tenant, meta_app, key: plain.expose().to_owned(), is_new })
+    let owner = owner(vaulted, tenant).await?;
+    Ok(Demo { tenant, meta_app, key: plain.expose().to_owned(), owner, is_new })
+}
+
+/// Who owns the sandbox and administers the demo tenant. They have no password: a link signs them in.
+async fn owner(vaulted: &Vaulted, tenant: TenantId) -> Result<AccountId, Failure> {
+    let (now, people, email) = (vaulted.clock.now(), vaulted.store.people(), normalised_email(OWNER)?);
+    if let Some(account) = people.account_by_email(&email).await? {
+        return Ok(account.id);
+    }
+    let administers = Membership {
+        of: MemberOf::Tenant(tenant),
+        role: Role::TenantAdmin,
+        assigned_only: false,
+        since: now,
+    };
+    let account = Account {
+        id: AccountId::new(now, &*vaulted.entropy),
+        email,
+        name: Pii::new("Sandbox owner".to_owned()),
+        password: None,
+        second_factors: SecondFactors::default(),
+        owner: true,
+        memberships: vec![administers],
+        supabase_subject: None,
+        language: Language::default(),
+        state: AccountState::Active,
+        revision: 0,
+        created_at: now,
+        signed_in_at: None,
+    };
+    let id = account.id;
+    let entry = AuditEntry::new(now, Actor::CommandLine, "account.created").on(&id).with("owner", &true);
+    vaulted.store.trail().append_audit(None, entry).await?;
+    people.create_account(account).await?;
+    Ok(id)
+}
+
+/// Where the server can be reached.
+struct Doors {
+    address: String,
+    /// Signs the owner in, once.
+    monitor: String,
 }
 
 fn tell(
-    address: &str,
+    Doors { address, monitor }: &Doors,
     simulator: &Simulator,
     demo: &Demo,
     real_model: bool,
     output: &Output,
 ) -> Result<(), Failure> {
     let Demo { tenant, key, .. } = demo;
+    let monitor_line =
+        if cfg!(feature = "dashboard") { format!("Monitor   {monitor}\n  ") } else { String::new() };
     let phone = simulator.phone_url();
     let model =
         if real_model { "OpenAI answers (OPENAI_API_KEY is set)" } else { "a simulated model answers" };
     let program = std::env::args().next().unwrap_or_else(|| "iassistance".into());
     let text = format!(
         "\n  IAssistance sandbox: nothing leaves this machine; {model}.\n\n  \
-         Phone     {phone}\n  \
+         {monitor_line}Phone     {phone}\n  \
          Server    {address}    API reference: {address}/docs\n\n  \
          Try       \"How long can I return shoes?\" is looked up; \"I want to talk to a human\" waits for one.\n\n  \
          Watch every step live, in another terminal:\n\n    \
@@ -244,6 +302,6 @@ fn tell(
     );
     output.answer(
         &text,
-        &serde_json::json!({ "phone": phone, "server": address, "tenant": tenant, "key": key }),
+        &serde_json::json!({ "phone": phone, "server": address, "monitor": monitor, "tenant": tenant, "key": key }),
     )
 }

@@ -16,6 +16,8 @@ pub mod idempotency;
 pub mod links;
 pub mod live;
 pub mod mask;
+#[cfg(feature = "dashboard")]
+pub mod monitor;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
@@ -49,6 +51,8 @@ pub struct State {
     pub idempotency: idempotency::Idempotency,
     /// Who has yet to give a second factor.
     pub pending: Arc<sessions::Pending>,
+    /// Links that sign somebody in, once.
+    pub links: Arc<sessions::Links>,
     /// Bodies in memory.
     pub bodies: body::InFlight,
     /// How many refusals are on the record.
@@ -83,6 +87,7 @@ impl State {
             tickets: Arc::new(tickets),
             idempotency,
             pending: Arc::default(),
+            links: Arc::default(),
             bodies,
             refusals: Arc::default(),
             door,

@@ -231,9 +231,19 @@ pub fn routes(
         .configure(openapi::configure)
         .configure(links::configure)
         .configure(live::configure)
+        .configure(monitor)
         .service(web::scope("/v1").configure(v1::configure))
         .default_service(web::to(async || -> Result<&'static str, Problem> { Err(Problem::not_found()) }))
 }
+
+/// The live monitor, where it is built in.
+#[cfg(feature = "dashboard")]
+fn monitor(config: &mut web::ServiceConfig) {
+    super::monitor::configure(config);
+}
+
+#[cfg(not(feature = "dashboard"))]
+fn monitor(_: &mut web::ServiceConfig) {}
 
 /// Refuses heads that are too large and, behind a proxy, addresses that have too many requests under way.
 async fn admit_request(

@@ -98,6 +98,34 @@ impl Pending {
     }
 }
 
+/// How long a link that signs somebody in is good, milliseconds.
+pub const LINK_MS: u64 = 60 * 60 * 1_000;
+const LINKS: Bounds = Bounds { keep_ms: LINK_MS, entries_max: 64, per_owner_max: 8 };
+
+/// Links that sign somebody in, once, in memory. No route makes one: only who runs the process does.
+pub struct Links(Mutex<Recent<AccountId, String, AccountId>>);
+
+impl Default for Links {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(LINKS)))
+    }
+}
+
+impl Links {
+    /// The token of a new link.
+    pub fn issue(&self, account: AccountId, now: Timestamp, entropy: &dyn Entropy) -> Secret {
+        let (token, hash) = tokens::mint(entropy);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(now, account, hash, account);
+        token
+    }
+
+    /// Whom it signs in, if it is good. It is good once.
+    pub fn redeem(&self, token: &str, now: Timestamp) -> Option<AccountId> {
+        let hash = tokens::hash(token)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now, &hash)
+    }
+}
+
 /// Somebody at a door that needs no credential. Pages of other origins are refused.
 pub struct Anybody {
     /// Where they come from.
@@ -145,6 +173,18 @@ mod tests {
     use iassistance_domain::SeededEntropy;
 
     use super::*;
+
+    #[test]
+    fn a_link_signs_in_once_and_not_for_ever() {
+        let (links, entropy, now) = (Links::default(), SeededEntropy::new(1), Timestamp::EPOCH);
+        let account = AccountId::from_bytes([1; 16]);
+        let token = links.issue(account, now, &entropy);
+        assert_eq!(links.redeem("x", now), None);
+        assert_eq!(links.redeem(token.expose(), now), Some(account));
+        assert_eq!(links.redeem(token.expose(), now), None, "once");
+        let late = links.issue(account, now, &entropy);
+        assert_eq!(links.redeem(late.expose(), now.plus_millis(LINK_MS)), None, "for an hour");
+    }
 
     #[test]
     fn a_ticket_is_good_until_it_has_done_its_work() {

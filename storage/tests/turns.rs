@@ -60,7 +60,13 @@ async fn records_from_before_are_read() {
     record.work = serde_json::from_value(json!({ "prompt_sha256": "ab", "history_messages": 3 })).unwrap();
     commit.turns.push(record.clone());
     let usage = Usage { input_tokens: 1, output_tokens: 2 };
-    let ended = EventKind::TurnEnded { turn: record.id, end: TurnEnd::Answered, usage, cost: Cost(0) };
+    let ended = EventKind::TurnEnded {
+        turn: record.id,
+        end: TurnEnd::Answered,
+        usage,
+        cost: Cost(0),
+        first_word_ms: None,
+    };
     commit.events.push(ended.clone());
     let conversation = commit.conversation.clone();
     tenant.commit(commit).await.unwrap();

@@ -3,76 +3,34 @@
 // Nothing here sleeps: every step waits for what it needs to see, up to LIMIT_MS.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { createInterface } from "node:readline";
 import { after, afterEach, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
+import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
 
-const BINARY = fileURLToPath(new URL("../../target/release/iassistance", import.meta.url));
-const LIMIT_MS = 30_000;
 const PROTOCOL = "iassistance.live.v1";
 
-let sandbox, where, browser;
+let where, browser;
 const contexts = [];
 
 before(async () => {
-  // Settings and keys of whoever runs this must not change what is tested.
-  const ours = ([name]) => !/^(IASSISTANCE|OPENAI_API_KEY$|PORT$)/.test(name);
-  const env = Object.fromEntries(Object.entries(process.env).filter(ours));
-  const settings = ["--set", "server.port=0", "--set", "log.filter=warn"];
-  const stdio = ["ignore", "pipe", "inherit"];
-  sandbox = spawn(BINARY, ["--json", ...settings, "sandbox", "--simulator-port", "0"], { env, stdio });
-  const lines = createInterface({ input: sandbox.stdout });
-  const exit = once(sandbox, "exit").then(([code]) => { throw new Error(`the sandbox ended with ${code}`); });
-  exit.catch(() => {});
-  const [line] = await Promise.race([once(lines, "line"), exit]);
-  where = JSON.parse(line);
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  where = await sandbox();
+  browser = await launch();
 }, { timeout: 2 * LIMIT_MS });
 
-afterEach(() => Promise.all(contexts.splice(0).map((context) => context.close())));
+afterEach(() => Promise.all(contexts.splice(0).map((each) => each.close())));
 
 after(async () => {
   await browser?.close();
-  if (sandbox?.exitCode === null) {
-    const ended = once(sandbox, "exit");
-    sandbox.kill("SIGTERM");
-    const [code] = await ended;
-    assert.equal(code, 0, "the sandbox stops in good order");
-  }
+  await where?.stop();
 });
 
 /** A page with everything it complains of in `page.complaints`. */
 async function open(address, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
-  contexts.push(context);
-  const page = await context.newPage();
-  page.setDefaultTimeout(LIMIT_MS);
-  page.complaints = [];
-  await page.exposeFunction("complain", (complaint) => { page.complaints.push(complaint); });
-  await page.addInitScript(() => {
-    window.violations = [];
-    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
-      window.violations.push(violatedDirective);
-      window.complain(`policy: ${violatedDirective} ${blockedURI}`);
-    });
-  });
-  page.on("pageerror", (error) => page.complaints.push(`error: ${error.message}`));
-  page.on("dialog", (dialog) => {
-    page.complaints.push(`dialog: ${dialog.message()}`);
-    return dialog.dismiss();
-  });
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) page.complaints.push(`console: ${message.text()}`);
-  });
+  const made = await context(browser, options);
+  contexts.push(made);
+  const page = await made.newPage();
   await page.goto(address);
   return page;
 }

@@ -326,9 +326,10 @@ impl Step {
     }
 
     fn end_turn(&mut self, turn: TurnId, end: TurnEnd) {
-        let work = self.turns.get(&turn).map(|record| &record.work);
-        let (usage, cost) = work.map(|work| (work.usage(), work.cost())).unwrap_or_default();
-        self.tell(EventKind::TurnEnded { turn, end, usage, cost });
+        let record = self.turns.get(&turn);
+        let (usage, cost) = record.map(|it| (it.work.usage(), it.work.cost())).unwrap_or_default();
+        let first_word_ms = record.and_then(TurnRecord::first_word_ms);
+        self.tell(EventKind::TurnEnded { turn, end, usage, cost, first_word_ms });
         self.ended.push((turn, end));
         metrics::counter!("iassistance_turns_total", "end" => end.name()).increment(1);
         if end == TurnEnd::Failed {

@@ -275,6 +275,12 @@ function happened(event) {
   draw();
 }
 
+ask("/sim/monitor").then(({ url }) => {
+  if (!url) return;
+  $("monitor").href = url;
+  $("monitor").hidden = false;
+}).catch(complain);
+
 async function start() {
   const [known, lines] = await Promise.all([ask("/sim/contacts"), ask("/sim/accounts")]);
   accounts = lines;

@@ -83,6 +83,7 @@ pub const BEYOND: &[(&str, &[&str])] = &[
     ("list_quarantine", &["invalid"]),
     ("list_platform_quarantine", &["invalid"]),
     ("sign_in", PROOF),
+    ("sign_in_with_link", PROOF),
     ("give_second_factor", PROOF),
     ("ask_second_factor_passkey", PROOF),
     ("ask_passkey", PROOF),
@@ -126,6 +127,7 @@ pub const DOORS: &[(&str, &[&str])] = &[
     ("is_ready", &["unavailable"]),
     ("show_metrics", &[]),
     ("show_document", &["internal"]),
+    ("show_feed", &[]),
 ];
 
 /// What any request may be answered.

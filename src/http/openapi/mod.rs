@@ -46,7 +46,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         is_ready,
         show_metrics,
         show_document,
-        show_security_contact
+        show_security_contact,
+        show_feed
     ),
     components(schemas(Problem)),
     security(("key" = []), ("session" = [])),
@@ -88,6 +89,7 @@ pub fn pretty() -> String {
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/openapi.json").route(web::get().to(json)))
+        .service(web::resource("/asyncapi.json").route(web::get().to(feed)))
         .service(web::resource("/docs").route(web::get().to(page)))
         .service(web::resource("/docs/page.js").route(web::get().to(script)))
         .service(web::resource("/docs/page.css").route(web::get().to(style)));
@@ -104,6 +106,13 @@ async fn json(state: web::Data<State>, has: v1::IfNoneMatch) -> HttpResponse {
         .insert_header((ETAG, format!("\"{tag}\"")))
         .content_type(ContentType::json())
         .body(JSON.as_str())
+}
+
+/// The live feed, described as `AsyncAPI` does.
+const FEED: &str = include_str!("docs/asyncapi.json");
+
+async fn feed() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(FEED)
 }
 
 async fn page() -> HttpResponse {
@@ -223,4 +232,10 @@ door! {
     #[utoipa::path(get, path = "/.well-known/security.txt", tag = "health", security(()),
         responses((status = 200, body = String, content_type = "text/plain"), v1::Problems))]
     show_security_contact
+}
+door! {
+    /// The protocol of the live feed
+    #[utoipa::path(get, path = "/asyncapi.json", tag = "health", security(()),
+        responses((status = 200, body = Object)))]
+    show_feed
 }

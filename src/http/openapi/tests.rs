@@ -4,7 +4,8 @@ use super::*;
 use iassistance_domain::permission::{MATRIX, Who};
 
 /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-const DOORS: [&str; 11] = [
+const DOORS: [&str; 12] = [
+    "get /asyncapi.json",
     "get /.well-known/security.txt",
     "get /webhooks/meta/{meta_app}",
     "post /webhooks/meta/{meta_app}",
@@ -156,6 +157,24 @@ fn every_code_is_one_that_problems_have() {
         let document = document();
         let mut known = operations(&document).into_iter();
         assert!(known.any(|(_, operation)| operation["operationId"] == *id), "{id} is no operation");
+    }
+}
+
+#[test]
+fn the_copy_that_the_monitor_is_written_against_is_true() {
+    let copy = include_str!("../../../dashboard/openapi.json");
+    let renew = "renew it: `cargo run --no-default-features -- openapi > dashboard/openapi.json`";
+    assert!(copy.trim_end() == pretty().trim_end(), "{renew}");
+}
+
+#[test]
+fn every_kind_of_event_is_in_the_description_of_the_feed() {
+    let feed: serde_json::Value = serde_json::from_str(FEED).unwrap();
+    let described = &feed["components"]["schemas"]["Event"]["properties"]["type"]["enum"];
+    let described: BTreeSet<_> = described.as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+    assert_eq!(described, iassistance_domain::event::EventKind::NAMES.into_iter().collect());
+    for frame in ["subscribe", "unsubscribe", "ping", "event", "lagged", "error", "bye", "turn.token"] {
+        assert!(feed["components"]["messages"][frame].is_object(), "{frame}");
     }
 }
 

@@ -61,6 +61,11 @@ pub struct ConversationView {
     /// The channel.
     #[schema(value_type = String)]
     channel: ChannelId,
+    /// The channel's product: `whatsapp`, `messenger` or `instagram`.
+    #[schema(value_type = String, example = "whatsapp")]
+    kind: ChannelKind,
+    /// The latest message; `null` where there is none.
+    last_message: Option<Box<MessageView>>,
     /// The end user; `null` once they were erased.
     contact: Option<ContactView>,
     /// When it was opened.
@@ -203,6 +208,8 @@ pub(super) async fn view(
     Ok(ConversationView {
         id: conversation.id,
         channel: conversation.channel,
+        kind,
+        last_message: store.messages(conversation.id, None, 1).await?.pop().map(|it| Box::new(it.into())),
         contact: store.contact(conversation.contact).await?.map(ContactView::from),
         opened_at: conversation.opened_at,
         control: conversation.control().into(),

@@ -103,6 +103,7 @@ routes! {
     "/auth/second-factor/passkey" => { post: sign_in::second_factor_passkey }
     "/auth/passkey" => { post: sign_in::ask_passkey }
     "/auth/passkey/sign-in" => { post: sign_in::with_passkey }
+    "/auth/link" => { post: sign_in::with_link }
     "/auth/supabase" => { post: sign_in::with_supabase }
     "/auth/sign-out" => { post: sign_in::sign_out }
     "/auth/me" => { get: me::show, put: me::change }

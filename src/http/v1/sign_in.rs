@@ -66,6 +66,15 @@ pub struct PasskeyAnswer {
     answer: Value,
 }
 
+/// A link that signs somebody in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkToken {
+    /// What stands behind `#token=`.
+    #[schema(value_type = String)]
+    token: Secret,
+}
+
 /// A token of the Supabase project.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +273,24 @@ pub async fn with_passkey(
     let mut account = account.filter(Account::is_active).ok_or_else(refused)?;
     passkeys.finish_sign_in(&mut account, &question, &answer)?;
     signed_in(&state, &anybody, account, true).await
+}
+
+/// Sign in with a link
+///
+/// Links are made by who runs the server alone, as the sandbox does where it starts; each works once. It stands
+/// for both factors.
+#[utoipa::path(post, path = "/auth/link", tag = "signing in", operation_id = "sign_in_with_link", security(()),
+    request_body = LinkToken, responses((status = 200, body = SignedInView), Problems))]
+pub async fn with_link(
+    state: web::Data<State>,
+    anybody: Anybody,
+    body: Body<LinkToken>,
+) -> Result<HttpResponse, Problem> {
+    state.app.identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
+    let used_up = || Problem::wrong_credentials("the link was used already, or is too old");
+    let id = state.links.redeem(body.value.token.expose(), state.clock().now()).ok_or_else(used_up)?;
+    let account = state.app.store.people().account(id).await?;
+    signed_in(&state, &anybody, account.filter(Account::is_active).ok_or_else(used_up)?, true).await
 }
 
 /// Sign in as a user of the Supabase project

@@ -293,7 +293,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "confirm") if path == "/auth/email/confirm" => Some(json!({ "token": "x" })),
         ("post", "confirm") => Some(json!({ "code": "000000" })),
         ("post", "reset") => Some(json!({ "token": "x", "password": "correct horse battery staple" })),
-        ("post", "accept") => Some(json!({ "token": "x" })),
+        ("post", "accept" | "link") => Some(json!({ "token": "x" })),
         _ => None,
     }
 }

@@ -62,6 +62,31 @@ fn code(secret: &str, desk: &Desk) -> String {
 }
 
 #[actix_web::test]
+async fn a_link_that_the_process_made_signs_in_once_with_both_factors() {
+    let desk = Desk::open().await;
+    let owner = desk.account(true, &[]).await;
+    let now = desk.clock.now();
+    let link = desk.state.links.issue(owner.id, now, &SystemEntropy);
+    let ask = async |token: &str| {
+        desk.clock.advance_millis(60_000);
+        desk.ask("", "post", "/auth/link", Some(json!({ "token": token }))).await
+    };
+    assert!(ask(&"0".repeat(64)).await.is_problem(403, "wrong_credentials"));
+    let through = ask(link.expose()).await;
+    assert_eq!((through.status, &through.body["is"]), (200, &json!("signed_in")), "{}", through.body);
+    assert_eq!(through.body["me"]["must_add_second_factor"], false);
+    assert_eq!(desk.ask(&kept(&through), "get", "/tenants", None).await.status, 200);
+    assert!(ask(link.expose()).await.is_problem(403, "wrong_credentials"), "it works once");
+    // Who was disabled meanwhile does not come in by it.
+    let late = desk.state.links.issue(owner.id, desk.clock.now(), &SystemEntropy);
+    let people = desk.app.store.people();
+    let current = people.account(owner.id).await.unwrap().unwrap();
+    let revision = current.revision;
+    people.put_account(Account { state: AccountState::Disabled, ..current }, revision).await.unwrap();
+    assert!(ask(late.expose()).await.is_problem(403, "wrong_credentials"));
+}
+
+#[actix_web::test]
 async fn an_administrator_signs_in_adds_a_factor_and_only_then_may_do_something() {
     let desk = Desk::open().await;
     let tenant = desk.tenants[0];

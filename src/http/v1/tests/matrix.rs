@@ -20,6 +20,7 @@ const LINES: &[(&str, Option<Act>)] = &[
     ("post /auth/second-factor/passkey", OPEN),
     ("post /auth/passkey", OPEN),
     ("post /auth/passkey/sign-in", OPEN),
+    ("post /auth/link", OPEN),
     ("post /auth/supabase", OPEN),
     ("post /auth/email/confirm", OPEN),
     ("post /auth/password/forgotten", OPEN),

@@ -1,0 +1,121 @@
+// What the tests of the monitor share: a sandbox with its owner signed in, people who write to it, and what to look at.
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
+
+/** A sandbox and a browser, with a session of the owner. */
+export class Desk {
+  #ends = [];
+
+  async open() {
+    this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
+    // Everybody here comes from one address, and signs in more often than people do.
+    this.where = await sandbox(["identity.address_burst=100"], "--data", this.folder);
+    this.browser = await launch();
+    const made = await context(this.browser);
+    const page = await made.newPage();
+    await page.goto(this.where.monitor);
+    await page.getByRole("link", { name: "Live" }).waitFor();
+    this.signedIn = await made.storageState();
+    await made.close();
+  }
+
+  /** Has something ended after the test. */
+  finally(end) {
+    this.#ends.push(end);
+  }
+
+  async tidy() {
+    for (const end of this.#ends.splice(0).reverse()) await end();
+  }
+
+  async close() {
+    await this.browser?.close();
+    await this.where?.stop();
+    if (this.folder) await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** A context in which nobody is signed in. */
+  async stranger(options = {}) {
+    const made = await context(this.browser, options);
+    this.finally(() => made.close());
+    return made;
+  }
+
+  /** A context whose pages are signed in as the sandbox's owner. */
+  owner(options = {}) {
+    return this.stranger({ storageState: this.signedIn, ...options });
+  }
+
+  async live(made, path = "", base = this.where.server) {
+    const page = await made.newPage();
+    await page.goto(`${base}/t/${this.where.tenant}/live${path}`);
+    await page.getByRole("region", { name: "Conversations" }).waitFor();
+    return page;
+  }
+
+  /** Asks the simulated Meta, or tells it something. */
+  async sim(path, body) {
+    const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
+    const response = await fetch(new URL(path, this.where.phone), options);
+    assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
+    return response.json();
+  }
+
+  /** Somebody writes to the demo shop. */
+  say(contact, text) {
+    return this.sim("/sim/say", { contact, text });
+  }
+
+  async api(path, options = {}) {
+    const headers = { authorization: `Bearer ${this.where.key}`, ...options.headers };
+    const response = await fetch(`${this.where.server}/v1/tenants/${this.where.tenant}${path}`, { ...options, headers });
+    assert.ok(response.ok, `${path}: ${response.status}`);
+    return response.json();
+  }
+
+  /** The link of the latest mail to somebody. */
+  async mailedLink(to) {
+    const mails = join(this.folder, "mail");
+    const until = Date.now() + LIMIT_MS;
+    for (;;) {
+      for (const name of (await readdir(mails).catch(() => [])).sort().reverse()) {
+        const text = (await readFile(join(mails, name), "utf8")).replace(/=\r?\n/g, "").replace(/=3D/g, "=");
+        const link = text.match(/https?:\/\/[^\s"<>]+#token=[0-9a-f]{64}/);
+        if (new RegExp(`^To:.*${to}`, "m").test(text) && link) return new URL(link[0]);
+      }
+      assert.ok(Date.now() < until, `a mail to ${to}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+export const entry = (page, name) => page.locator(".entry").filter({ has: page.locator(".name", { hasText: name }) });
+
+export async function open(page, name) {
+  await entry(page, name).click();
+  await page.locator(".thread h2", { hasText: name }).waitFor();
+}
+
+/** Complaints, but for answers that say that there is none: those a browser notes by itself. */
+export const complaints = (page) => page.complaints.filter((each) => !/the server responded with a status of (401|404)/.test(each));
+
+export async function noSidewaysScroll(page, what) {
+  const over = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll(".box, .page")]
+    .map((each) => each.scrollWidth - each.clientWidth));
+  assert.ok(over.every((each) => each <= 0), `${what}: ${over}`);
+}
+
+/** The pages of a tenant, beside the live one. */
+export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "team", "keys", "audit"];
+
+/** Goes to a page and waits until it has what it shows. */
+export async function visit(page, address) {
+  await page.goto(address);
+  await page.locator("main h1").waitFor();
+  await page.locator("[aria-busy]").first().waitFor({ state: "detached" });
+}
