@@ -62,7 +62,7 @@ struct Case {
 fn main() {
     let samples = samples();
     actix::System::new().block_on(async move {
-        tokio::task::LocalSet::new().run_until(measure(samples)).await;
+        tokio::task::LocalSet::new().run_until(Box::pin(measure(samples))).await;
     });
 }
 

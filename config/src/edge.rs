@@ -34,7 +34,7 @@ impl ServerSettings {
             [self.rate_address_interval_ms, self.rate_key_interval_ms, self.rate_session_interval_ms];
         [
             (
-                self.has_tls() == !self.tls_key.as_os_str().is_empty(),
+                self.has_tls() != self.tls_key.as_os_str().is_empty(),
                 "server.tls_key",
                 "goes with server.tls_certificate: set both, or neither",
             ),

@@ -144,9 +144,12 @@ async fn slow_readers_are_cut_off_and_their_answers_with_them() {
     flow.sleeps_for(WINDOW_MS).await;
     serves(&flow, 1).await;
     flow.quiet(0).await;
-    flow.clock.advance_millis(WINDOW_MS);
-    // The one thread that serves has been at it by then.
-    assert!(head(&mut connected(&flow, LIVE).await).await.starts_with("HTTP/1.1 200"));
+    // What the system still takes for it counts in the first window, and nothing does in the last.
+    for _ in 0..3 {
+        flow.clock.advance_millis(WINDOW_MS);
+        // The one thread that serves has been at it by then.
+        assert!(head(&mut connected(&flow, LIVE).await).await.starts_with("HTTP/1.1 200"));
+    }
     let whole = flow.http.get(format!("http://{}/openapi.json", flow.address)).send().await.unwrap();
     let whole = whole.bytes().await.unwrap().len();
     let got = rest(&mut slow).await.len();

@@ -176,8 +176,10 @@ async fn everything_is_exported_and_taken_up_again_where_it_broke_off() {
     assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(flow.asked("GET", &export("everything"), None, &[]).await.status(), StatusCode::NOT_FOUND);
 
-    // It is on the record, before anything is sent; an administrator proves anew who they are for it.
+    // It is on the record, before anything is sent; an administrator proves anew who they are for it, once that
+    // they signed in is too long ago.
     let admin = flow.admin().await;
+    flow.clock.advance_millis(11 * 60_000);
     let tenant = flow.tenants[0];
     let path = format!("/tenants/{tenant}/export/contacts");
     let (status, problem) = flow.api_as(&admin, "GET", &path, None).await;

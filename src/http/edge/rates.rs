@@ -224,7 +224,7 @@ mod tests {
 
     fn request(last: u8, header: Option<(&str, &str)>) -> HttpRequest {
         let request = TestRequest::default().peer_addr(([192, 0, 2, last], 99).into());
-        header.into_iter().fold(request, |request, header| request.append_header(header)).to_http_request()
+        header.into_iter().fold(request, TestRequest::append_header).to_http_request()
     }
 
     fn said(standing: Standing) -> (String, String) {

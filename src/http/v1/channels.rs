@@ -178,7 +178,7 @@ fn set(channel: &Channel) -> impl Serialize + '_ {
 /// A channel with its tag.
 fn shown(state: &State, channel: &Channel) -> Result<(String, ChannelView), Problem> {
     let view = ChannelView::from(channel.clone());
-    tag::whole(state, &set(&channel), view)
+    tag::whole(state, &set(channel), view)
 }
 
 /// Tests a channel and shows what came out.

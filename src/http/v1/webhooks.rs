@@ -155,7 +155,7 @@ fn set(webhook: &Subscription) -> impl Serialize + '_ {
 /// A webhook with its tag.
 fn shown(state: &State, webhook: &Subscription) -> Result<(String, WebhookView), Problem> {
     let view = WebhookView::from(webhook.clone());
-    tag::whole(state, &set(&webhook), view)
+    tag::whole(state, &set(webhook), view)
 }
 
 /// The webhook, if it is the tenant's.
