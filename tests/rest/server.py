@@ -117,7 +117,10 @@ class Server:
         )
         self.log = open(self.data / "server.log", "wb")
         self.process = subprocess.Popen(
+            # Who asks as fast as they can is not bounded by rates here.
             [self.binary, "--json", "--set", "server.port=0", "--set", "mail.transport=file",
+             "--set", "server.rate_address_burst=0", "--set", "server.rate_key_burst=0",
+             "--set", "server.rate_session_burst=0",
              "sandbox", "--data", self.folder.name, "--simulator-port", "0"],
             stdout=subprocess.PIPE, stderr=self.log, text=True, env={**os.environ, "OPENAI_API_KEY": ""},
         )
