@@ -104,9 +104,10 @@ test("another client is set up, and its administrator sees nothing of this one",
   const page = await theirs.newPage();
   const link = await desk.mailedLink("other@example.com");
   await page.goto(desk.where.server + link.pathname + link.hash);
-  await page.getByLabel("Password").fill("eleven purple otters");
-  await page.getByRole("button", { name: "Accept" }).click();
-  await page.getByText("You belong to the team now").waitFor();
+  await page.getByLabel("New password").fill("eleven purple otters");
+  await page.getByRole("button", { name: "Accept the invitation" }).click();
+  await page.getByText("The invitation is accepted").waitFor();
+  await page.goto(`${desk.where.server}/sign-in`);
   await page.getByLabel("E-mail").fill("other@example.com");
   await page.getByLabel("Password").fill("eleven purple otters");
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
@@ -155,8 +156,8 @@ test("a client is set up step by step, from nothing to the first answered messag
   const setUp = page.url();
   const link = await desk.mailedLink("owner@sandbox.example");
   await page.goto(desk.where.server + link.pathname + link.hash);
-  await page.getByRole("button", { name: "Accept" }).click();
-  await page.getByRole("link", { name: "Live" }).waitFor();
+  await page.getByRole("button", { name: "I have an account already" }).click();
+  await page.getByText("The invitation is accepted").waitFor();
   await page.goto(setUp);
   const step = page.locator("li.card.open");
   await step.getByLabel("Name", { exact: true }).fill("Fresh number");
