@@ -74,6 +74,7 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     allowed.access().must_see_all()?;
     let limit = page::limit(query.limit)?;
+    page::period(query.from, query.until)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
     let fetch =
