@@ -12,6 +12,8 @@ use crate::http::Problem;
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 200;
+/// No cursor is longer, in bytes.
+const CURSOR_BYTES_MAX: usize = 200;
 
 /// Which part of a list.
 #[derive(Deserialize, IntoParams)]
@@ -43,8 +45,10 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 
 /// Where the page begins.
 pub fn cursor<C: FromStr>(given: Option<&str>) -> Result<Option<C>, Problem> {
+    let bad = || Problem::invalid("`cursor` must be `next` of the page before, as it was");
     let parse = |text: &str| {
-        text.parse().map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
+        let fits = text.len() <= CURSOR_BYTES_MAX;
+        text.parse().ok().filter(|_| fits).ok_or_else(bad)
     };
     given.map(parse).transpose()
 }
