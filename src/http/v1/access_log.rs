@@ -125,6 +125,7 @@ async fn records(
     query: &AccessQuery,
     whole: bool,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
+    page::period(query.from, query.until)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.access(of, before, limit).await?);

@@ -190,6 +190,7 @@ async fn entries(
     query: &AuditQuery,
     access: &Access,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
+    page::period(query.from, query.until)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.audit(chain, before, limit).await?);

@@ -251,6 +251,7 @@ impl ConversationsQuery {
     }
 
     async fn page(&self, store: &dyn TenantStore, access: &Access) -> Result<Page<Conversation>, Problem> {
+        page::period(self.from, self.until)?;
         let (before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
         let wants = |conversation: &Conversation| self.wants(access, conversation);
         let fetch = async |before, limit| Ok(store.conversations(before, limit).await?);
@@ -349,6 +350,7 @@ pub async fn messages(
     path: web::Path<InConversation>,
     query: web::Query<MessagesQuery>,
 ) -> Result<HttpResponse, Problem> {
+    page::period(query.from, query.until)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (store, conversation) = found(&state, &allowed, &path).await?;
     let wants = |message: &Message| {

@@ -76,6 +76,7 @@ pub async fn list(
     query: web::Query<EventsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let limit = page::limit(query.limit)?;
+    page::period(query.from, query.until)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
     let fetch =

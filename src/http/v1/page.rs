@@ -12,6 +12,8 @@ use crate::http::Problem;
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 200;
+/// No cursor is longer, in bytes.
+const CURSOR_BYTES_MAX: usize = 200;
 
 /// Which part of a list.
 #[derive(Deserialize, IntoParams)]
@@ -43,8 +45,10 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 
 /// Where the page begins.
 pub fn cursor<C: FromStr>(given: Option<&str>) -> Result<Option<C>, Problem> {
+    let bad = || Problem::invalid("`cursor` must be `next` of the page before, as it was");
     let parse = |text: &str| {
-        text.parse().map_err(|_| Problem::invalid("`cursor` must be `next` of the page before, as it was"))
+        let fits = text.len() <= CURSOR_BYTES_MAX;
+        text.parse().ok().filter(|_| fits).ok_or_else(bad)
     };
     given.map(parse).transpose()
 }
@@ -90,7 +94,17 @@ pub async fn scan<T, C: Copy + Display>(
     Ok(Page { items, next: after.map(|id| id.to_string()) })
 }
 
-/// A moment within which something must lie.
+/// Refuses moments before there were any.
+pub fn period(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Problem> {
+    let sound = |at: Option<Timestamp>| at.is_none_or(|at| at >= Timestamp::EPOCH);
+    if sound(from) && sound(until) {
+        Ok(())
+    } else {
+        Err(Problem::invalid("`from` and `until` must be milliseconds since the Unix epoch, from 0 on"))
+    }
+}
+
+/// Whether a moment lies in what is asked for.
 pub fn within(at: Timestamp, from: Option<Timestamp>, until: Option<Timestamp>) -> bool {
     from.is_none_or(|from| at >= from) && until.is_none_or(|until| at < until)
 }
@@ -167,6 +181,14 @@ mod tests {
     fn a_page_that_is_just_full_is_the_last() {
         let page = query(None, Some(2)).of_all(vec![1_u32, 2], |item| *item).ok().unwrap();
         assert_eq!((page.items, page.next), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn no_moment_is_before_the_first() {
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        assert!(period(None, None).is_ok() && period(at(0), at(7)).is_ok());
+        assert!(period(at(-1), None).is_err() && period(None, at(-1)).is_err());
+        assert!(within(Timestamp::EPOCH, at(0), at(1)) && !within(Timestamp::EPOCH, None, at(0)));
     }
 
     #[test]
