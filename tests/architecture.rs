@@ -62,7 +62,7 @@ const ALONE: [(&str, &[&str]); 37] = [
     ("object_store", &["storage"]),
     ("actix-rt", &["actors"]),
     ("dashmap", &["actors"]),
-    ("governor", &["actors", "identity", "root"]),
+    ("governor", &["actors", "identity"]),
     ("rustls", &["root"]),
     ("tokio-rustls", &["root"]),
     ("argon2", &["identity"]),

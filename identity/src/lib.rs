@@ -12,6 +12,7 @@ mod fakes;
 pub mod mail;
 pub mod passkeys;
 pub mod passwords;
+pub mod rate;
 pub mod strength;
 pub mod supabase;
 pub mod throttle;

@@ -1,6 +1,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use iassistance_domain::ManualClock;
+use iassistance_domain::{ManualClock, Timestamp};
 
 use super::*;
 use crate::fakes::settings;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use iassistance_actors::hub::{Assigned, Batch, Frame};
-use iassistance_domain::event::{Event, EventKind};
+use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::ConversationId;
 use iassistance_storage::{StorageError, TenantStore};
 
@@ -40,7 +40,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Those of these events that somebody sees, as they see them.
+/// These events as somebody sees them, each with its place in the log; nothing in place of one that they do not see.
 ///
 /// # Errors
 /// [`StorageError`]
@@ -48,13 +48,11 @@ pub async fn events(
     access: &Access,
     store: &dyn TenantStore,
     events: Vec<Event>,
-) -> Result<Vec<Event>, StorageError> {
-    if !access.is_limited() {
-        return Ok(events);
-    }
-    let (mut look, mut seen) = (Look::new(access, store), Vec::new());
+) -> Result<Vec<(EventSeq, Option<Event>)>, StorageError> {
+    let (mut look, mut shown) = (Look::new(access, store), Vec::with_capacity(events.len()));
     for mut event in events {
-        let shown = match &mut event.kind {
+        let sees = match &mut event.kind {
+            _ if !access.is_limited() => true,
             EventKind::ConversationAssigned { operator, before } => {
                 let concerns = access.is(operator.as_deref()) || access.is(before.as_deref());
                 for named in [operator, before] {
@@ -64,11 +62,9 @@ pub async fn events(
             }
             _ => look.sees(event.conversation).await?,
         };
-        if shown {
-            seen.push(event);
-        }
+        shown.push((event.seq, sees.then_some(event)));
     }
-    Ok(seen)
+    Ok(shown)
 }
 
 /// As much of what comes live as somebody sees; nothing for a whisper that is not for them.

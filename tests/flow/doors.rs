@@ -186,6 +186,13 @@ async fn who_is_limited_sees_what_is_assigned_to_them_alone() {
     assert_eq!(list().await["items"], json!([]));
     let events = flow.api_as(&who, "GET", &flow.path("/events?after=0&limit=200"), None).await.1;
     assert_eq!((&events["items"], &events["next"]), (&json!([]), &Value::Null));
+    let of_hidden = flow.path(&format!("/events?after=0&limit=1&conversation={id}"));
+    let events = flow.api_as(&who, "GET", &of_hidden, None).await.1;
+    assert_eq!(
+        (&events["items"], &events["next"]),
+        (&json!([]), &Value::Null),
+        "not even that there are events"
+    );
     let assign = async |to: Value| flow.api_as(&admin, "POST", &format!("{base}/assign"), Some(to)).await.0;
     assert_eq!(assign(json!({ "operator": "Ada" })).await, 200);
     assert_eq!(list().await["items"], json!([]), "people choose their names");

@@ -4,24 +4,18 @@
 //! can use its rate up. How far a rate is used up is said in `RateLimit-Policy` and `RateLimit`
 //! (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, ResponseError, web};
-use governor::clock::Clock as _;
-use governor::middleware::StateInformationMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed, StateStore};
-use governor::{Quota, RateLimiter};
-use iassistance_actors::kernel::GovernorClock;
 use iassistance_config::ServerSettings;
-use iassistance_domain::Clock;
+use iassistance_domain::{Clock, Timestamp};
+use iassistance_identity::rate::Rate;
 
 use crate::http::door::Door;
 use crate::http::{Problem, State, cookies};
@@ -34,9 +28,10 @@ const CREDENTIALS: usize = 1 << 14;
 
 /// The rates of one server. They take a fixed amount of memory.
 pub struct Rates {
-    address: Option<Rate>,
-    key: Option<Rate>,
-    session: Option<Rate>,
+    address: Option<Named>,
+    key: Option<Named>,
+    session: Option<Named>,
+    clock: Arc<dyn Clock>,
 }
 
 /// How far the rates of a request are used up.
@@ -46,23 +41,22 @@ struct Standing {
     left: Vec<String>,
 }
 
-/// One rate for each of whom it counts, in a fixed number of places, without remembering them.
-///
-/// Each has a place in either of two rows, by hashes that nobody can foresee, and is refused when both refuse: so
-/// nothing has to be forgotten to make room, and who shares one place with somebody busy still has the other.
-struct Rate {
+/// One of the rates, by the name that it is told by.
+struct Named {
     name: &'static str,
     burst: u32,
     interval_ms: u64,
-    rows: [RateLimiter<usize, Places, GovernorClock, StateInformationMiddleware>; 2],
-    hashers: [RandomState; 2],
-    places: usize,
+    rate: Rate,
 }
 
 impl Rates {
     /// Rates of which nothing is used up.
     pub fn new(settings: &ServerSettings, clock: &Arc<dyn Clock>) -> Self {
-        let rate = |name, burst, interval_ms, places| Rate::new(name, burst, interval_ms, places, clock);
+        // No burst is no limit.
+        let rate = |name, burst, interval_ms, places| {
+            let rate = Rate::new(NonZeroU32::new(burst)?, interval_ms, places, Arc::clone(clock));
+            Some(Named { name, burst, interval_ms, rate })
+        };
         let (address, key, session) = (
             settings.rate_address_interval_ms,
             settings.rate_key_interval_ms,
@@ -72,38 +66,44 @@ impl Rates {
             address: rate("address", settings.rate_address_burst, address, ADDRESSES),
             key: rate("key", settings.rate_key_burst, key, CREDENTIALS),
             session: rate("session", settings.rate_session_burst, session, CREDENTIALS),
+            clock: Arc::clone(clock),
         }
     }
 
     /// Counts a request; in the way of an error if it is one too many, and after how many seconds it is not.
     fn take(&self, door: &Door, request: &HttpRequest) -> Result<Standing, (Standing, u64)> {
-        let mut standing = Standing::default();
+        let (now, mut standing) = (self.clock.now(), Standing::default());
         if let (Some(rate), Some(address)) = (&self.address, door.address(request)) {
-            standing = standing.with(rate, &address)?;
+            standing = standing.with(rate, &address, now)?;
         }
         if let Some(authorization) = request.headers().get(AUTHORIZATION) {
             return match &self.key {
-                Some(rate) => standing.with(rate, authorization.as_bytes()),
+                Some(rate) => standing.with(rate, authorization.as_bytes(), now),
                 None => Ok(standing),
             };
         }
         match (&self.session, cookies::session(request)) {
-            (Some(rate), Some(token)) => standing.with(rate, token.expose()),
+            (Some(rate), Some(token)) => standing.with(rate, token.expose(), now),
             _ => Ok(standing),
         }
     }
 }
 
 impl Standing {
-    fn with(mut self, rate: &Rate, whose: &(impl Hash + ?Sized)) -> Result<Self, (Self, u64)> {
+    fn with(
+        mut self,
+        named: &Named,
+        whose: &(impl Hash + ?Sized),
+        now: Timestamp,
+    ) -> Result<Self, (Self, u64)> {
+        let Named { name, burst, interval_ms, rate } = named;
         let taken = rate.take(whose);
-        let Rate { name, burst, interval_ms, .. } = rate;
         let seconds = |ms: u64| ms.div_ceil(1_000);
         self.policies
             .push(format!("\"{name}\";q={burst};w={}", seconds(u64::from(*burst) * interval_ms).max(1)));
         let (left, resets_s) = match taken {
             Ok(left) => (left, seconds(u64::from(burst - left) * interval_ms)),
-            Err(wait) => (0, seconds(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).max(1)),
+            Err(refused) => (0, seconds(refused.until.millis_since(now)).max(1)),
         };
         self.left.push(format!("\"{name}\";r={left};t={resets_s}"));
         match taken {
@@ -121,57 +121,6 @@ impl Standing {
                 headers.insert(name, value);
             }
         }
-    }
-}
-
-impl Rate {
-    /// `burst` at once and then one in `interval_ms`; none if there is no burst.
-    fn new(
-        name: &'static str,
-        burst: u32,
-        interval_ms: u64,
-        places: usize,
-        clock: &Arc<dyn Clock>,
-    ) -> Option<Self> {
-        let quota =
-            Quota::with_period(Duration::from_millis(interval_ms))?.allow_burst(NonZeroU32::new(burst)?);
-        let clock = GovernorClock::new(Arc::clone(clock));
-        let row = || RateLimiter::new(quota, Places::new(places), clock.clone());
-        let hashers = [RandomState::new(), RandomState::new()];
-        Some(Self { name, burst, interval_ms, rows: [row(), row()], hashers, places })
-    }
-
-    /// Takes one, and says how many are left; or how long to wait.
-    fn take(&self, whose: &(impl Hash + ?Sized)) -> Result<u32, Duration> {
-        let (mut left, mut wait) = (None, Duration::MAX);
-        for (row, hasher) in self.rows.iter().zip(&self.hashers) {
-            let place = usize::try_from(hasher.hash_one(whose)).unwrap_or_default() % self.places;
-            match row.check_key(&place) {
-                Ok(snapshot) => left = left.max(Some(snapshot.remaining_burst_capacity())),
-                Err(refused) => wait = wait.min(refused.wait_time_from(row.clock().now())),
-            }
-        }
-        left.map(|left| left.min(self.burst)).ok_or(wait)
-    }
-}
-
-/// The state of each place.
-struct Places(Box<[InMemoryState]>);
-
-impl Places {
-    fn new(places: usize) -> Self {
-        Self((0..places).map(|_| InMemoryState::default()).collect())
-    }
-}
-
-impl StateStore for Places {
-    type Key = usize;
-
-    fn measure_and_replace<T, F, E>(&self, place: &usize, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        self.0[*place % self.0.len()].measure_and_replace(&NotKeyed::NonKey, decide)
     }
 }
 
@@ -209,7 +158,7 @@ pub async fn limit(
 mod tests {
     use actix_web::test::TestRequest;
     use iassistance_config::Sources;
-    use iassistance_domain::{ManualClock, Timestamp};
+    use iassistance_domain::ManualClock;
 
     use super::*;
 
@@ -270,7 +219,7 @@ mod tests {
     #[test]
     fn many_addresses_take_no_memory_and_nothing_away_from_others() {
         let (_, rates, door) = rates(&["address_burst=5", "address_interval_ms=60000"]);
-        let rate = rates.address.as_ref().unwrap();
+        let rate = &rates.address.as_ref().unwrap().rate;
         for flood in 0..2_000_u32 {
             for _ in 0..5 {
                 let _counted = rate.take(&flood);

@@ -65,8 +65,8 @@ pub struct EventsPage {
 
 /// Events after a place in the log
 ///
-/// Who sees but the conversations that are assigned to them gets the events of those: fewer than `limit`, or
-/// none, and still a `next` where the log goes on.
+/// Who sees but the conversations that are assigned to them gets the events of those. A page may have fewer events than
+/// `limit`, even none, and a `next` all the same where the log goes on.
 #[utoipa::path(get, path = "/tenants/{tenant}/events", tag = "events", operation_id = "list_events",
     params(InTenant, EventsQuery), responses((status = 200, body = EventsPage), Problems))]
 pub async fn list(
@@ -79,11 +79,15 @@ pub async fn list(
     page::period(query.from, query.until)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
-    let fetch =
-        async |after: Option<u64>, limit| Ok(store.events(EventSeq(after.unwrap_or(0)), limit).await?);
-    let page =
-        page::scan(query.after, limit, |event: &Event| event.seq.0, |it| query.wants(it), fetch).await?;
+    let access = allowed.access();
+    // What somebody does not see is passed over like what is not asked for, so that `next` tells nothing of it.
+    let fetch = async |after: Option<u64>, limit| {
+        let events = store.events(EventSeq(after.unwrap_or(0)), limit).await?;
+        Ok(feed::events(access, &*store, events).await?)
+    };
+    let wants = |(_, seen): &(EventSeq, Option<Event>)| seen.as_ref().is_some_and(|event| query.wants(event));
+    let page = page::scan(query.after, limit, |(seq, _)| seq.0, wants, fetch).await?;
     let next = page.next.and_then(|next| next.parse().ok()).filter(|next| *next < latest);
-    let items = feed::events(allowed.access(), &*store, page.items).await?;
-    allowed.access().show(&EventsPage { items, next, latest })
+    let items = page.items.into_iter().filter_map(|(_, seen)| seen).collect();
+    access.show(&EventsPage { items, next, latest })
 }

@@ -10,8 +10,8 @@ use iassistance_domain::id::DeviceId;
 use iassistance_identity::codes::{self, BadCode};
 use iassistance_identity::passkeys::{PasskeyError, Passkeys, Question};
 use iassistance_identity::passwords::PasswordError;
+use iassistance_identity::rate::Throttled;
 use iassistance_identity::supabase::SupabaseError;
-use iassistance_identity::throttle::Throttled;
 
 use crate::http::{Problem, State};
 
