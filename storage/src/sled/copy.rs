@@ -13,8 +13,8 @@ use super::space::{Result, broken};
 use super::tx::Overlay;
 
 /// A piece has about so many bytes, and no more rows than this: whoever writes waits for one at most.
-const PIECE_BYTES: u64 = 64 * 1_024;
-const PIECE_ROWS: u64 = 128;
+const PIECE_BYTES: u64 = 16 * 1_024;
+const PIECE_ROWS: u64 = 64;
 /// What sled calls the tree that every database has.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 

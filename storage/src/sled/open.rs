@@ -22,9 +22,6 @@ const RELEASE_MAX: Duration = Duration::from_secs(5);
 /// And the lock on the folder is let go with the last thread of a store.
 const LOCK_MAX: Duration = Duration::from_millis(500);
 const RELEASE_POLL: Duration = Duration::from_millis(5);
-/// So much of a copy is synced at a time: who syncs something else on the same disk waits for it.
-pub(super) const SYNC_BYTES: u64 = 1_024 * 1_024;
-
 /// Opens the database in use, or creates it. Blocking.
 ///
 /// 1. One process at a time: a lock on the folder.

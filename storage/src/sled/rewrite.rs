@@ -23,7 +23,7 @@ use super::copy::{Copy, Counted, trees_of};
 use super::files::{self, Files};
 use super::generation::Home;
 use super::live::{Current, Live, leak};
-use super::open::{self, SYNC_BYTES, failed};
+use super::open::{self, failed};
 use super::room::Room;
 use super::space::{Result, broken};
 use super::writer::Health;
@@ -35,11 +35,14 @@ const LOOK_ROWS: u64 = 4_096;
 const LOOK_BYTES: (u64, u64) = (64 * 1_024, 4 * 1_024 * 1_024);
 /// The part of the smallest files that are rewritten, after which a look is taken.
 const LOOK_PART: u64 = 16;
-/// How long others may write between two pieces: as long as the piece took, and this at least. Not longer:
-/// what is written meanwhile makes the files larger, the new ones beside the old ones.
+/// How long others may write between two pieces: so many times as long as the piece took, and this at least. Not
+/// longer: what is written meanwhile makes the files larger, the new ones beside the old ones.
+const PAUSE_TIMES: u32 = 2;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// So much of a copy is flushed at a time.
+const FLUSH_BYTES: u64 = 256 * 1_024;
 /// Rows that are counted at a time.
-const COUNT_ROWS: usize = 4_096;
+const COUNT_ROWS: usize = 512;
 /// What is alive is counted again once the files are too large for what it was and grew by this part, or
 /// this part of the rows changed.
 const COUNT_GROWN_PART: u64 = 16;
@@ -273,11 +276,14 @@ impl Thread {
         let mut counted = Counted::default();
         for name in trees_of(&db) {
             let tree = db.open_tree(name).map_err(broken("counting what is alive"))?;
+            let mut began = Instant::now();
             for (number, row) in tree.iter().enumerate() {
                 let (key, value) = row.map_err(broken("counting what is alive"))?;
                 counted.add(&key, &value);
-                if number % COUNT_ROWS == 0 {
+                if number % COUNT_ROWS == COUNT_ROWS - 1 {
                     self.go_on()?;
+                    pause(began);
+                    began = Instant::now();
                 }
             }
         }
@@ -327,7 +333,7 @@ impl Thread {
     fn copy_all(&self, mut files: Files) -> Result<Counted> {
         let doing = "syncing the new database";
         let Parts { live, home, .. } = &self.parts;
-        let mut synced = 0;
+        let mut flushed = 0;
         loop {
             self.go_on()?;
             let began = Instant::now();
@@ -335,16 +341,20 @@ impl Thread {
                 let more = copy.piece(db)?;
                 Ok((more, copy.copied().bytes, copy.new_database().clone()))
             })?;
-            if !more || copied - synced >= SYNC_BYTES {
-                // In parts, and while others write: the last sync, for which they wait, has little to do.
-                synced = copied;
-                open::flush(home, &new, &mut files).inspect_err(|_| leak(&new)).map_err(failed(doing))?;
-            }
+            metrics::histogram!("iassistance_storage_piece_seconds").record(began.elapsed().as_secs_f64());
             if !more {
+                // While others write: the last sync, for which they wait, has little to do.
+                open::flush(home, &new, &mut files).inspect_err(|_| leak(&new)).map_err(failed(doing))?;
                 break;
             }
-            thread::sleep(began.elapsed().max(PAUSE_MIN));
+            if copied - flushed >= FLUSH_BYTES {
+                // Its bytes go to the disk in small parts. A sync would be waited for by whoever syncs meanwhile.
+                flushed = copied;
+                home.disk.flush(&new).inspect_err(|_| leak(&new)).map_err(failed(doing))?;
+            }
+            pause(began);
         }
+        let began = Instant::now();
         let mut current = live.lock();
         self.go_on()?;
         let current = current.as_mut().ok_or(StorageError::Closed)?;
@@ -354,10 +364,12 @@ impl Thread {
         open::flush(home, copy.new_database(), &mut files)
             .inspect_err(|_| copy.fail())
             .map_err(failed(doing))?;
-        self.switch(current, &copy, files).inspect_err(|error| {
+        let switched = self.switch(current, &copy, files).inspect_err(|error| {
             leak(copy.new_database());
             self.parts.health.fail(error, Some(&current.db));
-        })
+        });
+        metrics::histogram!("iassistance_storage_switch_seconds").record(began.elapsed().as_secs_f64());
+        switched
     }
 
     /// Everything is in the new database, durably, and nobody writes. If this fails, nobody knows which
@@ -390,6 +402,11 @@ impl Thread {
             tracing::warn!(%error, "a database that was not finished could not be removed");
         }
     }
+}
+
+/// Lets others go on after what began then.
+fn pause(began: Instant) {
+    thread::sleep((began.elapsed() * PAUSE_TIMES).max(PAUSE_MIN));
 }
 
 fn with_copy<R>(live: &Live, act: impl FnOnce(&mut Copy, &::sled::Db) -> Result<R>) -> Result<R> {
