@@ -99,6 +99,11 @@ impl Identity {
         }
     }
 
+    /// Does what nobody who asked waits for. A stop waits for it.
+    pub fn aside(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, work);
+    }
+
     /// A page of ours, with a token where no log sees it: behind the `#`.
     pub fn link(&self, page: &str, token: &str) -> Url {
         let mut link = self.links.clone();

@@ -135,24 +135,36 @@ pub async fn forgotten(
     let identity = &state.app.identity;
     identity.throttles.address(anybody.ip).map_err(proof::slower(&state))?;
     identity.throttles.mail(&email).map_err(proof::slower(&state))?;
-    let people = state.app.store.people();
-    if let Some(account) = people.account_by_email(&email).await?.filter(Account::is_active) {
-        let now = state.clock().now();
-        let (token, hash) = tokens::mint(&**state.app.engine.entropy());
-        let kept = Token {
-            kind: TokenKind::PasswordReset,
-            account: account.id,
-            hash,
-            email: None,
-            created_at: now,
-            expires_at: now.plus_millis(TOKEN_MS),
-        };
-        people.put_token(kept).await?;
-        let link = identity.link("/reset-password", token.expose());
-        let letter = Letter::PasswordReset { link: &link, minutes: TOKEN_MS / 60_000 };
-        identity.write(&recipient(&account), &letter);
-    }
+    // Aside: the time that the answer takes does not tell whether there is such an account.
+    let asked = state.clone();
+    identity.aside("password.forgotten", async move {
+        if let Err(error) = send_reset(&asked, &email).await {
+            tracing::error!(%error, "a link to choose a password anew was not sent");
+        }
+    });
     Ok(HttpResponse::Accepted().finish())
+}
+
+async fn send_reset(state: &State, email: &Pii<String>) -> Result<(), StorageError> {
+    let (identity, people) = (&state.app.identity, state.app.store.people());
+    let Some(account) = people.account_by_email(email).await?.filter(Account::is_active) else {
+        return Ok(());
+    };
+    let now = state.clock().now();
+    let (token, hash) = tokens::mint(&**state.app.engine.entropy());
+    let kept = Token {
+        kind: TokenKind::PasswordReset,
+        account: account.id,
+        hash,
+        email: None,
+        created_at: now,
+        expires_at: now.plus_millis(TOKEN_MS),
+    };
+    people.put_token(kept).await?;
+    let link = identity.link("/reset-password", token.expose());
+    let letter = Letter::PasswordReset { link: &link, minutes: TOKEN_MS / 60_000 };
+    identity.write(&recipient(&account), &letter);
+    Ok(())
 }
 
 fn used_up() -> Problem {
