@@ -141,6 +141,10 @@ ids! {
     SubscriptionId = "hok";
     /// One event on its way to one subscription.
     DeliveryId = "dlv";
+    /// One person's data on its way out.
+    ErasureId = "era";
+    /// A duty to keep.
+    HoldId = "hld";
 }
 
 impl MessageId {

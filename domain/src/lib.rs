@@ -34,6 +34,7 @@ pub mod opt_out;
 pub mod outbox;
 pub mod permission;
 pub mod pii;
+pub mod privacy;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod session;

@@ -48,6 +48,11 @@
 //! | 49 answer | both | hash of a request's key | [`StoredAnswer`] |
 //! | 50 answer's turn | both | number | [`AnswerTurn`] |
 //! | 51 answers' ends | both | nothing: there is one | [`AnswerEnds`] |
+//! | 52 erasure | tenant | erasure | [`Erasure`] |
+//! | 53 hold | tenant | hold | [`LegalHold`] |
+//! | 54 retention | tenant | nothing: there is one | [`Retention`] |
+//! | 55 sweep | tenant | class | [`SweepRecord`] |
+//! | 56 epoch | tenant | nothing: there is one | how far a turn of the key epoch is |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -56,6 +61,7 @@
 //! | 69 unrouted | platform | seq ‖ hash | [`Unrouted`] |
 //! | 70 unrouted seen | platform | hash of address and key | nothing |
 //! | 71 deletion | platform | deletion | [`Deletion`] |
+//! | 72 certificate | platform | tenant | [`DestructionCertificate`] |
 //! | 80 account | platform | account | [`Account`] |
 //! | 81 account by e-mail | platform | hash of the address | an account |
 //! | 82 account by subject | platform | hash of the subject | an account |
@@ -109,14 +115,17 @@ use iassistance_domain::event::{DeadLetter, Event, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
     AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, ChannelId, ContactId, ConversationId,
-    DeadLetterId, DeletionId, DeliveryId, DocumentId, GoldenId, InvitationId, MessageId, MetaAppId,
-    SessionId, SubscriptionId, TenantId, TurnId,
+    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, InvitationId, MessageId,
+    MetaAppId, SessionId, SubscriptionId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::privacy::{
+    Class, DestructionCertificate, Erasure, LegalHold, Retention, SweepRecord,
+};
 use iassistance_domain::session::Session;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
 use iassistance_domain::summary::Summary;
@@ -353,6 +362,11 @@ kinds! {
     SPENT_DAY: Cost = 29, "spent_in_a_day", schema 1;
     SPENT_CONTACT: Cost = 30, "spent_on_a_contact", schema 1;
     SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
+    ERASURE: Erasure = 52, "erasure", schema 1;
+    HOLD: LegalHold = 53, "hold", schema 1;
+    RETENTION: Retention = 54, "retention", schema 1;
+    SWEEP: SweepRecord = 55, "sweep", schema 1;
+    CERTIFICATE: DestructionCertificate = 72, "certificate", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
     CLOSED: u64 = 34, "closed", schema 1;
     AUDIT: SealedAudit = 40, "audit", schema 1;
@@ -560,6 +574,9 @@ keys_of_one_id! {
     subscription(SubscriptionId) -> Subscription = SUBSCRIPTION;
     subscription_cursor(SubscriptionId) -> EventSeq = SUBSCRIPTION_CURSOR;
     deliveries(SubscriptionId) -> Delivery = DELIVERY;
+    erasure(ErasureId) -> Erasure = ERASURE;
+    hold(HoldId) -> LegalHold = HOLD;
+    certificate(TenantId) -> DestructionCertificate = CERTIFICATE;
     access(AccessId) -> AccessRecord = ACCESS;
     access_of_account(AccountId) -> () = ACCESS_OF_ACCOUNT;
     access_of_tenant(TenantId) -> () = ACCESS_OF_TENANT;
@@ -623,6 +640,11 @@ pub(super) fn of_place<T>(kind: Kind<T>, place: MemberOf) -> Key<T> {
         MemberOf::Agency(agency) => kind.key().number(1).id(agency.to_bytes()),
         MemberOf::Tenant(tenant) => kind.key().number(2).id(tenant.to_bytes()),
     }
+}
+
+pub(super) fn sweep(class: Class) -> Key<SweepRecord> {
+    let place = Class::ALL.iter().position(|known| *known == class).unwrap_or_default();
+    SWEEP.key().number(place as u64)
 }
 
 pub(super) fn audit(seq: u64) -> Key<SealedAudit> {

@@ -32,6 +32,7 @@ mod files;
 mod generation;
 mod hooks;
 mod invitations;
+mod keeping;
 mod keys;
 mod knowledge;
 mod line;
