@@ -8,8 +8,9 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const OURS: &str = "iassistance-";
 
 /// Who may import whom.
-const IMPORTS: [(&str, &[&str]); 13] = [
-    ("domain", &[]),
+const IMPORTS: [(&str, &[&str]); 14] = [
+    ("mapping", &[]),
+    ("domain", &["mapping"]),
     ("config", &[]),
     ("vault", &["domain", "config"]),
     ("egress", &["domain", "config"]),
@@ -40,11 +41,12 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 35] = [
+const ALONE: [(&str, &[&str]); 36] = [
     ("chacha20poly1305", &["vault"]),
     ("aws-lc-rs", &["vault"]),
     ("hmac", &["vault", "channels", "hooks"]),
-    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator"]),
+    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator", "root"]),
+    ("syn", &["mapping"]),
     ("age", &["storage"]),
     ("reqwest", &["egress", "channels", "assistant", "identity", "hooks"]),
     ("async-openai", &["assistant"]),

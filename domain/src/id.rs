@@ -50,6 +50,12 @@ macro_rules! ids {
             }
         }
 
+        impl crate::map::Mapped for $name {
+            fn shape() -> crate::map::Shape {
+                crate::map::Shape::Leaf
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($prefix, "_{}"), self.0.simple())

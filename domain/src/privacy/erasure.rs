@@ -3,47 +3,61 @@
 use serde::{Deserialize, Serialize};
 
 use super::retention::Class;
+use crate::Mapped;
 use crate::Timestamp;
 use crate::audit::Actor;
 use crate::id::{ContactId, ConversationId, DeletionId, ErasureId, HoldId};
 
 /// One person's data on its way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "rights", basis = "obligation", keep = "proof")]
 pub struct Erasure {
     /// Its identifier.
+    #[data(id)]
     pub id: ErasureId,
     /// Whom it was asked about.
+    #[data(id)]
     pub contact: ContactId,
     /// All contacts who proved to be that person: all of them go.
+    #[data(id)]
     pub contacts: Vec<ContactId>,
     /// Their conversations.
     #[serde(default)]
+    #[data(id)]
     pub conversations: Vec<ConversationId>,
     /// Why.
+    #[data(parts)]
     pub ground: ErasureGround,
     /// When it was asked for.
+    #[data(operational)]
     pub asked_at: Timestamp,
     /// When the law wants it done: keys are final before that.
+    #[data(operational)]
     pub due_at: Timestamp,
     /// How far it is.
+    #[data(parts)]
     pub state: ErasureState,
     /// What was destroyed, and what remains.
     #[serde(default)]
+    #[data(parts)]
     pub receipt: Receipt,
 }
 
 /// Why somebody's data goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ErasureGround {
     /// The person asked for it, or the tenant did for them.
     Asked {
         /// Who took it up.
+        #[data(parts)]
         by: Actor,
     },
     /// Meta passed it on.
     Meta {
         /// As this request.
+        #[data(id)]
         deletion: DeletionId,
     },
     /// They have been silent for as long as the tenant keeps contacts.
@@ -53,7 +67,8 @@ pub enum ErasureGround {
 }
 
 /// How far an erasure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ErasureState {
     /// It is under way, and goes on at the next start if it is interrupted.
@@ -61,22 +76,28 @@ pub enum ErasureState {
     /// All is gone that no legal hold keeps; the rest goes when that is released.
     Held {
         /// The hold.
+        #[data(id)]
         hold: HoldId,
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
     },
     /// All is gone from what is served, with the key; the key's former wrapping is not destroyed yet.
     Erased {
         /// When.
+        #[data(operational)]
         at: Timestamp,
     },
     /// The key that wrapped the person's key is destroyed too.
     Final {
         /// When it was erased.
+        #[data(operational)]
         erased_at: Timestamp,
         /// When it became final.
+        #[data(operational)]
         at: Timestamp,
         /// How final that is.
+        #[data(operational)]
         finality: Finality,
     },
 }
@@ -99,7 +120,7 @@ impl ErasureState {
 }
 
 /// How final the destruction of a key is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Finality {
@@ -111,7 +132,8 @@ pub enum Finality {
 }
 
 /// Where something was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -190,7 +212,7 @@ impl Place {
 }
 
 /// How something was destroyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum How {
@@ -201,30 +223,38 @@ pub enum How {
 }
 
 /// What was destroyed at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Destroyed {
     /// Where.
+    #[data(operational)]
     pub place: Place,
     /// How many.
+    #[data(operational)]
     pub count: u64,
     /// How.
+    #[data(operational)]
     pub how: How,
 }
 
 /// What remains of somebody, and until when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Remains {
     /// What.
+    #[data(parts)]
     pub what: Remainder,
     /// Until when; nothing where no moment is set.
     #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
+    #[data(operational)]
     pub until: Option<Timestamp>,
 }
 
 /// What may remain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Remainder {
@@ -232,8 +262,10 @@ pub enum Remainder {
     Hold {
         /// Which.
         #[cfg_attr(feature = "schema", schema(value_type = String))]
+        #[data(id)]
         hold: HoldId,
         /// These classes; all, if none is named.
+        #[data(operational)]
         classes: Vec<Class>,
     },
     /// Sealed records in backups, which are erased again before a restored store is served.
@@ -251,12 +283,15 @@ pub enum Remainder {
 }
 
 /// What was destroyed, and what remains.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// Place by place.
+    #[data(parts)]
     pub destroyed: Vec<Destroyed>,
     /// What is left.
+    #[data(parts)]
     pub remains: Vec<Remains>,
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::retention::Class;
+use crate::Mapped;
 use crate::audit::Actor;
 use crate::id::{ContactId, HoldId};
 use crate::{Pii, Timestamp};
@@ -15,46 +16,61 @@ pub const NORM_CHARS_MAX: usize = 300;
 pub const DOCUMENT_CHARS_MAX: usize = 1_000;
 
 /// What a legal hold covers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HoldScope {
     /// Whose data; of everybody, if of nobody in particular.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    #[data(id)]
     pub contact: Option<ContactId>,
     /// Which classes of it; all, if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(operational)]
     pub classes: Vec<Class>,
 }
 
 /// A duty to keep.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "rights", basis = "obligation", keep = "proof")]
 pub struct LegalHold {
     /// Its identifier.
+    #[data(id)]
     pub id: HoldId,
     /// The norm that demands it: `Ley 25.326 art. 16.5`, a court and its file.
+    #[data(operational)]
     pub norm: String,
     /// What it covers.
+    #[data(parts)]
     pub scope: HoldScope,
     /// What proves it, and where it is kept: the proof that Meta's terms ask for.
+    #[data(account)]
     pub document: Pii<String>,
     /// When somebody must look whether it still stands. It stays in force until it is released.
+    #[data(operational)]
     pub review_at: Timestamp,
     /// Who laid it.
+    #[data(parts)]
     pub made_by: Actor,
     /// When.
+    #[data(operational)]
     pub made_at: Timestamp,
     /// That it was released; in force until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub released: Option<HoldRelease>,
 }
 
 /// That a hold ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct HoldRelease {
     /// When.
+    #[data(operational)]
     pub at: Timestamp,
     /// Who released it.
+    #[data(parts)]
     pub by: Actor,
 }
 

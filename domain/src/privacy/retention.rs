@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 
 /// A class of data: what is kept together and goes together. Every stored field names its class in the data
 /// map; which of them a tenant may choose a period for says [`Class::is_chosen`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -115,10 +116,11 @@ impl Class {
             Self::Mark => "storage.dedup_days; marks of messages that are there, as long as those",
             Self::Answer => "24 hours",
             Self::Unrouted => "the newest storage.unrouted_max",
-            Self::Setting => "as long as the tenant is served, and retention.closed_days after that",
             Self::Account => "as long as the account is there; sessions end by themselves",
             Self::Access => "access.kept_days; addresses are shortened after access.whole_days",
-            Self::Audit => "as long as the tenant is served, and retention.closed_days after that",
+            Self::Setting | Self::Audit => {
+                "as long as the tenant is served, and retention.closed_days after that"
+            }
             Self::Proof => "as long as the tenant is served; certificates of destruction stay",
             Self::Upkeep => "as long as the store needs it",
         }
@@ -219,29 +221,38 @@ impl Default for RetentionRules {
 }
 
 /// What a tenant chose: for how many days each class is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(purpose = "rights", basis = "obligation", keep = "setting")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// Days, by class; a class that is not named is kept as the platform does.
     #[serde(default)]
+    #[data(operational)]
     pub days: BTreeMap<Class, u32>,
 }
 
 /// Proof of a sweep: what went because its period was over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "rights", basis = "obligation", keep = "proof")]
 pub struct SweepRecord {
     /// Of which class.
+    #[data(operational)]
     pub class: Class,
     /// When it ended.
+    #[data(operational)]
     pub at: Timestamp,
     /// What was older than this went.
+    #[data(operational)]
     pub before: Timestamp,
     /// How many records.
+    #[data(operational)]
     pub removed: u64,
     /// How many files of messages.
+    #[data(operational)]
     pub files: u64,
     /// How many were due and stayed, for a legal hold.
+    #[data(operational)]
     pub held: u64,
 }
 

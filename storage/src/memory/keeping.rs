@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use iassistance_domain::id::{ErasureId, HoldId, TenantId};
+use iassistance_domain::Timestamp;
+use iassistance_domain::id::{ContactId, ConversationId, ErasureId, HoldId, TenantId};
 use iassistance_domain::privacy::{
-    Class, DestructionCertificate, Erasure, HOLDS_MAX, LegalHold, Retention, SweepRecord,
+    Class, DestructionCertificate, Erasure, HOLDS_MAX, LegalHold, Place, Retention, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 
@@ -14,7 +15,7 @@ use super::handle::newest;
 use super::tenant::TenantData;
 use super::{MemoryStore, Result, State};
 use crate::error::StorageError;
-use crate::keeping::Keeping;
+use crate::keeping::{Keeping, MapScan, Person, Swept, SweptFrom, Turned};
 
 /// Of one tenant.
 #[derive(Default)]
@@ -104,6 +105,87 @@ impl Keeping for MemoryStore {
 
     async fn sweeps(&self, tenant: TenantCtx) -> Result<Vec<SweepRecord>> {
         Ok(self.0.open()?.data(tenant)?.keeping.sweeps.values().cloned().collect())
+    }
+
+    async fn person(&self, tenant: TenantCtx, contact: ContactId) -> Result<Person> {
+        Ok(self.0.open()?.data(tenant)?.person(contact))
+    }
+
+    async fn erase(
+        &self,
+        tenant: TenantCtx,
+        person: Person,
+        keep: Vec<Class>,
+    ) -> Result<BTreeMap<Place, u64>> {
+        let now = self.0.clock.now();
+        let mut state = self.0.open()?;
+        let mut counts = state.data(tenant)?.erase(&person, &keep, now);
+        if !keep.contains(&Class::Message) {
+            let ids: Vec<String> = person.contacts.iter().map(ToString::to_string).collect();
+            let talk = person.conversations.iter().map(ToString::to_string);
+            let ids: Vec<String> = ids.into_iter().chain(talk).collect();
+            let answers = state.people.forget_answers_of(tenant.tenant(), &ids);
+            if answers > 0 {
+                counts.insert(Place::Answers, answers);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Nothing in memory is sealed.
+    async fn turn_epoch(
+        &self,
+        tenant: TenantCtx,
+        before_retiring: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Turned> {
+        self.0.open()?.data(tenant)?;
+        before_retiring()?;
+        Ok(Turned::default())
+    }
+
+    async fn is_turning(&self, tenant: TenantCtx) -> Result<bool> {
+        self.0.open()?.data(tenant).map(|_| false)
+    }
+
+    async fn sweep(
+        &self,
+        tenant: TenantCtx,
+        class: Class,
+        before: Timestamp,
+        holds: Vec<LegalHold>,
+        _: Option<SweptFrom>,
+    ) -> Result<Swept> {
+        Ok(self.0.open()?.data(tenant)?.sweep(class, before, &holds))
+    }
+
+    async fn silent_contacts(
+        &self,
+        tenant: TenantCtx,
+        before: Timestamp,
+        _: Option<ConversationId>,
+        _: usize,
+    ) -> Result<(Vec<ContactId>, Option<ConversationId>)> {
+        Ok((self.0.open()?.data(tenant)?.silent(before), None))
+    }
+
+    async fn destroy_tenant(&self, tenant: TenantId) -> Result<BTreeMap<Place, u64>> {
+        let mut state = self.0.open()?;
+        let mut counts = BTreeMap::new();
+        let before = state.channels.len() + state.api_keys.len();
+        state.channels.retain(|_, channel| channel.tenant != tenant);
+        state.api_keys.retain(|_, key| key.tenant != Some(tenant));
+        counts.insert(Place::Settings, (before - state.channels.len() - state.api_keys.len()) as u64);
+        if let Some((_, data)) = state.tenants.remove(&tenant) {
+            counts.insert(Place::Contacts, data.contacts.len() as u64);
+            counts.insert(Place::Messages, data.messages.len() as u64);
+            counts.insert(Place::TenantKeys, 1);
+        }
+        Ok(counts)
+    }
+
+    /// Nothing in memory is a record.
+    async fn scan_map(&self) -> Result<MapScan> {
+        self.0.open().map(|_| MapScan::default())
     }
 
     async fn put_certificate(&self, certificate: DestructionCertificate) -> Result<()> {

@@ -6,6 +6,7 @@ mod accept;
 mod assistant;
 mod contacts;
 mod conversation;
+mod erasing;
 mod handle;
 mod hooks;
 mod keeping;
@@ -269,6 +270,7 @@ impl Store for MemoryStore {
             let known = data.dedup.len();
             data.dedup.retain(|_, set_at| *set_at >= before);
             forgotten += (known - data.dedup.len()) as u64;
+            data.erased.retain(|_, since| *since >= before);
             data.parked.retain(|parked| parked.accepted_at >= before);
             data.tombstones.retain(|_, (since, _)| *since >= before);
             data.money.forget(now);

@@ -89,6 +89,10 @@ pub(super) struct TenantData {
     pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
     pub(super) keeping: KeepingData,
+    /// Messages that were erased, by Meta's ids: since when.
+    pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
+    /// How many events at the beginning of the log are not told of any more.
+    pub(super) forgotten: usize,
 }
 
 impl TenantData {

@@ -1,20 +1,23 @@
 //! What is kept of how data goes.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
-use iassistance_domain::id::{ErasureId, HoldId, TenantId};
+use iassistance_domain::Timestamp;
+use iassistance_domain::id::{ContactId, ConversationId, ErasureId, HoldId, TenantId};
 use iassistance_domain::privacy::{
-    DestructionCertificate, Erasure, HOLDS_MAX, LegalHold, Retention, SweepRecord,
+    Class, DestructionCertificate, Erasure, HOLDS_MAX, LegalHold, Place, Retention, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 
-use super::keys::{self, CERTIFICATE, ERASURE, HOLD, Key, RETENTION, SWEEP};
+use super::keys::{self, CERTIFICATE, EPOCH, ERASURE, HOLD, Key, RETENTION, SWEEP};
 use super::space::{Page, Read, Result};
 use super::tx::{Owner, Tx};
 use super::{SledStore, blocking};
 use crate::error::StorageError;
-use crate::keeping::Keeping;
+use crate::keeping::{Keeping, MapScan, Person, Swept, SweptFrom, Turned};
 
 impl SledStore {
     async fn keep<T: Serialize + Send + Sync + 'static>(
@@ -109,6 +112,67 @@ impl Keeping for SledStore {
             Ok(found.into_iter().map(|(_, sweep)| sweep).collect())
         })
         .await
+    }
+
+    async fn person(&self, tenant: TenantCtx, contact: ContactId) -> Result<Person> {
+        let space = self.0.space(tenant.tenant()).await?;
+        blocking(move || space.person(contact)).await
+    }
+
+    async fn erase(
+        &self,
+        tenant: TenantCtx,
+        person: Person,
+        keep: Vec<Class>,
+    ) -> Result<BTreeMap<Place, u64>> {
+        let space = self.0.space(tenant.tenant()).await?;
+        self.0.erase(&space, person, keep).await
+    }
+
+    async fn turn_epoch(
+        &self,
+        tenant: TenantCtx,
+        before_retiring: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Turned> {
+        let space = self.0.space(tenant.tenant()).await?;
+        self.0.turn_epoch(&space, tenant.tenant(), before_retiring).await
+    }
+
+    async fn is_turning(&self, tenant: TenantCtx) -> Result<bool> {
+        let space = self.0.space(tenant.tenant()).await?;
+        Ok(space.vault.epochs().len() > 1 || space.has(&EPOCH.key())?)
+    }
+
+    async fn sweep(
+        &self,
+        tenant: TenantCtx,
+        class: Class,
+        before: Timestamp,
+        holds: Vec<LegalHold>,
+        from: Option<SweptFrom>,
+    ) -> Result<Swept> {
+        let space = self.0.space(tenant.tenant()).await?;
+        let from = from.unwrap_or(SweptFrom::Conversation(None));
+        self.0.sweep_class(&space, class, before, holds, from).await
+    }
+
+    async fn silent_contacts(
+        &self,
+        tenant: TenantCtx,
+        before: Timestamp,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<(Vec<ContactId>, Option<ConversationId>)> {
+        let space = self.0.space(tenant.tenant()).await?;
+        blocking(move || space.silent(before, after, limit)).await
+    }
+
+    async fn destroy_tenant(&self, tenant: TenantId) -> Result<BTreeMap<Place, u64>> {
+        self.0.destroy_tenant(tenant).await
+    }
+
+    async fn scan_map(&self) -> Result<MapScan> {
+        self.0.scan_map().await
     }
 
     async fn put_certificate(&self, certificate: DestructionCertificate) -> Result<()> {
