@@ -16,6 +16,7 @@ pub mod mask;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
+mod promises;
 pub mod recent;
 pub mod seen;
 pub mod server;

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::door::Seat;
-use super::{Problem, State, deletion, health, live, openapi, seen, v1, webhook};
+use super::{Problem, State, deletion, health, live, openapi, promises, seen, v1, webhook};
 
 /// A server that listens.
 pub struct Listening {
@@ -162,6 +162,7 @@ fn routes(
         .configure(webhook::configure)
         .configure(deletion::configure)
         .configure(health::configure)
+        .configure(promises::configure)
         .configure(openapi::configure)
         .configure(live::configure)
         .service(web::scope("/v1").configure(v1::configure))

@@ -20,6 +20,7 @@ mod disclosure;
 mod doors;
 mod draining;
 mod duties;
+mod erasing;
 mod errors;
 mod explain;
 mod fairness;
