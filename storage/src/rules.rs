@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use iassistance_domain::budget::{Budgets, Cost};
+use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
 use iassistance_domain::id::{MessageId, TurnId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
@@ -50,6 +51,32 @@ pub(crate) fn known_by_id(event: &InboundEvent) -> Option<&Pii<String>> {
             let said = event.dedup.reveal(Deliver).strip_prefix(MESSAGE_DEDUP);
             (said == Some(provider_id.reveal(Deliver).as_str())).then_some(provider_id)
         }
+        _ => None,
+    }
+}
+
+/// The moment in an id that is ordered by time.
+pub(crate) fn moment_of(id: [u8; 16]) -> Timestamp {
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&id[..MOMENT_BYTES]);
+    Timestamp::from_millis(u64::from_be_bytes(millis).cast_signed())
+}
+
+/// Whom an event names, where it names one.
+pub(crate) const fn names_of(kind: &InboundKind) -> Option<&ContactIdentity> {
+    match kind {
+        InboundKind::MessageReceived { from: it, .. }
+        | InboundKind::EchoReceived { to: it, .. }
+        | InboundKind::Reacted { contact: it, .. }
+        | InboundKind::SeenUpTo { contact: it, .. }
+        | InboundKind::ContactActed { contact: it, .. }
+        | InboundKind::MarketingChanged { contact: it, .. }
+        | InboundKind::IdentityChanged { from: it, .. }
+        | InboundKind::ThreadControlChanged { contact: it, .. } => Some(it),
+        InboundKind::MessageEdited { contact: it, .. }
+        | InboundKind::MessageRemoved { contact: it, .. }
+        | InboundKind::StatusChanged { recipient: it, .. }
+        | InboundKind::Kept { contact: it, .. } => it.as_ref(),
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ mod doors;
 mod draining;
 mod duties;
 mod edge;
+mod erasing;
 mod errors;
 mod explain;
 mod fairness;

@@ -23,6 +23,7 @@ use iassistance_domain::{Pii, Timestamp};
 use iassistance_vault::ContentKey;
 
 use super::hooks::HooksData;
+use super::keeping::KeepingData;
 use super::money::Money;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
@@ -87,6 +88,11 @@ pub(super) struct TenantData {
     /// Documents with their passages by place.
     pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
+    pub(super) keeping: KeepingData,
+    /// Messages that were erased, by Meta's ids: since when.
+    pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
+    /// How many events at the beginning of the log are not told of any more.
+    pub(super) forgotten: usize,
 }
 
 impl TenantData {
@@ -177,6 +183,7 @@ impl TenantData {
             self.documents.len(),
             self.documents.values().map(|(_, passages)| passages.len()).sum(),
             self.golden.len(),
+            self.keeping.records(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

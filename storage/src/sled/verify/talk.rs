@@ -1,12 +1,13 @@
 //! What people say: contacts, conversations, and everything that is in one.
 
-use iassistance_domain::event::DeadWork;
+use iassistance_domain::event::{DeadWork, EventKind};
 use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::inbound::InboundKind;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 
 use super::super::contacts::address;
+use super::super::erasing::is_of_erased;
 use super::super::keys::{
     self, ADDRESS, Addressee, CONTACT, CONVERSATION, DEAD_LETTER, EVENT, HOME, Hash, Home, INBOX, Known,
     MESSAGE, OUTBOX, PROVIDER, SUMMARY, TURN, aside, id_in, number_in,
@@ -226,11 +227,16 @@ impl<R: Read> Look<'_, R> {
     }
 
     pub(super) fn event(&mut self) -> Result<()> {
+        if is_of_erased(self.reader, self.sealed)? {
+            // It goes when the key epoch is turned.
+            return Ok(());
+        }
         let Some(event) = self.open(EVENT)? else { return Ok(()) };
         if number_in(self.key, 1) != Some(event.seq.0) {
             self.tell(Problem::Misplaced, Mend::SetAside);
         }
         match event.conversation {
+            Some(_) if matches!(event.kind, EventKind::ContactErased { .. }) => Ok(()),
             Some(id) => self.must_have_conversation(id),
             None => Ok(()),
         }
