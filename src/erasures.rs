@@ -193,14 +193,14 @@ mod tests {
         let keyring = folder.path().join("keyring.json");
         let (tenant, contact) = (TenantId::from_bytes([1; 16]), ContactId::from_bytes([2; 16]));
         let line = Erased { tenant, contact: Some(contact), keep: Vec::new() };
-        ErasureList::beside(&keyring).add(&[line.clone()]).unwrap();
+        ErasureList::beside(&keyring).add(std::slice::from_ref(&line)).unwrap();
         let path = folder.path().join(FILE);
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{}", &whole[whole.len() - 40..whole.len() - 5])).unwrap();
         let list = ErasureList::beside(&keyring);
-        assert_eq!(list.read().unwrap(), [line.clone()]);
+        assert_eq!(list.read().unwrap(), std::slice::from_ref(&line));
         let other = Erased { contact: Some(ContactId::from_bytes([3; 16])), ..line.clone() };
-        list.add(&[other.clone()]).unwrap();
+        list.add(std::slice::from_ref(&other)).unwrap();
         assert_eq!(list.read().unwrap(), [line, other]);
         for bad in [whole.replace(":2}", ":3}"), whole.replace("ten_", "tan_"), "{}".to_owned()] {
             std::fs::write(&path, bad).unwrap();

@@ -61,6 +61,7 @@ impl Keeper {
                 ground: ErasureGround::Restored,
                 asked_at: now,
                 due_at: now.plus_millis(DUE_MS),
+                suppresses: false,
                 state: ErasureState::Begun,
                 receipt: Receipt::default(),
             },

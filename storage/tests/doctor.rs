@@ -75,7 +75,7 @@ fn prefix_of(kind: u8) -> Vec<u8> {
 }
 
 /// Rows that say no more than that they are there.
-const MARKS: [u8; 10] = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN, 47, 48, 83, 89, 93, 94];
+const MARKS: [u8; 11] = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN, 47, 48, 62, 83, 89, 93, 94];
 /// What finds accounts, sessions, invitations and tokens.
 const INDEXES_OF_PEOPLE: [u8; 5] = [81, 82, 85, 88, 91];
 

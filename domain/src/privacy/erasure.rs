@@ -34,6 +34,10 @@ pub struct Erasure {
     /// When the law wants it done: keys are final before that.
     #[data(operational)]
     pub due_at: Timestamp,
+    /// Whether any of them had asked for silence or refused advertising: a keyed hash of that stays.
+    #[serde(default)]
+    #[data(operational)]
+    pub suppresses: bool,
     /// How far it is.
     #[data(parts)]
     pub state: ErasureState,
@@ -278,7 +282,7 @@ pub enum Remainder {
     Ids,
     /// Keyed hashes that keep Meta's repetitions out.
     Marks,
-    /// A keyed hash of who wants no messages.
+    /// A keyed hash of who wants no messages, so that they are not written to first again.
     Suppression,
 }
 
