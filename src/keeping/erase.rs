@@ -99,7 +99,7 @@ impl Keeper {
             ground,
             asked_at: now,
             due_at,
-            suppresses: false,
+            refused: None,
             state: ErasureState::Begun,
             receipt: Receipt::default(),
         };
@@ -126,14 +126,16 @@ impl Keeper {
     /// Carries an erasure as far as holds let it.
     pub(super) async fn advance(&self, tenant: TenantId, mut erasure: Erasure) -> Result<Erasure> {
         let (ctx, keeping) = (TenantCtx::platform(tenant), self.0.store.keeping());
-        if !erasure.suppresses && self.refused_messages(tenant, &erasure).await? {
+        let refused = self.refused(tenant, &erasure).await?;
+        if refused != erasure.refused {
             // Before anything goes: afterwards nobody knows.
-            erasure.suppresses = true;
+            erasure.refused = refused;
             keeping.put_erasure(ctx, erasure.clone()).await?;
         }
         let holds = self.holds_in_force(tenant).await?;
         let (keep, by_hold) = kept_by(&holds, &erasure.contacts);
-        let line = |contact: &ContactId| Erased { tenant, contact: Some(*contact), keep: keep.clone() };
+        let line =
+            |contact: &ContactId| Erased { tenant, contact: Some(*contact), keep: keep.clone(), refused };
         let lines: Vec<_> = erasure.contacts.iter().map(line).collect();
         self.write_down(lines).await?;
         let held = match &self.0.engine {
@@ -148,6 +150,7 @@ impl Keeper {
             contacts: erasure.contacts.clone(),
             conversations: erasure.conversations.clone(),
             files: Vec::new(),
+            refused,
         };
         let counts = keeping.erase(ctx, person, keep.clone()).await?;
         if let Some(held) = &held {
@@ -156,7 +159,7 @@ impl Keeper {
         drop(held);
         write_receipt(&mut erasure, &counts, files);
         let now = self.now();
-        erasure.receipt.remains = self.remains(&keep, by_hold, erasure.suppresses, now);
+        erasure.receipt.remains = self.remains(&keep, by_hold, refused.is_some(), now);
         erasure.state = match by_hold {
             Some(hold) => ErasureState::Held { hold, since: now },
             None => ErasureState::Erased { at: now },
@@ -180,23 +183,22 @@ impl Keeper {
         Ok(removed)
     }
 
-    /// Whether any of them asked for silence or refused advertising.
-    async fn refused_messages(&self, tenant: TenantId, erasure: &Erasure) -> Result<bool> {
+    /// What they refused, as far as their conversations or the erasure say it.
+    async fn refused(&self, tenant: TenantId, erasure: &Erasure) -> Result<Option<Suppression>> {
         let (store, now) = (self.0.store.tenant(TenantCtx::platform(tenant)).await?, self.now());
+        let mut known = Vec::from_iter(erasure.refused);
         for id in &erasure.conversations {
             let found = store.conversation(*id).await?;
-            if found.is_some_and(|(conversation, _)| Suppression::of(&conversation, now).is_some()) {
-                return Ok(true);
-            }
+            known.extend(found.and_then(|(conversation, _)| Suppression::of(&conversation, now)));
         }
-        Ok(false)
+        Ok(Suppression::together(known))
     }
 
     fn remains(
         &self,
         keep: &[Class],
         by_hold: Option<HoldId>,
-        suppresses: bool,
+        has_refused: bool,
         now: Timestamp,
     ) -> Vec<Remains> {
         let mut remains = Vec::new();
@@ -214,7 +216,7 @@ impl Keeper {
             add(Remainder::KeyCopies, Some(until));
         }
         add(Remainder::Marks, Some(now.plus_millis((self.0.dedup_days + 1) * DAY_MS)));
-        if suppresses {
+        if has_refused {
             add(Remainder::Suppression, None);
         }
         add(Remainder::Ids, None);

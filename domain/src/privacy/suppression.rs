@@ -30,13 +30,12 @@ impl Suppression {
         (silence || refused.is_some()).then_some(Self { at: now, silence, no_marketing_until: refused })
     }
 
-    /// What two addresses of one person say together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            at: self.at.max(other.at),
-            silence: self.silence || other.silence,
-            no_marketing_until: self.no_marketing_until.max(other.no_marketing_until),
-        }
+    /// What is known of one person from several places.
+    pub fn together(known: impl IntoIterator<Item = Self>) -> Option<Self> {
+        known.into_iter().reduce(|one, other| Self {
+            at: one.at.max(other.at),
+            silence: one.silence || other.silence,
+            no_marketing_until: one.no_marketing_until.max(other.no_marketing_until),
+        })
     }
 }

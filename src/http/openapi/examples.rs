@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Schemas within schemas that are followed.
-const DEPTH_MAX: usize = 12;
+const DEPTH_MAX: usize = 16;
 
 /// A moment that stands for any.
 const MOMENT: u64 = 1_790_000_000_000;

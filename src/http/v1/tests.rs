@@ -1,6 +1,7 @@
 mod assistant;
 mod described;
 mod doors;
+mod keeping;
 mod knowledge;
 mod matrix;
 

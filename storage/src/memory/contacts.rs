@@ -154,13 +154,21 @@ impl TenantData {
     }
 
     /// Keeps of somebody who is erased that they refused messages, if they did.
-    pub(super) fn keep_suppression(&mut self, contact: ContactId, now: Timestamp) {
+    pub(super) fn keep_suppression(
+        &mut self,
+        contact: ContactId,
+        refused: Option<Suppression>,
+        now: Timestamp,
+    ) {
         let Some(contact) = self.contacts.get(&contact) else { return };
-        let Some(stored) = self.conversations.get(&contact.conversation) else { return };
-        let Some(kept) = Suppression::of(&stored.conversation, now) else { return };
+        let stored = self.conversations.get(&contact.conversation);
+        let said = stored.and_then(|stored| Suppression::of(&stored.conversation, now));
         for (part, value) in contact.identity.parts() {
-            let entry = self.suppressed.entry((contact.channel, part, value.clone()));
-            entry.and_modify(|before| *before = kept.and(*before)).or_insert(kept);
+            let place = (contact.channel, part, value.clone());
+            let before = self.suppressed.get(&place).copied();
+            if let Some(kept) = Suppression::together(said.into_iter().chain(refused).chain(before)) {
+                self.suppressed.insert(place, kept);
+            }
         }
     }
 
@@ -168,6 +176,6 @@ impl TenantData {
     fn take_suppression(&mut self, channel: ChannelId, identity: &ContactIdentity) -> Option<Suppression> {
         let parts = identity.parts().map(|(part, value)| (channel, part, value.clone()));
         let kept: Vec<_> = parts.filter_map(|place| self.suppressed.remove(&place)).collect();
-        kept.into_iter().reduce(Suppression::and)
+        Suppression::together(kept)
     }
 }

@@ -209,15 +209,20 @@ impl Tx<'_> {
     }
 
     /// Keeps of somebody who is erased that they refused messages, if they did.
-    pub(super) fn keep_suppression(&mut self, contact: &Contact, now: Timestamp) -> Result<()> {
+    pub(super) fn keep_suppression(
+        &mut self,
+        contact: &Contact,
+        refused: Option<Suppression>,
+        now: Timestamp,
+    ) -> Result<()> {
         let stored = self.get_readable(&keys::conversation(contact.conversation))?;
-        let Some(kept) = stored.and_then(|stored| Suppression::of(&stored.conversation, now)) else {
-            return Ok(());
-        };
+        let said = stored.and_then(|stored| Suppression::of(&stored.conversation, now));
         for (part, value) in contact.identity.parts() {
             let key = suppression(self.space, contact.channel, part, value);
             let before = self.get_readable(&key)?;
-            self.put(&key, Owner::Tenant, &before.map_or(kept, |before| kept.and(before)))?;
+            if let Some(kept) = Suppression::together(said.into_iter().chain(refused).chain(before)) {
+                self.put(&key, Owner::Tenant, &kept)?;
+            }
         }
         Ok(())
     }
@@ -228,15 +233,15 @@ impl Tx<'_> {
         channel: ChannelId,
         identity: &ContactIdentity,
     ) -> Result<Option<Suppression>> {
-        let mut known: Option<Suppression> = None;
+        let mut known = Vec::new();
         for (part, value) in identity.parts() {
             let key = suppression(self.space, channel, part, value);
             if let Some(kept) = self.get_readable(&key)? {
                 self.remove(&key)?;
-                known = Some(known.map_or(kept, |known| known.and(kept)));
+                known.push(kept);
             }
         }
-        Ok(known)
+        Ok(Suppression::together(known))
     }
 }
 

@@ -413,7 +413,7 @@ impl Tx<'_> {
         for id in &person.contacts {
             let contact = self.get_readable(&keys::contact(*id))?;
             let Some(contact) = contact else { continue };
-            self.keep_suppression(&contact, now)?;
+            self.keep_suppression(&contact, person.refused, now)?;
             for (_, place) in OF_TALK {
                 let Some(prefix) = prefix(place, contact.conversation) else { continue };
                 let rows = self.rows(&prefix, usize::MAX)?;

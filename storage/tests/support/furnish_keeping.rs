@@ -8,7 +8,7 @@ use iassistance_domain::conversation::Input;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId};
 use iassistance_domain::privacy::{
     CertificateOf, Class, DestructionCertificate, Erasure, ErasureGround, ErasureState, HoldScope, LegalHold,
-    Receipt, Retention, SweepRecord,
+    Receipt, Retention, Suppression, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::Store;
@@ -43,7 +43,7 @@ async fn furnish_tenant(store: &dyn Store, number: u8) {
         ground: ErasureGround::Asked { by: Actor::CommandLine },
         asked_at: START,
         due_at: START,
-        suppresses: true,
+        refused: Some(Suppression { at: START, silence: true, no_marketing_until: None }),
         state: ErasureState::Erased { at: START },
         receipt: Receipt::default(),
     };
