@@ -149,9 +149,9 @@ async fn damage_to_every_kind_is_found_and_stops_nothing_else() {
         seen(&*world.open_tenant(1).await).await;
 
         let repaired = examine(&world, true, false).await;
-        // Some are moved by the server as soon as it meets them.
-        assert!(repaired.total > 0 || repaired.set_aside > 0, "kind {kind}");
         let left = examine(&world, false, false).await;
+        // Some are moved by the server as soon as it meets them: it may have come between two looks at one.
+        assert!(repaired.total > 0 || repaired.set_aside + left.set_aside > 0, "kind {kind}");
         assert_eq!(left.unmended, 0, "kind {kind}: {:?}", left.findings);
         (records, kinds) = (records + damaged, kinds + 1);
     }
