@@ -23,8 +23,8 @@ use iassistance_vault::{BadNote, Keyring, RootKey, SystemEntropy, VaultError};
 
 use crate::access_log::AccessLog;
 use crate::copies::Copies;
-use crate::erasures::{ErasureError, replay_erasures};
 use crate::identity::{Identity, IdentityError};
+use crate::keeping::{Keeper, KeepingError, KeyCopies};
 use crate::notary::Notary;
 
 /// How long a connection to a destination may take to come about, milliseconds.
@@ -58,8 +58,8 @@ pub enum AppError {
     #[error("backups cannot be made: {0}")]
     Backup(#[from] BackupError),
     /// Who was erased could not be erased again.
-    #[error(transparent)]
-    Erasure(#[from] ErasureError),
+    #[error("who was erased could not be erased again, and nothing is served before that: {0}")]
+    Keeping(#[from] KeepingError),
     /// A folder could not be made.
     #[error("cannot create {path}: {source}")]
     Folder {
@@ -146,6 +146,8 @@ pub struct App {
     pub egress: Egress,
     /// Backups, where they are made.
     pub copies: Option<Copies>,
+    /// Erases, sweeps and ends tenants.
+    pub keeper: Keeper,
     /// Vouches for the audit log.
     pub notary: Notary,
     /// Keeps a record of each request.
@@ -173,6 +175,9 @@ impl Vaulted {
         let store_exists = !memory && settings.storage.path.exists();
         let keyring = Keyring::open(&settings.vault.keyring_file, &root, store_exists, Arc::clone(&entropy))?;
         let keyring = Arc::new(keyring);
+        if store_exists && iassistance_storage::sled::was_restored(&settings.storage.path) {
+            KeyCopies::of(&settings.vault).readmit(&keyring);
+        }
         let limits = Limits::from(&settings.storage);
         let (for_clock, for_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         let (store, sled): (Arc<dyn Store>, _) = if memory {
@@ -205,7 +210,7 @@ impl App {
     pub async fn start(vaulted: &Vaulted, parts: AppParts) -> Result<Self, AppError> {
         let Vaulted { settings, keyring, store, egress, .. } = vaulted;
         // Before anything is woken, and long before the port opens: what a backup brought back.
-        replay_erasures(vaulted)?;
+        Keeper::new(vaulted, None).replay(None).await?;
         if let Some(sled) = &vaulted.sled
             && let Some(held) = sled.settle_restored().await?
         {
@@ -215,7 +220,8 @@ impl App {
             );
         }
         let engine = engine(vaulted, parts)?;
-        let copies = Copies::open(vaulted, &engine)?;
+        let keeper = Keeper::new(vaulted, Some(&engine));
+        let copies = Copies::open(vaulted, &engine, &keeper)?;
         let identity = Identity::start(settings, keyring, egress, &vaulted.clock, &vaulted.entropy)?;
         let notary = Notary::new(vaulted)?;
         let access = AccessLog::start(Arc::clone(store), Arc::clone(&vaulted.clock), &settings.access);
@@ -225,6 +231,7 @@ impl App {
             copies.run();
         }
         notary.run();
+        keeper.run();
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
@@ -232,6 +239,7 @@ impl App {
             engine,
             egress: egress.clone(),
             copies,
+            keeper,
             notary,
             access,
             identity: Arc::new(identity),
@@ -246,12 +254,13 @@ impl App {
             Some(copies) => copies.stop(limit_ms).await,
             None => Ok(()),
         };
+        let erased = self.keeper.stop(limit_ms).await;
         let delivered = self.identity.stop(limit_ms).await;
         let (stopped, kept) = futures::join!(self.engine.stop(limit_ms), self.access.stop(limit_ms));
         // Nothing comes to the audit log any more.
         let vouched = self.notary.stop(limit_ms).await;
         self.store.close().await;
-        stopped.and(copied).and(delivered).and(vouched).and(kept)
+        stopped.and(copied).and(erased).and(delivered).and(vouched).and(kept)
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Vaulted;
+use crate::keeping::Keeper;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -27,6 +28,7 @@ pub struct Copies {
     content: ContentStore,
     settings: BackupSettings,
     engine: Engine,
+    keeper: Keeper,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     stopping: CancellationToken,
@@ -52,7 +54,7 @@ impl Copies {
     ///
     /// # Errors
     /// [`BackupError::Settings`], [`BackupError::Folder`].
-    pub fn open(vaulted: &Vaulted, engine: &Engine) -> Result<Option<Self>, BackupError> {
+    pub fn open(vaulted: &Vaulted, engine: &Engine, keeper: &Keeper) -> Result<Option<Self>, BackupError> {
         let settings = &vaulted.settings.backup;
         let store = match &vaulted.sled {
             Some(store) if !settings.to.is_empty() => store.clone(),
@@ -65,6 +67,7 @@ impl Copies {
             content: vaulted.content.clone(),
             settings: settings.clone(),
             engine: engine.clone(),
+            keeper: keeper.clone(),
             clock: Arc::clone(&vaulted.clock),
             tasks: Tasks::new(),
             stopping: CancellationToken::new(),
@@ -167,7 +170,14 @@ impl Copies {
         };
         let to = (&self.store, &self.content);
         let size = (tenant, self.settings.tenant_bytes_max);
-        let done = source.restore_tenant(&chain, identity, to, size, ready).await;
+        self.keeper.readmit_keys();
+        let mut done = source.restore_tenant(&chain, identity, to, size, ready).await;
+        if done.is_ok()
+            && let Err(error) = self.keeper.replay(Some(tenant)).await
+        {
+            let reason = format!("who was erased could not be erased again ({error}): restore it once more");
+            done = Err(BackupError::Settings(reason));
+        }
         // They go on, on what is stored now.
         drop(held);
         let (replaced, media) = done?;

@@ -7,6 +7,7 @@ pub mod copies;
 pub mod erasures;
 pub mod http;
 pub mod identity;
+pub mod keeping;
 pub mod notary;
 pub mod replay;
 pub mod serving;

@@ -8,8 +8,9 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const OURS: &str = "iassistance-";
 
 /// Who may import whom.
-const IMPORTS: [(&str, &[&str]); 14] = [
-    ("domain", &[]),
+const IMPORTS: [(&str, &[&str]); 15] = [
+    ("mapping", &[]),
+    ("domain", &["mapping"]),
     ("config", &[]),
     ("vault", &["domain", "config"]),
     ("egress", &["domain", "config"]),
@@ -42,11 +43,12 @@ const IMPORTS: [(&str, &[&str]); 14] = [
 ];
 
 /// Which rooms alone may name which library.
-const ALONE: [(&str, &[&str]); 37] = [
+const ALONE: [(&str, &[&str]); 38] = [
     ("chacha20poly1305", &["vault"]),
     ("aws-lc-rs", &["vault"]),
     ("hmac", &["vault", "channels", "hooks"]),
-    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator"]),
+    ("sha2", &["vault", "storage", "channels", "assistant", "identity", "hooks", "simulator", "root"]),
+    ("syn", &["mapping"]),
     ("age", &["storage"]),
     ("reqwest", &["egress", "channels", "assistant", "identity", "hooks"]),
     ("async-openai", &["assistant"]),

@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) doorbells: DashMap<TenantId, Arc<Doorbell>>,
     /// Tenants whose data is being replaced: none of their conversations is activated.
     pub(crate) held: DashSet<TenantId>,
+    /// Conversations whose contact is being erased: they are not activated.
+    pub(crate) held_conversations: DashSet<ConversationKey>,
     pub(crate) assistants: DashMap<TenantId, Arc<AssistantSettingsVersion>>,
     pub(crate) checks: Checks,
     own: Weak<Shared>,
@@ -157,6 +159,7 @@ impl Engine {
                 step_limiter,
                 doorbells: DashMap::new(),
                 held: DashSet::new(),
+                held_conversations: DashSet::new(),
                 assistants: DashMap::new(),
                 checks: Checks::default(),
                 own: own.clone(),
@@ -308,7 +311,7 @@ impl Shared {
         &self,
         key: ConversationKey,
     ) -> Result<Mailbox<ConversationActor>, RegistryFull> {
-        if self.held.contains(&key.tenant) {
+        if self.held.contains(&key.tenant) || self.held_conversations.contains(&key) {
             // Whoever is refused tries again, as when there is no room.
             return Err(RegistryFull { name: "held tenant's conversation", actors_max: 0 });
         }

@@ -14,6 +14,7 @@ use dashmap::DashMap;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 
+use iassistance_domain::Timestamp;
 use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_storage::{StorageError, TenantStore};
@@ -127,6 +128,18 @@ impl Hub {
         if let Some((_, tail)) = self.tails.remove(&tenant) {
             tail.ended.store(true, Ordering::Release);
             tail.latest.send_modify(|_| {});
+        }
+    }
+
+    /// Takes out of memory what was said in a conversation whose contact was erased.
+    pub(crate) fn erase(&self, tenant: TenantId, conversation: ConversationId, at: Timestamp) {
+        let Some(tail) = self.tails.get(&tenant).map(|tail| Arc::clone(&tail)) else { return };
+        for place in tail.lock().iter_mut().filter(|place| place.conversation == Some(conversation)) {
+            let kind = EventKind::EventErased;
+            let erased = Event { seq: place.seq, at, conversation: None, contact: None, kind };
+            if let Some(frame) = frame(tenant, &erased) {
+                *place = frame;
+            }
         }
     }
 

@@ -175,6 +175,7 @@ impl EngineSettings {
             },
             base_url: own.unwrap_or_else(|| platform.base_url.clone()),
             model: settings.model.clone().unwrap_or_else(|| platform.model.clone()),
+            covers: settings.context.pseudonyms,
         }
     }
 

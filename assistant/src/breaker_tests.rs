@@ -21,6 +21,7 @@ fn server(address: &str, model: &str) -> ModelServer {
         base_url: Url::parse(address).unwrap(),
         api_key: StoredSecret::new(""),
         model: model.to_owned(),
+        covers: false,
     }
 }
 

@@ -23,12 +23,14 @@ pub struct ModelServer {
     pub api_key: StoredSecret,
     /// The model, as the server names it.
     pub model: String,
+    /// Whether phone numbers, cards and national ids are covered in what it reads.
+    pub covers: bool,
 }
 
 impl ModelServer {
     /// The same server for another model.
     pub fn with_model(&self, model: &str) -> Self {
-        Self { base_url: self.base_url.clone(), api_key: self.api_key.clone(), model: model.to_owned() }
+        Self { model: model.to_owned(), ..self.clone() }
     }
 }
 

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::deltas::{CallDelta, Calls};
 use crate::error::GenerateError;
 use crate::generate::{Chunk, FinishReason, Generator, ModelServer, Prompt};
-use crate::request::request;
+use crate::pseudonyms::Pseudonyms;
+use crate::request;
 use crate::transport::{self, AnswerKind, ServerConfig};
 
 /// The longest answer in bytes, per token that it may have: tokens of ordinary text have about four.
@@ -91,7 +92,12 @@ impl Generator for OpenAi {
             Ok(client) => client,
             Err(error) => return stream::iter([Chunk::Failed(error)]).boxed(),
         };
-        let request = request(server.model.clone(), prompt);
+        let (request, covered) = if server.covers {
+            let (prompt, covered) = Pseudonyms::cover_prompt(prompt);
+            (request::chat(server.model.clone(), &prompt), Some(covered))
+        } else {
+            (request::chat(server.model.clone(), prompt), None)
+        };
         let events = async move { client.chat().create_stream_byot::<_, Value>(request).await };
         let call = Call {
             events: events.try_flatten_stream().map_err(transport::cause).boxed(),
@@ -106,11 +112,15 @@ impl Generator for OpenAi {
             finished: None,
             usage: None,
         };
-        stream::unfold(Some(call), |call| async move {
+        let chunks = stream::unfold(Some(call), |call| async move {
             let (chunk, call) = call?.next().await;
             Some((chunk, call))
         })
-        .boxed()
+        .boxed();
+        match covered {
+            Some(covered) => covered.restore_all(chunks),
+            None => chunks,
+        }
     }
 }
 

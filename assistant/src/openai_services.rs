@@ -1,8 +1,5 @@
 //! What OpenAI, or a server that speaks like it, does besides chatting.
 
-use async_openai::types::audio::{AudioInput, AudioResponseFormat, CreateTranscriptionRequest};
-use async_openai::types::embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat};
-use async_openai::types::moderations::{CreateModerationRequest, ModerationInput};
 use async_trait::async_trait;
 use iassistance_domain::Pii;
 use iassistance_domain::pii::Reply;
@@ -13,6 +10,8 @@ use serde_json::Value;
 use crate::error::GenerateError;
 use crate::generate::ModelServer;
 use crate::openai::OpenAi;
+use crate::pseudonyms::Pseudonyms;
+use crate::request;
 use crate::services::{Audio, Embedded, Services, Verdict};
 use crate::tokens::TokenCounter;
 use crate::transport::AnswerKind;
@@ -43,7 +42,11 @@ impl Services for OpenAi {
             return Err(GenerateError::NotAsked { reason: "at most 256 texts are embedded at once" });
         }
         let count = texts.len();
-        let input: Vec<String> = texts.into_iter().map(|text| text.into_inner(Reply)).collect();
+        let mut input: Vec<String> = texts.into_iter().map(|text| text.into_inner(Reply)).collect();
+        if server.covers {
+            let mut own = Pseudonyms::of(input.iter().map(String::as_str));
+            input = input.iter().map(|text| own.cover(text)).collect();
+        }
         if input.iter().any(|text| text.trim().is_empty()) {
             return Err(GenerateError::NotAsked { reason: "an empty text points nowhere" });
         }
@@ -51,12 +54,7 @@ impl Services for OpenAi {
         let counted = Usage { input_tokens: counted.sum(), output_tokens: 0 };
         let body_bytes_max = count * DIMENSIONS_MAX * NUMBER_BYTES_MAX + BODY_BYTES_BESIDES;
         let client = self.client(server, AnswerKind::Json, body_bytes_max)?;
-        let request = CreateEmbeddingRequest {
-            model: server.model.clone(),
-            input: EmbeddingInput::StringArray(input),
-            encoding_format: Some(EncodingFormat::Float),
-            ..CreateEmbeddingRequest::default()
-        };
+        let request = request::embedding(server.model.clone(), input);
         let embeddings = client.embeddings();
         let answer: Value = self.in_time(embeddings.create_byot(request)).await?;
         let Embeddings { data, usage } = understood(answer)?;
@@ -72,12 +70,7 @@ impl Services for OpenAi {
         }
         let filename = format!("recording.{}", extension(&mime)?);
         let client = self.client(server, AnswerKind::Json, TRANSCRIPT_BYTES_MAX)?;
-        let request = CreateTranscriptionRequest {
-            file: AudioInput::from_bytes(filename, bytes),
-            model: server.model.clone(),
-            response_format: Some(AudioResponseFormat::Json),
-            ..CreateTranscriptionRequest::default()
-        };
+        let request = request::transcription(server.model.clone(), filename, bytes);
         let transcriptions = client.audio();
         let transcriptions = transcriptions.transcription();
         let answer: Value = self.in_time(transcriptions.create_byot(request)).await?;
@@ -91,18 +84,23 @@ impl Services for OpenAi {
         texts: Vec<Pii<String>>,
     ) -> Result<Verdict, GenerateError> {
         let mut verdict = Verdict { objects: false, categories: Vec::new() };
-        let pieces: Vec<_> = texts.iter().flat_map(|text| pieces(text.reveal(Reply))).collect();
+        let mut own = Pseudonyms::of(texts.iter().map(|text| text.reveal(Reply).as_str()));
+        let cover = |text: &Pii<String>| {
+            let text = text.reveal(Reply);
+            if server.covers { own.cover(text) } else { text.clone() }
+        };
+        let texts: Vec<String> = texts.iter().map(cover).collect();
+        let pieces: Vec<_> = texts.iter().flat_map(|text| pieces(text)).collect();
         for pieces in pieces.chunks(MODERATED_PIECES) {
             let client = self.client(server, AnswerKind::Json, pieces.len() * 8_192 + BODY_BYTES_BESIDES)?;
-            let request = CreateModerationRequest {
-                input: ModerationInput::StringArray(pieces.iter().map(|piece| (*piece).to_owned()).collect()),
-                model: Some(server.model.clone()),
-            };
+            let pieces: Vec<String> = pieces.iter().map(|piece| (*piece).to_owned()).collect();
+            let count = pieces.len();
+            let request = request::moderation(server.model.clone(), pieces);
             let moderations = client.moderations();
             let answer: Value = self.in_time(moderations.create_byot(request)).await?;
             let Moderations { results } = understood(answer)?;
             // A server that leaves one out has not judged it.
-            if results.len() != pieces.len() {
+            if results.len() != count {
                 return Err(GenerateError::Garbage);
             }
             for result in results {

@@ -40,7 +40,15 @@ pub(crate) fn serve(answer: String, hold: bool) -> (ModelServer, mpsc::Receiver<
             drop(seen.blocking_send(Seen::Closed));
         }
     });
-    (ModelServer { base_url, api_key: StoredSecret::new("sk-secret"), model: "small".to_owned() }, sees)
+    (
+        ModelServer {
+            base_url,
+            api_key: StoredSecret::new("sk-secret"),
+            model: "small".to_owned(),
+            covers: false,
+        },
+        sees,
+    )
 }
 
 fn read_request(connection: &TcpStream) -> Seen {

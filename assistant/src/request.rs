@@ -1,6 +1,7 @@
-//! The one place where a chat request is made: nothing is stored at the server, and of the contact it
-//! learns a keyed hash, what was written and shown, no more.
+//! The one place where requests to the model's server are made: nothing is stored there, and of the contact it
+//! learns a keyed hash and what was written and shown, no more. [`gate`](crate::gate) looks at each once more.
 
+use async_openai::types::audio::{AudioInput, AudioResponseFormat, CreateTranscriptionRequest};
 use async_openai::types::chat::{
     ChatCompletionMessageToolCall, ChatCompletionMessageToolCalls, ChatCompletionRequestAssistantMessage,
     ChatCompletionRequestAssistantMessageContent, ChatCompletionRequestMessage,
@@ -11,15 +12,18 @@ use async_openai::types::chat::{
     ChatCompletionStreamOptions, ChatCompletionTool, ChatCompletionTools, CreateChatCompletionRequest,
     FunctionCall, FunctionObject, ImageUrl,
 };
+use async_openai::types::embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat};
+use async_openai::types::moderations::{CreateModerationRequest, ModerationInput};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use iassistance_domain::pii::Reply;
 
 use crate::generate::{Part, Prompt, PromptMessage, Role};
 use crate::tools::{ToolCall, ToolSpec};
 
 /// A prompt as the server reads it.
-pub(crate) fn request(model: String, prompt: &Prompt) -> CreateChatCompletionRequest {
+pub(crate) fn chat(model: String, prompt: &Prompt) -> CreateChatCompletionRequest {
     let tools: Vec<_> = prompt.tools.iter().map(tool).collect();
     CreateChatCompletionRequest {
         messages: prompt.messages.iter().map(message).collect(),
@@ -36,6 +40,31 @@ pub(crate) fn request(model: String, prompt: &Prompt) -> CreateChatCompletionReq
         }),
         ..CreateChatCompletionRequest::default()
     }
+}
+
+/// Texts whose vectors are wanted.
+pub(crate) fn embedding(model: String, texts: Vec<String>) -> CreateEmbeddingRequest {
+    CreateEmbeddingRequest {
+        model,
+        input: EmbeddingInput::StringArray(texts),
+        encoding_format: Some(EncodingFormat::Float),
+        ..CreateEmbeddingRequest::default()
+    }
+}
+
+/// A recording that is to be written down, under a name that says its type alone.
+pub(crate) fn transcription(model: String, filename: String, bytes: Bytes) -> CreateTranscriptionRequest {
+    CreateTranscriptionRequest {
+        file: AudioInput::from_bytes(filename, bytes),
+        model,
+        response_format: Some(AudioResponseFormat::Json),
+        ..CreateTranscriptionRequest::default()
+    }
+}
+
+/// Texts that are to be judged.
+pub(crate) fn moderation(model: String, texts: Vec<String>) -> CreateModerationRequest {
+    CreateModerationRequest { input: ModerationInput::StringArray(texts), model: Some(model) }
 }
 
 fn message(message: &PromptMessage) -> ChatCompletionRequestMessage {

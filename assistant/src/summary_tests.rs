@@ -62,6 +62,7 @@ fn run(
         base_url: Url::parse("http://127.0.0.1/v1").unwrap(),
         api_key: StoredSecret::new(""),
         model: "small".to_owned(),
+        covers: false,
     };
     let asking = Summarising {
         generator: model,

@@ -19,6 +19,7 @@ use tower::util::ServiceFn;
 use url::Url;
 
 use crate::error::GenerateError;
+use crate::gate;
 
 /// How much of a refusal is read, to find its code.
 const REFUSAL_BYTES_MAX: usize = 16_384;
@@ -108,7 +109,9 @@ pub(crate) fn once(
     tower::service_fn(move |factory: HttpRequestFactory| -> futures::future::BoxFuture<'static, _> {
         let http = http.clone();
         Box::pin(async move {
-            let response = http.execute(factory.build().await?).await.map_err(OpenAIError::Reqwest)?;
+            let request = factory.build().await?;
+            gate::check(request.url().path(), request.body().and_then(Body::as_bytes))?;
+            let response = http.execute(request).await.map_err(OpenAIError::Reqwest)?;
             if !response.status().is_success() {
                 return Err(refusal(response).await.into());
             }

@@ -4,6 +4,7 @@
 mod edge;
 mod hooks;
 mod identity;
+mod retention;
 mod rules;
 mod secret;
 mod settings;
@@ -12,6 +13,7 @@ mod turns;
 
 pub use hooks::HookSettings;
 pub use identity::{IdentitySettings, MailSettings, MailTransport, SmtpSecurity};
+pub use retention::{ClassDays, RetentionSettings};
 pub use secret::Secret;
 pub use settings::{
     ActorSettings, AssistantDefaults, Backend, BackupSettings, DispatchSettings, LimitSettings, LiveSettings,

@@ -153,9 +153,30 @@ impl Settings {
 }
 
 impl Settings {
-    fn rules_of_hooks(&self) -> [Rule; 10] {
+    fn rules_of_hooks(&self) -> [Rule; 13] {
         let (hooks, access) = (&self.hooks, &self.access);
+        let retention = &self.retention;
+        let classes = [
+            retention.contact,
+            retention.message,
+            retention.execution,
+            retention.event,
+            retention.webhook,
+            retention.dead_letter,
+        ];
         [
+            (
+                classes.into_iter().all(crate::ClassDays::are_sound),
+                "retention",
+                "must have floor <= default <= ceiling for each class, from 1 to 36500 days",
+            ),
+            (
+                (15..=1_440).contains(&retention.sweep_minutes)
+                    && (15..=2_880).contains(&retention.keys_turn_minutes),
+                "retention.sweep_minutes",
+                "must be 15 to 1440, and retention.keys_turn_minutes 15 to 2880",
+            ),
+            (self.vault.copies_days <= 7, "vault.copies_days", "must be at most 7"),
             (self.audit.checkpoint_ms > 0, "audit.checkpoint_ms", "must be at least 1"),
             (
                 access.whole_days <= access.kept_days && (1..=3_650).contains(&access.kept_days),

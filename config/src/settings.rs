@@ -9,6 +9,7 @@ use url::Url;
 use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
+use crate::retention::RetentionSettings;
 use crate::trail::{AccessSettings, AuditSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// The access log.
     pub access: AccessSettings,
+    /// How long data is kept.
+    pub retention: RetentionSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -126,6 +129,8 @@ pub struct ServerSettings {
     /// Where this server is reached from outside, for links and for Origin checks of the websocket. Empty:
     /// only same-address origins.
     pub public_url: String,
+    /// How the last run of the tests of the promises ended, as they wrote it: told at `/privacy/promises`.
+    pub promises_file: PathBuf,
 }
 
 /// Where data is kept.
@@ -173,6 +178,13 @@ pub struct VaultSettings {
     /// The root key that opens the keyring, if `IASSISTANCE_ROOT_KEY` is not set (64 hexadecimal digits or
     /// base64 of 32 bytes). Created at the first start.
     pub root_key_file: PathBuf,
+    /// Copies of the keyring from before keys were destroyed, for so many days (at most 7; 0: none): with them
+    /// a backup from before can be restored.
+    pub copies_folder: PathBuf,
+    /// See `copies_folder`.
+    pub copies_days: u32,
+    /// Whether the root key is a key service's that destroys former versions: receipts say so.
+    pub root_in_kms: bool,
 }
 
 /// Where backups go, and how often.

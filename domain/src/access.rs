@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::audit::Actor;
 use crate::id::{AccessId, AccountId, DeviceId, SessionId, TenantId};
 use crate::pii::SignIn;
@@ -18,35 +19,48 @@ pub const KEPT_DAYS: u64 = 365;
 const SHORT_BITS: (u8, u8) = (24, 48);
 
 /// One request.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "sign_in", basis = "interest", keep = "access")]
 pub struct AccessRecord {
     /// Its identifier, in the order of time.
+    #[data(id)]
     pub id: AccessId,
     /// When it came.
+    #[data(operational)]
     pub at: Timestamp,
     /// From which address; later, which network.
+    #[data(technical)]
     pub address: Pii<String>,
     /// Browser and system, or program, as far as they were told.
+    #[data(technical)]
     pub agent: String,
     /// The browser, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub device: Option<DeviceId>,
     /// Who, where they proved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub who: Option<Actor>,
     /// Their session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub session: Option<SessionId>,
     /// Which tenant it was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub tenant: Option<TenantId>,
     /// Its method.
+    #[data(operational)]
     pub method: String,
     /// The route's pattern, never what stood in its place.
+    #[data(operational)]
     pub route: String,
     /// How it was answered.
+    #[data(operational)]
     pub status: u16,
     /// How long that took, milliseconds.
+    #[data(operational)]
     pub ms: u32,
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::Mapped;
 use crate::channel::StoredSecret;
 use crate::id::{AccountId, AgencyId, PasskeyId, TenantId};
 use crate::pii::SignIn;
@@ -18,42 +19,56 @@ pub const PASSKEYS_MAX: usize = 20;
 pub const EMAIL_CHARS_MAX: usize = 254;
 
 /// A person who signs in.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "sign_in", basis = "contract", keep = "account")]
 pub struct Account {
     /// Its identifier.
+    #[data(id)]
     pub id: AccountId,
     /// The address that they sign in with, as [`normalised_email`] gives it; no two accounts have the same.
+    #[data(account)]
     pub email: Pii<String>,
     /// What they are called.
+    #[data(account)]
     pub name: Pii<String>,
     /// Their password; without one they sign in by a passkey or through Supabase alone.
     #[serde(default)]
+    #[data(account)]
     pub password: Option<PasswordHash>,
     /// What they prove who they are with beside it.
     #[serde(default)]
+    #[data(parts)]
     pub second_factors: SecondFactors,
     /// Whether they own the platform.
     #[serde(default)]
+    #[data(operational)]
     pub owner: bool,
     /// Where they belong, with which role; once for each place.
     #[serde(default)]
+    #[data(parts)]
     pub memberships: Vec<Membership>,
     /// Who they are at Supabase Auth, if they ever came through it; no two accounts have the same.
     #[serde(default)]
+    #[data(account)]
     pub supabase_subject: Option<String>,
     /// What they are written to in.
     #[serde(default)]
+    #[data(account)]
     pub language: Language,
     /// Whether they may sign in.
     #[serde(default)]
+    #[data(account)]
     pub state: AccountState,
     /// How often it was changed.
     #[serde(default)]
+    #[data(operational)]
     pub revision: u64,
     /// When it was made.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// When they last signed in.
     #[serde(default)]
+    #[data(operational)]
     pub signed_in_at: Option<Timestamp>,
 }
 
@@ -81,7 +96,7 @@ impl Account {
 }
 
 /// Whether an account may sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AccountState {
@@ -93,7 +108,7 @@ pub enum AccountState {
 }
 
 /// What somebody is written to in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
@@ -123,7 +138,7 @@ impl Language {
 }
 
 /// A password at rest: the PHC text of its hash. Never shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
@@ -146,14 +161,18 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// What somebody proves who they are with beside their password.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(default)]
 pub struct SecondFactors {
     /// Their authenticator.
+    #[data(parts)]
     pub totp: Option<StoredTotp>,
     /// Hashes of the recovery codes that are left, in hexadecimal; each works once.
+    #[data(credential)]
     pub recovery: Vec<String>,
     /// Their passkeys.
+    #[data(parts)]
     pub passkeys: Vec<StoredPasskey>,
 }
 
@@ -165,42 +184,57 @@ impl SecondFactors {
 }
 
 /// An authenticator (RFC 6238).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct StoredTotp {
     /// Its secret, base32.
+    #[data(credential)]
     pub secret: StoredSecret,
     /// The last time step whose code was taken: none of it or of an earlier one is taken again.
+    #[data(credential)]
     pub last_step: u64,
     /// When a first code showed that it works; until then it does not count.
+    #[data(operational)]
     pub confirmed_at: Option<Timestamp>,
 }
 
 /// A passkey (`WebAuthn`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct StoredPasskey {
     /// Its identifier.
+    #[data(id)]
     pub id: PasskeyId,
     /// What its owner calls it.
+    #[data(credential)]
     pub name: String,
     /// The credential as the library that checks it keeps it.
+    #[data(credential)]
     pub credential: serde_json::Value,
     /// When it was added.
+    #[data(operational)]
     pub added_at: Timestamp,
     /// When it was last used.
+    #[data(operational)]
     pub used_at: Option<Timestamp>,
 }
 
 /// What somebody is in one place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct Membership {
     /// In which.
+    #[data(parts)]
     pub of: MemberOf,
     /// As what.
+    #[data(account)]
     pub role: Role,
     /// Operators and viewers: whether they see and act on conversations that are assigned to them alone.
     #[serde(default)]
+    #[data(operational)]
     pub assigned_only: bool,
     /// Since when.
+    #[data(operational)]
     pub since: Timestamp,
 }
 
@@ -212,17 +246,18 @@ impl Membership {
 }
 
 /// A place that people belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberOf {
     /// An agency.
-    Agency(AgencyId),
+    Agency(#[data(id)] AgencyId),
     /// A tenant.
-    Tenant(TenantId),
+    Tenant(#[data(id)] TenantId),
 }
 
 /// What somebody is in a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

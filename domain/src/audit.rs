@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::id::{AccountId, ApiKeyId, BreakGlassId, TenantId};
 use crate::{Pii, Timestamp};
 
@@ -11,17 +12,20 @@ use crate::{Pii, Timestamp};
 pub const DETAILS_BYTES_MAX: usize = 4_096;
 
 /// Who acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "who", rename_all = "snake_case")]
 pub enum Actor {
     /// A person who signed in.
     Account {
         /// Whose account.
+        #[data(id)]
         account: AccountId,
     },
     /// A program.
     Key {
         /// Its key.
+        #[data(id)]
         key: ApiKeyId,
     },
     /// Whoever sits at the machine.
@@ -31,14 +35,16 @@ pub enum Actor {
     /// The platform's owner, in a tenant's content.
     BreakGlass {
         /// Whose account.
+        #[data(id)]
         account: AccountId,
         /// By which grant.
+        #[data(id)]
         grant: BreakGlassId,
     },
 }
 
 /// How a privileged act ended, or that it was about to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditResult {
@@ -51,32 +57,43 @@ pub enum AuditResult {
 }
 
 /// One privileged act. What it says is ids, versions and names of fields: never what somebody wrote.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "obligation", keep = "audit")]
 pub struct AuditEntry {
     /// Its place in its chain, from 1; given when it is appended.
+    #[data(operational)]
     pub seq: u64,
     /// When.
+    #[data(operational)]
     pub at: Timestamp,
     /// Who.
+    #[data(parts)]
     pub actor: Actor,
     /// What: a code that stays (`account.invited`, `key.created`, `tenant.suspended`, …).
+    #[data(operational)]
     pub act: String,
     /// What it was done to: an id, never content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub object: Option<String>,
     /// For which tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub tenant: Option<TenantId>,
     /// From which address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(technical)]
     pub address: Option<Pii<String>>,
     /// How it ended.
+    #[data(operational)]
     pub result: AuditResult,
     /// Why, in the words of who did it, where words are asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(account)]
     pub reason: Option<Pii<String>>,
     /// What else is to be known: ids, versions, names of fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[data(operational)]
     pub details: BTreeMap<String, String>,
 }
 
@@ -101,7 +118,7 @@ impl AuditEntry {
     /// once, and not a while later.
     pub fn is_weighty(&self) -> bool {
         const ALL: [&str; 7] = ["agency.", "break_glass.", "key.", "keys.", "member.", "subject.", "hold."];
-        const ONE: [&str; 15] = [
+        const ONE: [&str; 17] = [
             "account.changed",
             "account.factor_removed",
             "account.invited",
@@ -110,8 +127,10 @@ impl AuditEntry {
             "account.password_changed",
             "account.password_reset",
             "audit.exported",
+            "contact.erasure_asked",
             "invitation.accepted",
             "meta_app.changed",
+            "retention.changed",
             "tenant.agency_reading",
             "tenant.closed",
             "tenant.restored",
@@ -144,37 +163,49 @@ impl AuditEntry {
 }
 
 /// An entry as the chain has it: what the hashes are made over, which needs no key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "obligation", keep = "audit")]
 pub struct SealedAudit {
     /// Its place, from 1.
+    #[data(operational)]
     pub seq: u64,
     /// The entry, sealed.
     #[serde(with = "base64_text")]
+    #[data(technical, leaf)]
     pub sealed: Vec<u8>,
     /// The hash of the entry before; zeros for the first.
     #[serde(with = "hex_text")]
+    #[data(technical, leaf)]
     pub previous: [u8; 32],
     /// The hash over the chain, the place, the hash before and what is sealed.
     #[serde(with = "hex_text")]
+    #[data(technical, leaf)]
     pub hash: [u8; 32],
 }
 
 /// A place in a chain, vouched for by a signature that is kept elsewhere too: with it a chain that was
 /// written anew from the beginning is told from the true one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "obligation", keep = "audit")]
 pub struct Checkpoint {
     /// Whose chain; nothing for the platform's.
+    #[data(id)]
     pub tenant: Option<TenantId>,
     /// The last entry that it vouches for.
+    #[data(operational)]
     pub seq: u64,
     /// That entry's hash.
     #[serde(with = "hex_text")]
+    #[data(technical, leaf)]
     pub hash: [u8; 32],
     /// When it was made.
+    #[data(operational)]
     pub at: Timestamp,
     /// The signed note (C2SP) as it was exported: its text with the Ed25519 signature line.
+    #[data(credential)]
     pub note: String,
     /// Which key signed it.
+    #[data(technical)]
     pub key_id: String,
 }
 

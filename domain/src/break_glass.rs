@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::id::{AccountId, BreakGlassId, TenantId};
 use crate::{Pii, Timestamp};
 
@@ -14,27 +15,38 @@ pub const ASKED_MS: u64 = 24 * 60 * 60 * 1_000;
 pub const REASON_CHARS_MAX: usize = 1_000;
 
 /// A look of the platform's owner into a tenant's content.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "tenant_view", basis = "obligation", keep = "audit")]
 pub struct BreakGlass {
     /// Its identifier.
+    #[data(id)]
     pub id: BreakGlassId,
     /// Whose content.
+    #[data(id)]
     pub tenant: TenantId,
     /// Who wants to look.
+    #[data(id)]
     pub asked_by: AccountId,
     /// Why.
+    #[data(account)]
     pub reason: Pii<String>,
     /// When they asked.
+    #[data(operational)]
     pub asked_at: Timestamp,
     /// Who consented: another owner.
+    #[data(id)]
     pub approved_by: Option<AccountId>,
     /// For how many minutes, 1 to [`MINUTES_MAX`].
+    #[data(operational)]
     pub minutes: u32,
     /// When it was opened: when the second person consented.
+    #[data(operational)]
     pub opened_at: Option<Timestamp>,
     /// When it ends by itself.
+    #[data(operational)]
     pub ends_at: Option<Timestamp>,
     /// When it was ended, if somebody did before, or refused it.
+    #[data(operational)]
     pub ended_at: Option<Timestamp>,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 use crate::id::{ContactId, ConversationId, TurnId};
 use crate::turn::Usage;
@@ -9,7 +10,9 @@ use crate::turn::Usage;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// An amount in millionths of the price table's currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Mapped,
+)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Cost(pub u64);
@@ -31,11 +34,14 @@ impl Cost {
 
 /// What a model's tokens cost, in thousandths of a [`Cost`] for each: a price of 0.40 per million
 /// tokens is 400.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct Price {
     /// A token of the prompt.
+    #[data(operational)]
     pub input: u64,
     /// A token of the answer.
+    #[data(operational)]
     pub output: u64,
 }
 
@@ -49,7 +55,7 @@ impl Price {
 }
 
 /// What happens where no answer of the model's can be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Instead {
@@ -63,19 +69,25 @@ pub enum Instead {
 }
 
 /// How much may be spent; nothing is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// By one turn.
+    #[data(money)]
     pub turn: Option<Cost>,
     /// On one contact in a day.
+    #[data(money)]
     pub contact_day: Option<Cost>,
     /// On one conversation, ever.
+    #[data(money)]
     pub conversation: Option<Cost>,
     /// By the whole tenant in a day.
+    #[data(money)]
     pub tenant_day: Option<Cost>,
     /// What happens at a limit.
+    #[data(money)]
     pub at_limit: Instead,
 }
 
@@ -87,7 +99,7 @@ impl Budgets {
 }
 
 /// A day, counted in UTC since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[serde(transparent)]
 pub struct Day(pub u64);
 
@@ -115,17 +127,23 @@ impl std::fmt::Display for Day {
 }
 
 /// Money that is set aside before a call is made, so that calls made at once cannot spend the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "contract", keep = "spending")]
 pub struct Reservation {
     /// For which turn.
+    #[data(id)]
     pub turn: TurnId,
     /// In which conversation.
+    #[data(id)]
     pub conversation: ConversationId,
     /// On whom.
+    #[data(id)]
     pub contact: ContactId,
     /// On which day.
+    #[data(operational)]
     pub day: Day,
     /// How much.
+    #[data(money)]
     pub amount: Cost,
 }
 

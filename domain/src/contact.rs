@@ -4,21 +4,26 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::id::{ChannelId, ContactId, ConversationId};
 use crate::{Pii, Timestamp};
 
 /// What a webhook knows an end user by. At least one of them is there, and none is empty.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct ContactIdentity {
     /// The `WhatsApp` id, mostly a phone number without `+`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(identity)]
     pub wa_id: Option<Pii<String>>,
     /// `WhatsApp`'s business-scoped user id (`user_id`); the only one there is for people with a
     /// username.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(identity)]
     pub user_id: Option<Pii<String>>,
     /// Messenger's page-scoped id or Instagram's account-scoped id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(identity)]
     pub scoped_id: Option<Pii<String>>,
 }
 
@@ -59,24 +64,33 @@ fn said(text: Option<String>) -> Option<Pii<String>> {
 }
 
 /// An end user of one tenant.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "contact")]
 pub struct Contact {
     /// Their identifier, random and of this tenant alone.
+    #[data(id)]
     pub id: ContactId,
     /// The channel on which they write.
+    #[data(id)]
     pub channel: ChannelId,
     /// Their conversation there.
+    #[data(id)]
     pub conversation: ConversationId,
     /// What they are known by.
+    #[data(parts)]
     pub identity: ContactIdentity,
     /// The name that they gave themselves on the channel.
+    #[data(identity)]
     pub profile_name: Option<Pii<String>>,
     /// Those who proved to be the same person; their conversations stay, and new messages come here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(id)]
     pub merged: Vec<ContactId>,
     /// Facts that the assistant noted about them, by name; at most 50.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[data(identity)]
     pub attributes: BTreeMap<String, Pii<String>>,
     /// When they first wrote.
+    #[data(operational)]
     pub created_at: Timestamp,
 }

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 use crate::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
 use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId};
 use crate::message::Content;
+use crate::privacy::Suppression;
 use crate::turn::{TurnEnd, WindowEnd};
 use crate::window::{Opening, Window, WindowPolicy};
 
@@ -24,38 +26,53 @@ const ANSWERED_MAX: usize = 32;
 const FRAGMENT_FACTOR: u64 = 3;
 
 /// Counts what ended the validity of earlier words: every turn, cancellation and change of control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Mapped,
+)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
 /// A turn that has begun and not ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct RunningTurn {
     /// The turn.
+    #[data(id)]
     pub id: TurnId,
     /// Its epoch.
+    #[data(operational)]
     pub epoch: Epoch,
     /// What it answers, in the order of writing.
+    #[data(id)]
     pub covers: Vec<MessageId>,
     /// When the collecting window before it opened.
+    #[data(operational)]
     pub window_opened_at: Timestamp,
     /// Why that window closed.
     #[serde(default)]
+    #[data(operational)]
     pub window_end: WindowEnd,
     /// What the assistant comes back for by itself, where nobody wrote.
     #[serde(default)]
+    #[data(parts)]
     pub follow_up: Option<FollowUp>,
     /// When it began.
+    #[data(operational)]
     pub started_at: Timestamp,
+    #[data(parts)]
     waiting: BTreeSet<Waiting>,
 }
 
 /// An unanswered message. Sorts by when it was written, not by when it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Mapped)]
+#[data(part)]
 struct Waiting {
+    #[data(operational)]
     sent_at: Timestamp,
+    #[data(id)]
     message: MessageId,
     #[serde(default)]
+    #[data(operational)]
     fragment: bool,
 }
 
@@ -65,54 +82,83 @@ fn has(waiting: &BTreeSet<Waiting>, sent_at: Timestamp, message: MessageId) -> b
 }
 
 /// The exchange of one contact on one channel: what is unanswered, who answers, what is under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct Conversation {
     /// Its identifier.
+    #[data(id)]
     pub id: ConversationId,
     /// The channel.
+    #[data(id)]
     pub channel: ChannelId,
     /// The contact.
+    #[data(id)]
     pub contact: ContactId,
     /// When it was opened.
+    #[data(operational)]
     pub opened_at: Timestamp,
+    #[data(parts)]
     control: Control,
+    #[data(operational)]
     epoch: Epoch,
+    #[data(operational)]
     floor: Epoch,
+    #[data(operational)]
     last_inbound_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     acted_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     ad_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     marketing_refused_until: Option<Timestamp>,
     #[serde(default)]
+    #[data(parts)]
     unreachable: Option<DeliveryProblem>,
     #[serde(default)]
+    #[data(id)]
     pending_media: BTreeSet<MessageId>,
     #[serde(default)]
+    #[data(id)]
     condemned_media: BTreeSet<MediaId>,
+    #[data(parts)]
     waiting: BTreeSet<Waiting>,
+    #[data(operational)]
     window_opened_at: Option<Timestamp>,
+    #[data(operational)]
     quiet_until: Option<Timestamp>,
+    #[data(parts)]
     turn: Option<RunningTurn>,
+    #[data(id)]
     answered: BTreeSet<MessageId>,
     #[serde(default)]
+    #[data(id)]
     last_covers: Vec<MessageId>,
     #[serde(default)]
+    #[data(account)]
     assigned: Option<String>,
     #[serde(default)]
+    #[data(operational)]
     person_acted_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     disclosed_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(id)]
     disclosed_in: Option<MessageId>,
     #[serde(default)]
+    #[data(operational)]
     said_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     closed_said_at: Option<Timestamp>,
     #[serde(default)]
+    #[data(operational)]
     opted_out: bool,
     #[serde(default)]
+    #[data(parts)]
     follow_up: Option<FollowUp>,
     #[serde(skip)]
     policy: TurnPolicy,
@@ -152,6 +198,14 @@ impl Conversation {
             follow_up: None,
             policy: TurnPolicy::default(),
         }
+    }
+
+    /// One with somebody who refused messages before everything of them was erased.
+    #[must_use]
+    pub fn suppressed(mut self, by: &Suppression) -> Self {
+        self.opted_out = by.silence;
+        self.marketing_refused_until = by.no_marketing_until;
+        self
     }
 
     /// Who answers.

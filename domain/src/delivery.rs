@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 
 /// The stages of delivery, in the order in which they outrank each other. A status only moves
 /// forward, so reports may arrive late, twice and in any order. A report that the message was
 /// delivered or read is stronger evidence than one that it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
@@ -28,7 +29,7 @@ pub enum DeliveryStatus {
 }
 
 /// What kind of trouble an error of a channel is, by what helps against it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemClass {
@@ -86,48 +87,62 @@ impl ProblemClass {
 }
 
 /// Why the channel refused or gave up a message, without anything personal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeliveryProblem {
     /// What kind of trouble it is.
     #[serde(default)]
+    #[data(operational)]
     pub class: ProblemClass,
     /// Meta's error code, or 0 where there was none.
+    #[data(operational)]
     pub code: i64,
     /// In words that can be shown: what it means and what to do.
+    #[data(operational)]
     pub title: String,
 }
 
 /// What a message costs, as the channel says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pricing {
     /// Whether it is charged.
+    #[data(operational)]
     pub billable: bool,
     /// How it is charged: `PMP` is per message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub model: Option<String>,
     /// For what: `marketing`, `utility`, `authentication`, `service` and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub category: Option<String>,
     /// In which way: `regular`, `free_customer_service`, `free_entry_point`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub kind: Option<String>,
 }
 
 /// How far a message got, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Delivery {
     /// The stage.
+    #[data(operational)]
     pub status: DeliveryStatus,
     /// When it was reached, as the channel says.
+    #[data(operational)]
     pub at: Timestamp,
     /// What went wrong, where something did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub problem: Option<DeliveryProblem>,
     /// What it costs, where the channel said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub pricing: Option<Pricing>,
 }
 

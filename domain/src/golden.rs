@@ -2,36 +2,47 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::id::GoldenId;
 
 /// A question with the traits that its answer must have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "reply", basis = "contract", keep = "setting")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GoldenQuestion {
     /// Its identifier.
     #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[data(id)]
     pub id: GoldenId,
     /// What is asked; 1 to 4,000 characters.
+    #[data(setting)]
     pub question: String,
     /// What the answer must have.
+    #[data(parts)]
     pub expect: Traits,
 }
 
 /// What an answer must have; everything that is given counts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Traits {
     /// Each of these is in it, whatever the case of its letters.
+    #[data(setting)]
     pub contains: Vec<String>,
     /// None of these is in it, whatever the case of its letters.
+    #[data(setting)]
     pub lacks: Vec<String>,
     /// This tool was called.
+    #[data(setting)]
     pub calls: Option<String>,
     /// Whether a person was asked for.
+    #[data(setting)]
     pub hands_over: Option<bool>,
     /// It has at most so many characters.
+    #[data(setting)]
     pub characters_max: Option<usize>,
 }
 

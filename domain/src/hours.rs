@@ -4,38 +4,49 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 
 /// A part of a week in which people are there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenTime {
     /// The day: 1 is Monday, 7 is Sunday.
+    #[data(setting)]
     pub day: i8,
     /// From when: `09:00`.
+    #[data(setting)]
     pub from: String,
     /// Until when, itself not: `18:00`; `24:00` is the end of the day.
+    #[data(setting)]
     pub until: String,
 }
 
 /// When people are there, and what is said when they are not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BusinessHours {
     /// The time zone, by its IANA name: `America/Argentina/Buenos_Aires`.
+    #[data(setting)]
     pub time_zone: String,
     /// The week; at most 50 parts.
+    #[data(parts)]
     pub week: Vec<OpenTime>,
     /// Days on which nobody is there, as `2026-12-25`; at most 400.
     #[serde(default)]
+    #[data(setting)]
     pub holidays: Vec<String>,
     /// What is said to who asks for a person outside these hours; at most 1,000 characters.
+    #[data(setting)]
     pub closed_text: String,
     /// Whether the assistant answers outside these hours; if not, it says `closed_text`, once for
     /// each time that nobody is there.
     #[serde(default = "yes")]
+    #[data(setting)]
     pub assistant_when_closed: bool,
 }
 

@@ -50,6 +50,12 @@ macro_rules! ids {
             }
         }
 
+        impl crate::map::Mapped for $name {
+            fn shape() -> crate::map::Shape {
+                crate::map::Shape::Leaf
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($prefix, "_{}"), self.0.simple())
@@ -141,6 +147,10 @@ ids! {
     SubscriptionId = "hok";
     /// One event on its way to one subscription.
     DeliveryId = "dlv";
+    /// One person's data on its way out.
+    ErasureId = "era";
+    /// A duty to keep.
+    HoldId = "hld";
 }
 
 impl MessageId {

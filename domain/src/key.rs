@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 use crate::id::{ApiKeyId, TenantId};
 use crate::permission::Act;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Read conversations, messages, turns and events of its tenant, and watch them live.
@@ -64,38 +65,52 @@ impl Scope {
 }
 
 /// An API key at rest: what can be checked, not what was handed out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "sign_in", basis = "contract", keep = "setting")]
 pub struct ApiKey {
     /// Its identifier.
+    #[data(id)]
     pub id: ApiKeyId,
     /// What people call it.
+    #[data(account)]
     pub name: String,
     /// Whose it is; nothing for a key of the platform.
+    #[data(id)]
     pub tenant: Option<TenantId>,
     /// What it may do.
+    #[data(account)]
     pub scopes: Vec<Scope>,
     /// A keyed hash of the secret part, in hexadecimal.
+    #[data(credential)]
     pub hash: String,
     /// When it was made.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// When it stops working, if ever.
+    #[data(operational)]
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
+    #[data(operational)]
     pub revoked_at: Option<Timestamp>,
     /// From where it may be used; from anywhere when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(account)]
     pub networks: Vec<IpNet>,
     /// When it was last used, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub last_used_at: Option<Timestamp>,
     /// From which address that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(account)]
     pub last_used_from: Option<IpAddr>,
     /// The key that takes its place, once it is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub rotated_to: Option<ApiKeyId>,
     /// Until when it works beside that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub overlap_until: Option<Timestamp>,
 }
 

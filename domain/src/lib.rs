@@ -3,6 +3,8 @@
 //! A conversation decides by [`conversation::Conversation::apply`]; everything else here is the
 //! vocabulary that the other rooms share.
 
+extern crate self as iassistance_domain;
+
 pub mod access;
 pub mod account;
 pub mod agency;
@@ -29,11 +31,13 @@ pub mod inbound;
 pub mod invitation;
 pub mod key;
 pub mod knowledge;
+pub mod map;
 pub mod message;
 pub mod opt_out;
 pub mod outbox;
 pub mod permission;
 pub mod pii;
+pub mod privacy;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod session;
@@ -46,4 +50,6 @@ pub mod window;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use entropy::{Entropy, SeededEntropy};
+pub use iassistance_mapping::Mapped;
+pub use map::Mapped;
 pub use pii::Pii;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 pub use crate::content::Content;
 use crate::content::{Context, Referral};
 use crate::delivery::Delivery;
@@ -9,7 +10,8 @@ use crate::id::{ConversationId, MessageId, TurnId};
 use crate::{Pii, Timestamp};
 
 /// Who wrote a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Author {
     /// The end user.
@@ -17,22 +19,26 @@ pub enum Author {
     /// The assistant, in this turn.
     Assistant {
         /// The turn that wrote it.
+        #[data(id)]
         turn: TurnId,
     },
     /// A person at the desk.
     Operator {
         /// Who, as the audit trail names them.
+        #[data(account)]
         name: String,
     },
     /// The business, elsewhere: on its own phone, in Meta's inbox, through another app.
     Business {
         /// Where.
+        #[data(parts)]
         through: Elsewhere,
     },
 }
 
 /// Where the business writes besides this platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "where", rename_all = "snake_case")]
 pub enum Elsewhere {
@@ -43,6 +49,7 @@ pub enum Elsewhere {
     /// Another app.
     App {
         /// Meta's id of it, where it is named.
+        #[data(technical)]
         app_id: Option<String>,
     },
     /// Nobody says: Instagram's echoes name no app.
@@ -62,54 +69,72 @@ impl Elsewhere {
 }
 
 /// A sign put on a message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Reaction {
     /// Whether the end user put it there, or the business.
+    #[data(operational)]
     pub by_contact: bool,
     /// The emoji, or the name of the reaction.
+    #[data(content)]
     pub emoji: Pii<String>,
 }
 
 /// One message of a conversation.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "message")]
 pub struct Message {
     /// Its identifier.
+    #[data(id)]
     pub id: MessageId,
     /// The conversation that it belongs to.
+    #[data(id)]
     pub conversation: ConversationId,
     /// Who wrote it.
+    #[data(parts)]
     pub author: Author,
     /// What it says.
+    #[data(parts)]
     pub content: Content,
     /// What it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub context: Option<Box<Context>>,
     /// What brought its writer here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub referral: Option<Box<Referral>>,
     /// When it was written: Meta's time for what came in, ours for what goes out.
+    #[data(operational)]
     pub sent_at: Timestamp,
     /// When it was recorded here.
+    #[data(operational)]
     pub recorded_at: Timestamp,
     /// When it was last changed by its writer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub edited_at: Option<Timestamp>,
     /// When its writer took it back; its content is then [`Content::Removed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub removed_at: Option<Timestamp>,
     /// The signs on it, one of each side at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(parts)]
     pub reactions: Vec<Reaction>,
     /// Meta's id of it, once known. Personal: it may encode a phone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(content)]
     pub provider_id: Option<Pii<String>>,
     /// How far it got; only for what goes out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
     pub delivery: Option<Delivery>,
     /// How often it was sent again after the channel had accepted it and then reported that it did
     /// not arrive.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[data(operational)]
     pub resent: u8,
 }
 

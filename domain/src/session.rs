@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::id::{AccountId, DeviceId, SessionId};
 use crate::{Pii, Timestamp};
 
@@ -15,34 +16,47 @@ pub const STEP_UP_MS: u64 = 10 * 60 * 1_000;
 pub const SESSIONS_MAX: usize = 50;
 
 /// One sign-in of an account.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "sign_in", basis = "contract", keep = "account")]
 pub struct Session {
     /// Its identifier, which proves nothing.
+    #[data(id)]
     pub id: SessionId,
     /// Whose.
+    #[data(id)]
     pub account: AccountId,
     /// The SHA-256 of its token (256 bits of chance), in hexadecimal.
+    #[data(credential)]
     pub hash: String,
     /// When it began.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// When something was last done with it, to the minute.
+    #[data(operational)]
     pub seen_at: Timestamp,
     /// When it ends, whatever is done with it.
+    #[data(operational)]
     pub expires_at: Timestamp,
     /// From which address it came last.
+    #[data(technical)]
     pub address: Pii<String>,
     /// Browser and system, as far as they were told.
+    #[data(technical)]
     pub agent: String,
     /// The browser, known again at its next sign-in.
+    #[data(id)]
     pub device: DeviceId,
     /// Until when what needs a proof anew may be done.
     #[serde(default)]
+    #[data(operational)]
     pub step_up_until: Option<Timestamp>,
     /// Whether a second factor was given.
     #[serde(default)]
+    #[data(operational)]
     pub second_factor: bool,
     /// When it was ended, if somebody ended it.
     #[serde(default)]
+    #[data(operational)]
     pub revoked_at: Option<Timestamp>,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::channel::StoredSecret;
 use crate::event::EventSeq;
 use crate::id::{ConversationId, DeliveryId, SubscriptionId};
@@ -13,23 +14,31 @@ pub const EVERY_KIND: &str = "*";
 pub const SECRETS_MAX: usize = 2;
 
 /// A tenant's subscription to its own events.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "tenant_view", basis = "contract", keep = "setting")]
 pub struct Subscription {
     /// Its identifier.
+    #[data(id)]
     pub id: SubscriptionId,
     /// Where events go: https. It may hold a secret of the receiver's.
+    #[data(setting)]
     pub url: Pii<String>,
     /// Kinds of events, as their `type` says; [`EVERY_KIND`] for all.
+    #[data(setting)]
     pub kinds: Vec<String>,
     /// What signs them (`whsec_…`), newest first; one, or two while they are rotated.
+    #[data(operational)]
     pub secrets: Vec<StoredSecret>,
     /// Whether it is served.
     #[serde(default)]
+    #[data(parts)]
     pub state: SubscriptionState,
     /// When it was made.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// What people call it.
     #[serde(default)]
+    #[data(setting)]
     pub description: String,
 }
 
@@ -70,7 +79,8 @@ impl Subscription {
 }
 
 /// Whether a subscription is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum SubscriptionState {
@@ -82,41 +92,53 @@ pub enum SubscriptionState {
     /// Its receiver takes nothing; tries go on.
     Failing {
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
     },
 }
 
 /// One event on its way to one subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "tenant_view", basis = "contract", keep = "webhook")]
 pub struct Delivery {
     /// Its identifier, the same for the same event: receivers know a repetition by it.
+    #[data(id)]
     pub id: DeliveryId,
     /// To which subscription.
+    #[data(id)]
     pub subscription: SubscriptionId,
     /// Which event.
+    #[data(operational)]
     pub event: EventSeq,
     /// The conversation that the event is about: its events go in order.
     #[serde(default)]
+    #[data(id)]
     pub conversation: Option<ConversationId>,
     /// How often it was tried.
     #[serde(default)]
+    #[data(operational)]
     pub attempts: u32,
     /// When it was taken up.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// When it is tried next.
+    #[data(operational)]
     pub next_at: Timestamp,
     /// When it was first tried since it was taken up or replayed: it is given up so long after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(operational)]
     pub first_tried_at: Option<Timestamp>,
     /// Why the last try failed: what can be shown, nothing of what the receiver said.
     #[serde(default)]
+    #[data(operational)]
     pub last_problem: Option<String>,
     /// How far it is.
+    #[data(operational)]
     pub state: DeliveryState,
 }
 
 /// How far a delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {

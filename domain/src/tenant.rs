@@ -2,26 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mapped;
 use crate::Timestamp;
 use crate::id::{AgencyId, TenantId};
 
 /// One client of the platform: the unit of isolation, limits and billing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "setting")]
 pub struct Tenant {
     /// Its identifier.
+    #[data(id)]
     pub id: TenantId,
     /// What people call it; 1 to 120 characters.
+    #[data(setting)]
     pub name: String,
     /// When it was created.
+    #[data(operational)]
     pub created_at: Timestamp,
     /// The agency that runs it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
     pub agency: Option<AgencyId>,
     /// Whether it is served.
     #[serde(default)]
+    #[data(parts)]
     pub state: TenantState,
     /// Whether the agency may read what people write: the tenant's own administrators grant that.
     #[serde(default)]
+    #[data(setting)]
     pub agency_reads: bool,
 }
 
@@ -33,7 +41,8 @@ impl Tenant {
 }
 
 /// Whether a tenant is served.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum TenantState {
     /// It is.
@@ -42,13 +51,16 @@ pub enum TenantState {
     /// What comes in is accepted and kept, but nobody answers: neither the assistant nor an operator.
     Suspended {
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
         /// Why, in words that its people are shown.
+        #[data(setting)]
         reason: String,
     },
     /// Nothing is accepted for it any more: no address leads to it.
     Closed {
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
     },
 }

@@ -10,6 +10,7 @@ mod knowledge;
 mod live;
 mod output;
 mod people;
+mod privacy;
 mod replay;
 mod restore;
 mod root_key;
@@ -90,6 +91,18 @@ enum Command {
     /// The audit log: verify, key.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The data map: what every stored field is, what for, on which basis, for how long.
+    Datamap(privacy::DataMapArguments),
+    Erase(privacy::EraseArguments),
+    /// Legal holds: lay, release, list.
+    #[command(subcommand)]
+    Hold(privacy::HoldCommand),
+    /// For how long data is kept: show, set, sweep.
+    #[command(subcommand)]
+    Retention(privacy::RetentionCommand),
+    /// The end of a tenant: export, destroy.
+    #[command(subcommand)]
+    Ending(privacy::EndingCommand),
     /// Follow a tenant's events in the terminal, over the live socket of a running server.
     Live(live::Arguments),
     /// The root key: rotate.
@@ -125,6 +138,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let command = match arguments.command {
         Command::Openapi => return output::raw(&http::openapi::pretty()),
         Command::Config => return output::raw(DEFAULTS),
+        Command::Datamap(arguments) if !arguments.scan => return privacy::data_map(output),
         Command::Webhook(command) => return webhook::run(command, &SystemClock),
         Command::Audit(audit::AuditCommand::Verify(what)) if what.file.is_some() => {
             let file = what.file.clone().unwrap_or_default();
@@ -150,6 +164,19 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         },
         Command::Audit(command) => {
             on_store(settings, &sources, output, async |v| audit::run(v, command, output).await)
+        }
+        Command::Datamap(_) => on_store(settings, &sources, output, async |v| privacy::scan(v, output).await),
+        Command::Erase(arguments) => {
+            on_store(settings, &sources, output, async |v| privacy::erase(v, arguments, output).await)
+        }
+        Command::Hold(command) => {
+            on_store(settings, &sources, output, async |v| privacy::hold(v, command, output).await)
+        }
+        Command::Retention(command) => {
+            on_store(settings, &sources, output, async |v| privacy::retention(v, command, output).await)
+        }
+        Command::Ending(command) => {
+            on_store(settings, &sources, output, async |v| privacy::ending(v, command, output).await)
         }
         Command::Account(command) => {
             on_store(settings, &sources, output, async |v| people::account(v, command, output).await)

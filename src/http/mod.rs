@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
+mod promises;
 pub mod recent;
 pub mod refusals;
 pub mod seen;

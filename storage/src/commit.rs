@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use iassistance_domain::Mapped;
 use iassistance_domain::conversation::{Conversation, Epoch};
 use iassistance_domain::delivery::Delivery;
 use iassistance_domain::event::{DeadLetter, EventKind};
@@ -34,7 +35,8 @@ pub struct InboxEntry {
 }
 
 /// What a letter says.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "letter", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "nearly all letters are of the large kind")]
 pub enum Letter {
@@ -42,22 +44,28 @@ pub enum Letter {
     Inbound {
         /// The message that this is or is about: for what was written, the id that it was given at
         /// accept; for what refers to a message, the id of that one, if it is known.
+        #[data(id)]
         message: Option<MessageId>,
         /// What was said. A status has its own `message` filled in too, however it was found.
+        #[data(parts)]
         event: InboundEvent,
     },
     /// Handing a message over ended.
-    Dispatched(SendReport),
+    Dispatched(#[data(parts)] SendReport),
 }
 
 /// How handing a message over ended.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct SendReport {
     /// The message.
+    #[data(id)]
     pub message: MessageId,
     /// When.
+    #[data(operational)]
     pub at: Timestamp,
     /// How.
+    #[data(parts)]
     pub outcome: SendOutcome,
 }
 

@@ -324,6 +324,15 @@ impl ContentStore {
         self.delete_those(tenant, Some(ContentOwner::Contact(contact))).await
     }
 
+    /// Removes the files that any of these contacts has; says how many. Looks into every file of the tenant.
+    pub async fn delete_of_contacts(&self, tenant: TenantId, contacts: &[ContactId]) -> Result<u64> {
+        self.delete_where(
+            tenant,
+            |owner| matches!(owner, Some(ContentOwner::Contact(contact)) if contacts.contains(&contact)),
+        )
+        .await
+    }
+
     /// Removes all files of a tenant; says how many.
     pub async fn delete_of_tenant(&self, tenant: TenantId) -> Result<u64> {
         self.delete_those(tenant, None).await
@@ -416,11 +425,23 @@ impl ContentStore {
     }
 
     async fn delete_those(&self, tenant: TenantId, owner: Option<ContentOwner>) -> Result<u64> {
+        match owner {
+            Some(_) => self.delete_where(tenant, |of| of == owner).await,
+            None => self.delete_where(tenant, |_| true).await,
+        }
+    }
+
+    async fn delete_where(
+        &self,
+        tenant: TenantId,
+        goes: impl Fn(Option<ContentOwner>) -> bool + Sync,
+    ) -> Result<u64> {
+        let goes = &goes;
         let each = self.list(tenant).map(|entry| {
             let store = self.clone();
             async move {
                 let id = entry?.id;
-                if owner.is_some() && store.owner_of(tenant, id).await? != owner {
+                if !goes(store.owner_of(tenant, id).await?) {
                     return Ok(false);
                 }
                 store.delete(tenant, id).await
@@ -439,6 +460,11 @@ impl ContentStore {
             Err(error) => Err(failed("looking into a file", &error)),
         }
     }
+}
+
+/// What is sealed with a file, beside its bytes.
+pub(crate) fn label_shape() -> iassistance_domain::map::Shape {
+    <Label as iassistance_domain::map::Mapped>::shape()
 }
 
 fn path_of(tenant: TenantId, id: MediaId) -> Path {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use iassistance_domain::budget::{Budgets, Cost};
+use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
+use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{MessageId, TurnId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::pii::Deliver;
+use iassistance_domain::privacy::Suppression;
 use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -50,6 +53,39 @@ pub(crate) fn known_by_id(event: &InboundEvent) -> Option<&Pii<String>> {
             let said = event.dedup.reveal(Deliver).strip_prefix(MESSAGE_DEDUP);
             (said == Some(provider_id.reveal(Deliver).as_str())).then_some(provider_id)
         }
+        _ => None,
+    }
+}
+
+/// What the log tells of somebody who comes back and had refused messages before they were erased.
+pub(crate) fn suppressed(by: &Suppression) -> impl Iterator<Item = EventKind> + use<> {
+    let silence = by.silence.then_some(EventKind::ContactOptedOut);
+    let marketing = by.no_marketing_until.map(|_| EventKind::ContactMarketingChanged { allowed: false });
+    silence.into_iter().chain(marketing)
+}
+
+/// The moment in an id that is ordered by time.
+pub(crate) fn moment_of(id: [u8; 16]) -> Timestamp {
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&id[..MOMENT_BYTES]);
+    Timestamp::from_millis(u64::from_be_bytes(millis).cast_signed())
+}
+
+/// Whom an event names, where it names one.
+pub(crate) const fn names_of(kind: &InboundKind) -> Option<&ContactIdentity> {
+    match kind {
+        InboundKind::MessageReceived { from: it, .. }
+        | InboundKind::EchoReceived { to: it, .. }
+        | InboundKind::Reacted { contact: it, .. }
+        | InboundKind::SeenUpTo { contact: it, .. }
+        | InboundKind::ContactActed { contact: it, .. }
+        | InboundKind::MarketingChanged { contact: it, .. }
+        | InboundKind::IdentityChanged { from: it, .. }
+        | InboundKind::ThreadControlChanged { contact: it, .. } => Some(it),
+        InboundKind::MessageEdited { contact: it, .. }
+        | InboundKind::MessageRemoved { contact: it, .. }
+        | InboundKind::StatusChanged { recipient: it, .. }
+        | InboundKind::Kept { contact: it, .. } => it.as_ref(),
         _ => None,
     }
 }

@@ -33,6 +33,7 @@ use crate::content::ContentOwner;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::hooks::Hooks;
+use crate::keeping::Keeping;
 use crate::people::People;
 use crate::trail::Trail;
 
@@ -45,6 +46,8 @@ pub trait Store: Send + Sync + 'static {
     fn people(&self) -> &dyn People;
     /// What is on the record.
     fn trail(&self) -> &dyn Trail;
+    /// What is kept of how data goes.
+    fn keeping(&self) -> &dyn Keeping;
 
     /// Creates a tenant with its keys and its tree.
     async fn create_tenant(&self, tenant: Tenant) -> Result<()>;

@@ -60,3 +60,19 @@ async fn a_message_is_two_records_when_accepted_and_three_when_applied() {
     assert_eq!(added(&applied, &known), BTreeMap::from([(MESSAGE, 2), (EVENT, 2), (PROVIDER_ID, 1)]));
     assert!(!applied.contains_key(&INBOX));
 }
+
+#[tokio::test]
+async fn the_data_map_agrees_with_a_store_that_has_everything() {
+    let world = support::furnish::furnished().await;
+    let map = iassistance_storage::keeping::data_map();
+    let unsaid: Vec<_> =
+        map.iter().flat_map(|kind| &kind.fields).filter(|line| line.path.starts_with("UNSAID")).collect();
+    assert!(unsaid.is_empty(), "{unsaid:?}");
+    let scan = world.store.keeping().scan_map().await.unwrap();
+    assert_eq!(scan.unknown, std::collections::BTreeSet::new(), "stored, and not in the map");
+    assert_eq!(scan.unreadable, 0);
+    assert!(scan.kinds.len() > 40, "{}", scan.kinds.len());
+    for kind in scan.kinds.keys() {
+        assert!(map.iter().any(|mapped| mapped.kind == *kind), "{kind}");
+    }
+}

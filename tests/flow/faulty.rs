@@ -29,8 +29,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, People, Progress,
-    SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, People,
+    Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;
@@ -134,6 +134,9 @@ impl Store for FaultyStore {
     }
     fn trail(&self) -> &dyn Trail {
         self
+    }
+    fn keeping(&self) -> &dyn Keeping {
+        self.inner.keeping()
     }
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;

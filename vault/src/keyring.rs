@@ -206,6 +206,56 @@ impl Keyring {
         self.retire(Owner::Tenant(tenant), epoch)
     }
 
+    /// Destroys the tenant's keys of all epochs before this one, in one write, as [`retire_epoch`](Self::retire_epoch)
+    /// does of one.
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownEpoch`] where it has no epoch of this number.
+    pub fn retire_epochs_before(&self, tenant: TenantId, epoch: u32) -> Result<(), VaultError> {
+        let mut state = self.state();
+        let mut keys = state.keys.clone();
+        let owner = Owner::Tenant(tenant);
+        if keys.entry_mut(owner)?.retire_before(epoch)? {
+            self.save(&mut state, keys)?;
+            self.vault_of(owner)?.forget_epochs(|number| number < epoch);
+        }
+        Ok(())
+    }
+
+    /// Takes in, from an exported keyring of the same root key, the epochs that tenants have no keys of any more:
+    /// what a backup from before holds opens again, until they are retired anew. Tenants that were destroyed stay
+    /// so. Says how many tenants have more keys by it.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongRootKey`], [`VaultError::Damaged`], [`VaultError::UnknownFormat`], [`VaultError::Io`].
+    pub fn readmit(&self, exported: &[u8]) -> Result<usize, VaultError> {
+        let mut state = self.state();
+        let former = wire::decode(exported, &state.root)?;
+        let mut keys = state.keys.clone();
+        let mut readmitted = Vec::new();
+        for (tenant, entry) in &former.tenants {
+            if let Some(present) = keys.tenants.get_mut(tenant)
+                && present.readmit(entry)
+            {
+                readmitted.push(*tenant);
+            }
+        }
+        if readmitted.is_empty() {
+            return Ok(0);
+        }
+        let mut opened = Vec::new();
+        for tenant in &readmitted {
+            if let Some(entry) = keys.tenants.get(tenant) {
+                opened.push((*tenant, entry.open(Owner::Tenant(*tenant), &state.root)?.1));
+            }
+        }
+        self.save(&mut state, keys)?;
+        for (tenant, epochs) in opened {
+            self.tenant(tenant)?.replace_epochs(epochs);
+        }
+        Ok(readmitted.len())
+    }
+
     /// Destroys the platform's keys of one epoch, as for a tenant.
     pub fn retire_platform_epoch(&self, epoch: u32) -> Result<(), VaultError> {
         self.retire(Owner::Platform, epoch)

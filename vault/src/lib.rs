@@ -46,4 +46,4 @@ pub use keyring::Keyring;
 pub use note::{BadNote, NoteSigner, NoteVerifier};
 pub use record::{KeyRef, Opened, Owner, Place, epoch_of, peek_schema, subject_of};
 pub use root::RootKey;
-pub use tenant::{SubjectKey, TenantVault};
+pub use tenant::{SubjectKey, TenantVault, wrapped_epoch};

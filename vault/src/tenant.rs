@@ -171,6 +171,11 @@ impl TenantVault {
         crypto::keyed_hash(&self.0.pepper, label, bytes)
     }
 
+    pub(crate) fn replace_epochs(&self, epochs: Vec<EpochKeys>) {
+        let epochs = epochs.into_iter().map(Arc::new).collect();
+        *self.0.epochs.write().unwrap_or_else(PoisonError::into_inner) = epochs;
+    }
+
     pub(crate) fn add_epoch(&self, keys: EpochKeys) {
         self.0.epochs.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(keys));
     }
@@ -249,6 +254,12 @@ impl TenantVault {
     fn wrapping_aad(&self, contact: ContactId, epoch: u32) -> Vec<u8> {
         [&[WRAPPED_FORMAT][..], &self.0.owner.to_bytes(), &contact.to_bytes(), &epoch.to_be_bytes()].concat()
     }
+}
+
+/// The epoch that a contact's wrapped key needs, without checking it.
+pub fn wrapped_epoch(wrapped: &[u8]) -> Option<u32> {
+    let ([format, epoch @ ..], _) = wrapped.split_first_chunk::<WRAPPED_HEADER_BYTES>()?;
+    (*format == WRAPPED_FORMAT).then_some(u32::from_be_bytes(*epoch))
 }
 
 /// One contact's key, wiped when dropped.

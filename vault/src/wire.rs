@@ -193,6 +193,30 @@ impl Entry {
         Ok(self.epochs.len() < before)
     }
 
+    /// Takes all epochs before this one out; tells whether there was any.
+    pub(crate) fn retire_before(&mut self, epoch: u32) -> Result<bool, VaultError> {
+        if !self.epochs.iter().any(|kept| kept.number == epoch) {
+            return Err(VaultError::UnknownEpoch { epoch });
+        }
+        let before = self.epochs.len();
+        self.epochs.retain(|kept| kept.number >= epoch);
+        Ok(self.epochs.len() < before)
+    }
+
+    /// Takes in the epochs of a former self that are not there any more; tells whether there was any.
+    pub(crate) fn readmit(&mut self, former: &Self) -> bool {
+        let newest = self.epochs.last().map_or(0, |epoch| epoch.number);
+        let mut any = false;
+        for epoch in former.epochs.iter().filter(|epoch| epoch.number < newest) {
+            if !self.epochs.iter().any(|kept| kept.number == epoch.number) {
+                self.epochs.push(epoch.clone());
+                any = true;
+            }
+        }
+        self.epochs.sort_by_key(|epoch| epoch.number);
+        any
+    }
+
     /// The index key and the epochs, unwrapped.
     pub(crate) fn open(&self, owner: Owner, root: &Root) -> Result<(Key, Vec<EpochKeys>), VaultError> {
         if !self.epochs.is_sorted_by(|a, b| a.number < b.number) {

@@ -138,6 +138,7 @@ pub(super) fn server() -> ModelServer {
         base_url: Url::parse("http://127.0.0.1/v1").unwrap(),
         api_key: StoredSecret::new(""),
         model: "small".to_owned(),
+        covers: false,
     }
 }
 

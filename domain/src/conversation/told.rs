@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Epoch, RunningTurn};
+use crate::Mapped;
 use crate::Timestamp;
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{MessageId, TurnId};
@@ -13,7 +14,8 @@ use crate::turn::TurnEnd;
 use crate::window::{Opening, WindowPolicy};
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[serde(tag = "holder", rename_all = "snake_case")]
 pub enum Control {
     /// The assistant.
@@ -22,26 +24,31 @@ pub enum Control {
     /// A person.
     Operator {
         /// Who, as the audit trail names them.
+        #[data(operational)]
         name: String,
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
     },
     /// Nobody yet: a person was asked for, and the conversation waits for one.
     Waiting {
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
         /// Why.
+        #[data(operational)]
         reason: HandoverReason,
     },
     /// Another app, by Meta's routing: until it gives the conversation back, only it may write.
     OtherApp {
         /// Since when.
+        #[data(operational)]
         since: Timestamp,
     },
 }
 
 /// Why a conversation waits for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HandoverReason {
@@ -56,11 +63,14 @@ pub enum HandoverReason {
 }
 
 /// When, and about what, the assistant means to come back by itself.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 pub struct FollowUp {
     /// When.
+    #[data(operational)]
     pub at: Timestamp,
     /// About what, in its own words.
+    #[data(content)]
     pub about: Pii<String>,
 }
 

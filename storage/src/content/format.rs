@@ -13,6 +13,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use iassistance_domain::Mapped;
 use iassistance_domain::Pii;
 use iassistance_domain::id::{ContactId, MediaId};
 use iassistance_vault::{ContentKey, MARK_BYTES, PART_OVERHEAD_BYTES, Part, PartKind, WRITE_BYTES};
@@ -101,11 +102,15 @@ impl Head {
 }
 
 /// What a file is.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "message")]
 pub(super) struct Label {
+    #[data(operational)]
     pub(super) mime: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(content)]
     pub(super) filename: Option<Pii<String>>,
+    #[data(operational)]
     pub(super) frame_bytes: usize,
 }
 

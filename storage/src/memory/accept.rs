@@ -58,7 +58,8 @@ impl TenantData {
     fn take_in(&mut self, around: Around<'_>, event: InboundEvent) -> Taken {
         match &event.kind {
             InboundKind::MessageReceived { provider_id, from, profile_name, .. } => {
-                if self.by_id(around.channel, provider_id).is_some() {
+                let erased = self.erased.contains_key(&(around.channel, provider_id.clone()));
+                if erased || self.by_id(around.channel, provider_id).is_some() {
                     return REPEATED;
                 }
                 let conversation = self.contact_of(around, from, profile_name.as_ref());
@@ -69,13 +70,17 @@ impl TenantData {
             InboundKind::StatusChanged { provider_id, message, .. } => {
                 let known = message.and_then(|id| self.ours(around.channel, id));
                 let known = known.or_else(|| self.by_id(around.channel, provider_id));
+                if known.is_none() && self.erased.contains_key(&(around.channel, provider_id.clone())) {
+                    return NOTHING;
+                }
                 if known.is_none() {
                     self.record(None, EventKind::StatusParked { channel: around.channel }, around.now);
                 }
                 self.tell_or_park(around, known, &provider_id.clone(), event)
             }
             InboundKind::MessageEdited { provider_id, .. } => {
-                if self.tombstones.contains_key(&(around.channel, provider_id.clone())) {
+                let key = (around.channel, provider_id.clone());
+                if self.tombstones.contains_key(&key) || self.erased.contains_key(&key) {
                     return NOTHING;
                 }
                 let known = self.by_id(around.channel, provider_id);

@@ -227,7 +227,14 @@ impl TenantStore for MemoryTenant {
                 }
                 event
             };
-            data.events.iter().filter(|event| event.seq > after).take(limit).cloned().map(present).collect()
+            data.events
+                .iter()
+                .skip(data.forgotten)
+                .filter(|event| event.seq > after)
+                .take(limit)
+                .cloned()
+                .map(present)
+                .collect()
         })
     }
 

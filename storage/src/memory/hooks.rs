@@ -6,19 +6,39 @@ use async_trait::async_trait;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::event::EventSeq;
-use iassistance_domain::id::{DeliveryId, SubscriptionId};
+use iassistance_domain::id::{ConversationId, DeliveryId, SubscriptionId};
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
 
 use super::Result;
 use super::handle::{MemoryTenant, newest};
 use crate::error::StorageError;
 use crate::hooks::Hooks;
+use crate::keeping::Swept;
 use crate::limits::{LOG_ROWS, SUBSCRIPTIONS_MAX};
 
 #[derive(Default)]
 pub(super) struct HooksData {
     subscriptions: BTreeMap<SubscriptionId, (Subscription, EventSeq)>,
     deliveries: BTreeMap<(SubscriptionId, DeliveryId), Delivery>,
+}
+
+impl HooksData {
+    /// Forgets the deliveries that wait or were given up of these conversations; says how many.
+    pub(super) fn forget_of(&mut self, conversations: &[ConversationId]) -> u64 {
+        let before = self.deliveries.len();
+        self.deliveries.retain(|_, delivery| {
+            delivery.state == DeliveryState::Delivered
+                || !delivery.conversation.is_some_and(|id| conversations.contains(&id))
+        });
+        (before - self.deliveries.len()) as u64
+    }
+
+    /// Forgets what was taken up before a moment.
+    pub(super) fn sweep(&mut self, before: Timestamp, held: bool) -> Swept {
+        let mut swept = Swept::default();
+        self.deliveries.retain(|_, delivery| swept.keeps(delivery.created_at < before, held));
+        swept
+    }
 }
 
 #[async_trait]

@@ -6,8 +6,10 @@ mod accept;
 mod assistant;
 mod contacts;
 mod conversation;
+mod erasing;
 mod handle;
 mod hooks;
+mod keeping;
 mod knowledge;
 mod money;
 mod outbox;
@@ -26,12 +28,14 @@ use iassistance_domain::deletion::Deletion;
 use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::privacy::DestructionCertificate;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
 use crate::Limits;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
+use crate::keeping::Keeping;
 use crate::people::{People, Revocation};
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
@@ -66,6 +70,7 @@ struct State {
     unrouted: VecDeque<(Timestamp, Option<ChannelAddress>, InboundEvent)>,
     people: PeopleData,
     trail: TrailData,
+    certificates: BTreeMap<TenantId, DestructionCertificate>,
 }
 
 impl State {
@@ -112,6 +117,10 @@ impl Store for MemoryStore {
     }
 
     fn trail(&self) -> &dyn Trail {
+        self
+    }
+
+    fn keeping(&self) -> &dyn Keeping {
         self
     }
 
@@ -261,6 +270,7 @@ impl Store for MemoryStore {
             let known = data.dedup.len();
             data.dedup.retain(|_, set_at| *set_at >= before);
             forgotten += (known - data.dedup.len()) as u64;
+            data.erased.retain(|_, since| *since >= before);
             data.parked.retain(|parked| parked.accepted_at >= before);
             data.tombstones.retain(|_, (since, _)| *since >= before);
             data.money.forget(now);

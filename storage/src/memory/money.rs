@@ -28,6 +28,25 @@ fn purposes(conversation: ConversationId, contact: ContactId, day: Day) -> [Purp
 }
 
 impl Money {
+    /// Forgets what was spent on these; the tenant's sums stay. Says how many sums and reservations.
+    pub(super) fn forget_of(&mut self, contacts: &[ContactId], conversations: &[ConversationId]) -> u64 {
+        let goes = |purpose: &Purpose| match purpose {
+            Purpose::Tenant(_) => false,
+            Purpose::Contact(contact, _) => contacts.contains(contact),
+            Purpose::Conversation(conversation) => conversations.contains(conversation),
+        };
+        let before = self.spent.len();
+        self.spent.retain(|purpose, _| !goes(purpose));
+        let mut gone = (before - self.spent.len()) as u64;
+        for reserved in self.reserved.extract_if(|_, it| contacts.contains(&it.contact)).collect::<Vec<_>>() {
+            // It counts as spent, as it does where nobody settles it.
+            let sum = self.spent.entry(Purpose::Tenant(reserved.1.day)).or_default();
+            *sum = sum.plus(reserved.1.amount);
+            gone += 1;
+        }
+        gone
+    }
+
     /// What is spent and set aside for a purpose.
     fn sum(&self, purpose: Purpose) -> Cost {
         let of = |reserved: &&Reservation| {

@@ -15,6 +15,7 @@ use iassistance_domain::id::{
     AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, SessionId, TenantId,
 };
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
+use iassistance_domain::pii::Deliver;
 use iassistance_domain::session::{SESSIONS_MAX, Session};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
@@ -52,6 +53,18 @@ impl Default for PeopleData {
 }
 
 impl PeopleData {
+    /// Forgets what was answered about these ids; says how many answers.
+    pub(super) fn forget_answers_of(&mut self, tenant: TenantId, ids: &[String]) -> u64 {
+        let Some(answers) = self.answers.get_mut(&Some(tenant)) else { return 0 };
+        let before = answers.len();
+        answers.retain(|(_, answer)| {
+            let body = answer.body.as_ref().map_or("", |body| body.reveal(Deliver).as_str());
+            let location = answer.location.as_deref().unwrap_or_default();
+            !ids.iter().any(|id| body.contains(id.as_str()) || location.contains(id.as_str()))
+        });
+        (before - answers.len()) as u64
+    }
+
     pub(super) fn revoke(&self, what: Revocation) {
         // Nobody listens: then nobody holds anything open.
         let _nobody = self.revocations.send(what);

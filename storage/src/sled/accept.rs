@@ -69,7 +69,8 @@ impl Tx<'_> {
         if let Some(provider_id) = known_by_id(event) {
             // Taking it in makes the id known; that it cannot be read, or its contact not be reached
             // any more, makes the message no newer.
-            return self.has(&PROVIDER.key().id(provider_hash(self.space, around.channel, provider_id)));
+            let hash = provider_hash(self.space, around.channel, provider_id);
+            return Ok(self.has(&PROVIDER.key().id(hash))? || self.is_erased(hash)?);
         }
         let text = event.dedup.reveal(Deliver).as_bytes();
         let seen = DEDUP.key().id(self.space.hash("dedup", &[&around.channel.to_bytes(), text]));
@@ -99,6 +100,9 @@ impl Tx<'_> {
                     Some(known) => self.tell_of(around, &known, event),
                     None => {
                         let hash = provider_hash(self.space, channel, provider_id);
+                        if self.is_erased(hash)? {
+                            return Ok(Taken::Done);
+                        }
                         self.park(around, hash, event)?;
                         self.record(None, EventKind::StatusParked { channel }, around.now)?;
                         Ok(Taken::Done)
@@ -107,7 +111,7 @@ impl Tx<'_> {
             }
             InboundKind::MessageEdited { provider_id, .. } => {
                 let hash = provider_hash(self.space, channel, provider_id);
-                if self.removed_at(hash)?.is_some() {
+                if self.removed_at(hash)?.is_some() || self.is_erased(hash)? {
                     return Ok(Taken::Done);
                 }
                 match self.known(hash)? {
@@ -274,6 +278,11 @@ impl Tx<'_> {
             let (conversation, contact) = (home.conversation, home.contact);
             Known { message, conversation, contact, ours: true }
         }))
+    }
+
+    /// Whether the message of this id was erased lately: what is still said of it says nothing new.
+    fn is_erased(&self, hash: Hash) -> Result<bool> {
+        self.has(&DEDUP.key().id(hash))
     }
 
     /// Whether a contact's letters can be sealed. One whose key is gone or damaged cannot be written

@@ -36,6 +36,7 @@
 //! | 32 set aside | both | the key of a record that did not open | when, and the record as it was |
 //! | 33 upgrade | both | nothing: there is one | [`Upgrading`] |
 //! | 34 closed | platform | nothing: there is one | how often the store was closed in good order |
+//! | 35 suppression | tenant | channel ‖ hash of part and value | [`Suppression`] |
 //! | 40 audit | both | seq | [`SealedAudit`] |
 //! | 41 audit's head | both | nothing: there is one | [`AuditHead`] |
 //! | 42 checkpoint | both | seq ‖ moment | [`Checkpoint`] |
@@ -48,6 +49,12 @@
 //! | 49 answer | both | hash of a request's key | [`StoredAnswer`] |
 //! | 50 answer's turn | both | number | [`AnswerTurn`] |
 //! | 51 answers' ends | both | nothing: there is one | [`AnswerEnds`] |
+//! | 52 erasure | tenant | erasure | [`Erasure`] |
+//! | 53 hold | tenant | hold | [`LegalHold`] |
+//! | 54 retention | tenant | nothing: there is one | [`Retention`] |
+//! | 55 sweep | tenant | class | [`SweepRecord`] |
+//! | 56 epoch | tenant | nothing: there is one | [`Turning`] |
+//! | 62 kept webhook | tenant | the seq of an event | nothing |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
 //! | 66 channel | platform | tenant ‖ channel | [`Channel`], sealed with the tenant's key |
@@ -56,6 +63,7 @@
 //! | 69 unrouted | platform | seq ‖ hash | [`Unrouted`] |
 //! | 70 unrouted seen | platform | hash of address and key | nothing |
 //! | 71 deletion | platform | deletion | [`Deletion`] |
+//! | 72 certificate | platform | tenant | [`DestructionCertificate`] |
 //! | 80 account | platform | account | [`Account`] |
 //! | 81 account by e-mail | platform | hash of the address | an account |
 //! | 82 account by subject | platform | hash of the subject | an account |
@@ -92,6 +100,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use iassistance_domain::Mapped;
 use iassistance_domain::Timestamp;
 use iassistance_domain::access::AccessRecord;
 use iassistance_domain::account::{Account, MemberOf};
@@ -109,20 +118,25 @@ use iassistance_domain::event::{DeadLetter, Event, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
     AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, ChannelId, ContactId, ConversationId,
-    DeadLetterId, DeletionId, DeliveryId, DocumentId, GoldenId, InvitationId, MessageId, MetaAppId,
-    SessionId, SubscriptionId, TenantId, TurnId,
+    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, InvitationId, MessageId,
+    MetaAppId, SessionId, SubscriptionId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::map::Shape;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::privacy::{
+    Class, DestructionCertificate, Erasure, LegalHold, Retention, Suppression, SweepRecord,
+};
 use iassistance_domain::session::Session;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
 use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::Tenant;
 use iassistance_domain::turn::TurnRecord;
 
+use super::epoch::Turning;
 use super::knowledge::{StoredDocument, StoredPassage};
 use super::upgrade::Upgrading;
 use crate::commit::Letter;
@@ -249,12 +263,15 @@ pub(super) struct AnyKind {
     pub(super) upgrade: Option<Upgrade>,
     /// Whether this is a record of it, in its present schema.
     pub(super) holds: fn(&[u8]) -> bool,
+    /// What they are made of.
+    pub(super) shape: fn() -> Shape,
 }
 
 impl AnyKind {
-    pub(super) const fn of<T: DeserializeOwned>(kind: Kind<T>) -> Self {
+    pub(super) const fn of<T: DeserializeOwned + Mapped>(kind: Kind<T>) -> Self {
         let Kind { code, name, schema, upgrade, .. } = kind;
-        Self { code, name, schema, upgrade, holds: |record| serde_json::from_slice::<T>(record).is_ok() }
+        let holds = |record: &[u8]| serde_json::from_slice::<T>(record).is_ok();
+        Self { code, name, schema, upgrade, holds, shape: T::shape }
     }
 }
 
@@ -353,8 +370,16 @@ kinds! {
     SPENT_DAY: Cost = 29, "spent_in_a_day", schema 1;
     SPENT_CONTACT: Cost = 30, "spent_on_a_contact", schema 1;
     SPENT_CONVERSATION: Cost = 31, "spent_in_a_conversation", schema 1;
+    ERASURE: Erasure = 52, "erasure", schema 1;
+    HOLD: LegalHold = 53, "hold", schema 1;
+    RETENTION: Retention = 54, "retention", schema 1;
+    SWEEP: SweepRecord = 55, "sweep", schema 1;
+    EPOCH: Turning = 56, "epoch", schema 1;
+    KEPT_RAW: () = 62, "kept_webhook", schema 1;
+    CERTIFICATE: DestructionCertificate = 72, "certificate", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
     CLOSED: u64 = 34, "closed", schema 1;
+    SUPPRESSION: Suppression = 35, "suppression", schema 1;
     AUDIT: SealedAudit = 40, "audit", schema 1;
     AUDIT_HEAD: AuditHead = 41, "audit_head", schema 1;
     CHECKPOINT: Checkpoint = 42, "checkpoint", schema 1;
@@ -394,8 +419,9 @@ kinds! {
 }
 
 /// The kinds whose records say no more than that they are there.
-pub(super) const MARKS: [Kind<()>; 10] = [
+pub(super) const MARKS: [Kind<()>; 11] = [
     BUSY,
+    KEPT_RAW,
     PARKED_SINCE,
     TOMBSTONE_SINCE,
     UNROUTED_SEEN,
@@ -408,16 +434,22 @@ pub(super) const MARKS: [Kind<()>; 10] = [
 ];
 
 /// Whose address it is.
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "contact")]
 pub(super) struct Addressee {
+    #[data(id)]
     pub(super) contact: ContactId,
+    #[data(id)]
     pub(super) conversation: ConversationId,
 }
 
 /// A conversation at rest.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "contact")]
 pub(super) struct StoredConversation {
+    #[data(operational)]
     pub(super) revision: u64,
+    #[data(parts)]
     pub(super) conversation: Conversation,
 }
 
@@ -439,84 +471,121 @@ pub(super) struct FenceState {
 }
 
 /// Where a message is.
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "message")]
 pub(super) struct Home {
+    #[data(id)]
     pub(super) conversation: ConversationId,
+    #[data(id)]
     pub(super) channel: ChannelId,
+    #[data(id)]
     pub(super) contact: ContactId,
 }
 
 /// The message that Meta's id stands for.
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "mark")]
 pub(super) struct Known {
+    #[data(id)]
     pub(super) message: MessageId,
+    #[data(id)]
     pub(super) conversation: ConversationId,
+    #[data(id)]
     pub(super) contact: ContactId,
     /// Whether it goes out through us. What was taken for another's gives way to ours.
+    #[data(operational)]
     pub(super) ours: bool,
 }
 
 /// A letter at rest.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "message")]
 pub(super) struct StoredLetter {
+    #[data(operational)]
     pub(super) accepted_at: Timestamp,
+    #[data(parts)]
     pub(super) letter: Letter,
 }
 
 /// A status or an edit whose message is not known.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "mark")]
 pub(super) struct Parked {
+    #[data(operational)]
     pub(super) accepted_at: Timestamp,
+    #[data(parts)]
     pub(super) event: InboundEvent,
 }
 
 /// What a conversation was about, and when a message of it was last taken back.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, Mapped)]
+#[data(purpose = "reply", basis = "contract", keep = "message")]
 pub(super) struct StoredSummary {
+    #[data(parts)]
     pub(super) summary: Option<Summary>,
+    #[data(operational)]
     pub(super) unsaid_at: Option<Timestamp>,
 }
 
 /// Whose channel has an address.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, Mapped)]
+#[data(purpose = "deliver", basis = "contract", keep = "setting")]
 pub(super) struct ChannelOwner {
+    #[data(id)]
     pub(super) tenant: TenantId,
+    #[data(id)]
     pub(super) channel: ChannelId,
 }
 
 /// An event of an address that nobody connected.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "interest", keep = "unrouted")]
 pub(super) struct Unrouted {
+    #[data(operational)]
     pub(super) at: Timestamp,
+    #[data(technical)]
     pub(super) external_id: String,
+    #[data(parts)]
     pub(super) event: InboundEvent,
 }
 
 /// Where a chain ends.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "obligation", keep = "audit")]
 pub(super) struct AuditHead {
+    #[data(operational)]
     pub(super) seq: u64,
+    #[data(operational)]
     pub(super) hash: [u8; 32],
 }
 
 /// Which answer is the next to be dropped.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "contract", keep = "answer")]
 pub(super) struct AnswerTurn {
+    #[data(operational)]
     pub(super) hash: Hash,
+    #[data(operational)]
     pub(super) at: Timestamp,
 }
 
 /// The numbers of the oldest turn and of the next.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "contract", keep = "answer")]
 pub(super) struct AnswerEnds {
+    #[data(operational)]
     pub(super) first: u64,
+    #[data(operational)]
     pub(super) next: u64,
 }
 
 /// Where a session is.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, Mapped)]
+#[data(purpose = "sign_in", basis = "contract", keep = "account")]
 pub(super) struct SessionHome {
+    #[data(id)]
     pub(super) account: AccountId,
+    #[data(id)]
     pub(super) session: SessionId,
 }
 
@@ -560,6 +629,9 @@ keys_of_one_id! {
     subscription(SubscriptionId) -> Subscription = SUBSCRIPTION;
     subscription_cursor(SubscriptionId) -> EventSeq = SUBSCRIPTION_CURSOR;
     deliveries(SubscriptionId) -> Delivery = DELIVERY;
+    erasure(ErasureId) -> Erasure = ERASURE;
+    hold(HoldId) -> LegalHold = HOLD;
+    certificate(TenantId) -> DestructionCertificate = CERTIFICATE;
     access(AccessId) -> AccessRecord = ACCESS;
     access_of_account(AccountId) -> () = ACCESS_OF_ACCOUNT;
     access_of_tenant(TenantId) -> () = ACCESS_OF_TENANT;
@@ -623,6 +695,11 @@ pub(super) fn of_place<T>(kind: Kind<T>, place: MemberOf) -> Key<T> {
         MemberOf::Agency(agency) => kind.key().number(1).id(agency.to_bytes()),
         MemberOf::Tenant(tenant) => kind.key().number(2).id(tenant.to_bytes()),
     }
+}
+
+pub(super) fn sweep(class: Class) -> Key<SweepRecord> {
+    let place = Class::ALL.iter().position(|known| *known == class).unwrap_or_default();
+    SWEEP.key().number(place as u64)
 }
 
 pub(super) fn audit(seq: u64) -> Key<SealedAudit> {

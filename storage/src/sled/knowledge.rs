@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use iassistance_domain::Mapped;
 use iassistance_domain::Timestamp;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::golden::GoldenQuestion;
@@ -29,14 +30,19 @@ const PUT_ROWS: usize = 32;
 const FORGET_ROWS: usize = 256;
 
 /// A document at rest.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "reply", basis = "contract", keep = "setting")]
 pub(super) struct StoredDocument {
+    #[data(parts)]
     pub(super) document: Document,
     /// The edition of its passages that counts; none while it is 0.
+    #[data(setting)]
     edition: u64,
     /// The latest edition that was begun.
+    #[data(setting)]
     begun: u64,
     /// How many passages it has, or will have.
+    #[data(setting)]
     passages: usize,
 }
 
@@ -53,12 +59,16 @@ impl StoredDocument {
 }
 
 /// A passage at rest. Its key says of which document, and where in it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Mapped)]
+#[data(purpose = "reply", basis = "contract", keep = "setting")]
 pub(super) struct StoredPassage {
+    #[data(setting)]
     text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "packed")]
+    #[data(setting, leaf)]
     embedding: Vec<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(setting)]
     embedding_model: Option<String>,
 }
 

@@ -26,12 +26,17 @@ mod closing;
 mod contacts;
 mod conversation;
 mod copy;
+mod datamap;
+mod destroying;
 mod directory;
 pub mod disk;
+mod epoch;
+mod erasing;
 mod files;
 mod generation;
 mod hooks;
 mod invitations;
+mod keeping;
 mod keys;
 mod knowledge;
 mod line;
@@ -51,6 +56,7 @@ mod room;
 mod sessions;
 mod space;
 mod summary;
+mod sweeping;
 mod tenant;
 mod tx;
 mod upgrade;
@@ -88,9 +94,11 @@ use room::Room;
 use space::{AllLetters, KeyCache, PLATFORM, Page, Read, Result, Space, vault_error};
 use writer::{Health, Writer};
 
+pub use replace::was_restored;
 pub use rewrite::Rewritten;
 
 pub(crate) use changes::Taken;
+pub(crate) use datamap::data_map;
 
 /// How to open a store.
 pub struct SledOptions {

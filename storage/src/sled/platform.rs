@@ -26,6 +26,7 @@ use super::tx::{Owner, Tx};
 use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
+use crate::keeping::Keeping;
 use crate::people::People;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
@@ -129,6 +130,10 @@ impl Store for SledStore {
     }
 
     fn trail(&self) -> &dyn Trail {
+        self
+    }
+
+    fn keeping(&self) -> &dyn Keeping {
         self
     }
 

@@ -197,6 +197,11 @@ impl Tx<'_> {
     }
 }
 
+/// Whether the store in a folder was restored and has not been served since.
+pub fn was_restored(folder: &Path) -> bool {
+    folder.join(RESTORED_FILE).exists()
+}
+
 impl SledStore {
     /// Replaces all that a tenant has by these records, in one write. What the platform has of it now (its
     /// name, channels, API keys) stays, and what is missing of that comes back. One that is not there any

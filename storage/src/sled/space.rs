@@ -1,7 +1,7 @@
 //! One tree with its keys: reading and sealing, the same for what is stored and for a write that is
 //! being put together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,13 +44,16 @@ pub(super) const PLATFORM: &str = "platform";
 pub(super) struct KeyCache {
     half_max: usize,
     halves: Mutex<[KeysInUse; 2]>,
+    /// Whose keys were destroyed, until their tenant's epoch is turned: whoever read one just before does not
+    /// bring it back.
+    shredded: Mutex<HashSet<(SpaceId, ContactId)>>,
 }
 
 type KeysInUse = HashMap<(SpaceId, ContactId), Arc<SubjectKey>>;
 
 impl KeyCache {
     pub(super) fn new(keys_max: usize) -> Self {
-        Self { half_max: (keys_max / 2).max(1), halves: Mutex::default() }
+        Self { half_max: (keys_max / 2).max(1), halves: Mutex::default(), shredded: Mutex::default() }
     }
 
     fn get(&self, id: &(SpaceId, ContactId)) -> Option<Arc<SubjectKey>> {
@@ -65,7 +68,23 @@ impl KeyCache {
 
     fn put(&self, id: (SpaceId, ContactId), key: &Arc<SubjectKey>) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        self.insert(&mut halves, id, key);
+        if !self.shredded.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
+            self.insert(&mut halves, id, key);
+        }
+    }
+
+    /// Forgets a key that was destroyed, for good.
+    pub(super) fn shred(&self, id: (SpaceId, ContactId)) {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shredded.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        for half in &mut *halves {
+            half.remove(&id);
+        }
+    }
+
+    /// Forgets which keys of a tree were destroyed: nothing unwraps them any more.
+    pub(super) fn forget_shredded(&self, space: SpaceId) {
+        self.shredded.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| *of != space);
     }
 
     fn insert(&self, halves: &mut [KeysInUse; 2], id: (SpaceId, ContactId), key: &Arc<SubjectKey>) {

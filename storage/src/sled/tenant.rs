@@ -29,6 +29,7 @@ use iassistance_vault::ContentKey;
 
 use super::accept::Circumstances;
 use super::channels::open_channel;
+use super::erasing::is_of_erased;
 use super::keys::{
     self, ASSISTANT, ASSISTANT_DRAFT, BUSY, CONVERSATION, DEAD_LETTER, EVENT, GOLDEN, INBOX, Key, OUTBOX,
     id_in, number_in,
@@ -157,27 +158,46 @@ fn having(
 
 impl Space {
     /// The log after a place, up to another. Where an event does not open, or is not there any more, there
-    /// is one that says so: whoever counts along misses none, and sees that there was one.
+    /// is one that says so: whoever counts along misses none, and sees that there was one. What is gone before
+    /// the first that is there is not told of.
     fn events(&self, after: EventSeq, latest: EventSeq, limit: usize) -> Result<Vec<Event>> {
         let rows = self.rows(EVENT.key().bytes(), Page::After(keys::event(after.0).bytes()), limit)?;
+        let first = rows.first().and_then(|(key, _)| number_in(key, 1));
+        let from = after.0.saturating_add(1);
+        let from = match first {
+            Some(first) if first > from && self.is_first_event(first)? => first,
+            _ => from,
+        };
         let mut rows = rows.into_iter().peekable();
         let mut events: Vec<Event> = Vec::with_capacity(limit);
-        for seq in (after.0.saturating_add(1)..=latest.0).take(limit) {
+        for seq in (from..=latest.0).take(limit) {
             let row = rows.next_if(|(key, _)| number_in(key, 1) == Some(seq));
-            let event = row.map(|(key, sealed)| self.open_record(EVENT, &key, &sealed));
-            let event = match event {
-                Some(Ok(event)) => self.with_words(event)?,
-                None | Some(Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. })) => {
-                    // When it was, its neighbour knows about.
-                    let at = events.last().map(|event| event.at).unwrap_or_default();
-                    let kind = EventKind::EventUnreadable;
-                    Event { seq: EventSeq(seq), at, conversation: None, contact: None, kind }
-                }
-                Some(Err(error)) => return Err(error),
+            // When it was, its neighbour knows about.
+            let at = events.last().map(|event| event.at).unwrap_or_default();
+            let instead = |kind| Event { seq: EventSeq(seq), at, conversation: None, contact: None, kind };
+            let event = match row {
+                Some((_, sealed)) if is_of_erased(self, &sealed)? => instead(EventKind::EventErased),
+                Some((key, sealed)) => match self.open_record(EVENT, &key, &sealed) {
+                    Ok(event) => self.with_words(event)?,
+                    Err(StorageError::Damaged { .. } | StorageError::NewerRecord { .. }) => {
+                        instead(EventKind::EventUnreadable)
+                    }
+                    Err(error) => return Err(error),
+                },
+                None => instead(EventKind::EventUnreadable),
             };
             events.push(event);
         }
         Ok(events)
+    }
+
+    /// Whether nothing of the log is there before this event.
+    fn is_first_event(&self, seq: u64) -> Result<bool> {
+        let first = self.rows(EVENT.key().bytes(), Page::First, 1)?;
+        let aside = self.rows(&keys::aside(EVENT.key().bytes()), Page::First, 1)?;
+        let is_before = |key: Option<u64>| key.is_some_and(|key| key < seq);
+        let first = first.first().and_then(|(key, _)| number_in(key, 1));
+        Ok(!is_before(first) && !is_before(aside.first().and_then(|(key, _)| number_in(key, 2))))
     }
 
     /// An event with the message that it carries as that is now.

@@ -14,7 +14,7 @@ use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{ContactId, ConversationId};
 use iassistance_vault::KeyRef;
 
-use super::keys::{self, Key};
+use super::keys::{self, KEPT_RAW, Key};
 use super::space::{Counters, Read, Result, Row, Space, broken, seal, vault_error, within};
 use crate::rules::strip;
 
@@ -167,6 +167,10 @@ impl<'a> Tx<'a> {
         }
         self.counters.event += 1;
         let seq = self.counters.event;
+        if contact.is_none() && matches!(kind, EventKind::WebhookKept { .. }) {
+            // It may speak of somebody, and is looked through when they are erased.
+            self.put(&KEPT_RAW.key().number(seq), Owner::Tenant, &())?;
+        }
         let event = Event { seq: EventSeq(seq), at, conversation, contact, kind };
         self.put(&keys::event(seq), contact.into(), &event)
     }

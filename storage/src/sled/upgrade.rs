@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use iassistance_domain::Mapped;
 use iassistance_domain::id::TenantId;
 use iassistance_vault::{KeyRef, Keyring, Opened, Place, peek_schema, subject_of};
 
@@ -25,11 +26,14 @@ use crate::error::StorageError;
 const STEP_ROWS: usize = 256;
 
 /// How far a tree is.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, Mapped)]
+#[data(purpose = "operate", basis = "interest", keep = "upkeep")]
 pub(super) struct Upgrading {
     /// For which schemas: of each kind that has older ones, its code and the present one.
+    #[data(operational)]
     to: Vec<(u8, u16)>,
     /// All records up to this key are of those; nothing when all are.
+    #[data(operational)]
     after: Option<String>,
 }
 

@@ -8,6 +8,7 @@ mod contacts;
 mod conversation;
 mod derived;
 mod hooks;
+mod keeping;
 mod knowledge;
 mod money;
 mod outbox;
@@ -30,6 +31,14 @@ macro_rules! contract {
 }
 
 contract! {
+    keeping: a_person_goes_and_nobody_else
+        what_is_kept_of_a_person_stays
+        who_refused_messages_is_not_written_to_first_after_all_else_is_gone
+        a_turn_of_the_epoch_leaves_all_readable
+        a_turn_that_is_refused_goes_on_later
+        what_is_over_its_period_goes
+        what_is_chosen_and_proven_is_kept
+        a_tenant_is_destroyed;
     platform: platform_records
         channels_are_routed_and_their_addresses_are_unique
         an_account_s_address_is_all_its_channels

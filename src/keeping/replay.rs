@@ -1,0 +1,80 @@
+//! Carrying the list of who was erased out anew: on every start, and after every restore.
+
+use std::collections::BTreeSet;
+
+use iassistance_domain::id::{ErasureId, TenantId};
+use iassistance_domain::privacy::{Erasure, ErasureGround, ErasureState, Receipt, Suppression};
+use iassistance_domain::tenant::TenantCtx;
+
+use super::{DAY_MS, Keeper, Result};
+use crate::erasures::Erased;
+
+/// Five days: no business day more than the law gives, whatever the calendar.
+const DUE_MS: u64 = 5 * DAY_MS;
+
+impl Keeper {
+    /// Erases again who was erased, in a store that may have been restored since; of one tenant alone, where one
+    /// is named. Before anything is woken. How many were there again.
+    ///
+    /// # Errors
+    /// What the store, the files or the list say: nothing may be served then.
+    pub async fn replay(&self, only: Option<TenantId>) -> Result<usize> {
+        let erased = self.0.list.read()?;
+        if erased.is_empty() {
+            return Ok(0);
+        }
+        let tenants: BTreeSet<_> =
+            self.0.store.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
+        let mut again = 0;
+        for line in erased {
+            if only.is_some_and(|only| only != line.tenant) || !tenants.contains(&line.tenant) {
+                continue;
+            }
+            again += usize::from(self.erase_again(&line).await?);
+        }
+        if again > 0 {
+            tracing::warn!(again, "who was erased had come back with a backup, and was erased again");
+        }
+        Ok(again)
+    }
+
+    async fn erase_again(&self, line: &Erased) -> Result<bool> {
+        let Some(contact) = line.contact else {
+            self.destroy_again(line.tenant).await?;
+            return Ok(true);
+        };
+        let (ctx, keeping) = (TenantCtx::platform(line.tenant), self.0.store.keeping());
+        let person = keeping.person(ctx, contact).await?;
+        // What a hold kept is there, and the rest of it goes by its erasure.
+        if person.contacts.is_empty() || !line.keep.is_empty() {
+            return Ok(false);
+        }
+        let known = keeping.unfinished_erasures(ctx).await?;
+        let now = self.now();
+        let known = known.into_iter().find(|erasure| erasure.contacts.contains(&contact));
+        let erasure = known.map_or_else(
+            || Erasure {
+                id: ErasureId::new(now, &*self.0.entropy),
+                contact,
+                contacts: person.contacts.clone(),
+                conversations: person.conversations.clone(),
+                ground: ErasureGround::Restored,
+                asked_at: now,
+                due_at: now.plus_millis(DUE_MS),
+                refused: line.refused,
+                state: ErasureState::Begun,
+                receipt: Receipt::default(),
+            },
+            |known| Erasure {
+                contacts: person.contacts.clone(),
+                conversations: person.conversations.clone(),
+                refused: Suppression::together(known.refused.into_iter().chain(line.refused)),
+                state: ErasureState::Begun,
+                ..known
+            },
+        );
+        keeping.put_erasure(ctx, erasure.clone()).await?;
+        self.advance(line.tenant, erasure).await?;
+        Ok(true)
+    }
+}

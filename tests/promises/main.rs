@@ -1,0 +1,26 @@
+//! The promises of the published privacy policy, each kept by a test of its own (`promise_NN`). What they promise
+//! is in `docs/promises.toml`; how the last run of each ended is written to `target/promises.json`, or where
+//! `IASSISTANCE_PROMISES` says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(missing_docs, reason = "tests say what they are for in their names")]
+
+mod book;
+mod folder;
+mod people;
+mod support;
+
+mod promise_03;
+mod promise_04;
+mod promise_05;
+mod promise_11;
+mod promise_13;
+mod promise_14;
+mod promise_15;
+mod promise_22;
+
+/// A size that a flag may make larger: `IASSISTANCE_SUBJECTS=10000 cargo test --test promises`.
+pub fn size(name: &str, usual: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "how large a proof is to be is asked of who runs it")]
+    let asked = std::env::var(name).ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}

@@ -1,0 +1,95 @@
+//! Deletion is subject to legal duties to keep: what a hold covers stays, what it does not goes, and what it covered
+//! goes when it is released.
+
+use iassistance_domain::Pii;
+use iassistance_domain::audit::Actor;
+use iassistance_domain::id::HoldId;
+use iassistance_domain::privacy::{Class, ErasureGround, ErasureState, HoldScope, LegalHold, Remainder};
+use iassistance_domain::tenant::TenantCtx;
+
+use crate::book::Proof;
+use crate::folder::{Place, close, keeper};
+use crate::people::{of, readable, tenant_of, tenants, writes};
+use crate::size;
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_15() {
+    let proof = Proof::of(15);
+    let cases = size("IASSISTANCE_HOLDS", 60);
+    let mut place = Place::new();
+    let vaulted = place.open();
+    tenants(&vaulted, 1).await;
+    let (ctx, keeper) = (TenantCtx::platform(tenant_of(1)), keeper(&vaulted));
+    let now = vaulted.clock.now();
+    let mut people = Vec::new();
+    for number in 0..cases {
+        let somebody = writes(&vaulted, 1, number).await;
+        // A third is not held, a third is held whole, a third in its messages alone.
+        let classes = match number % 3 {
+            0 => None,
+            1 => Some(Vec::new()),
+            _ => Some(vec![Class::Message]),
+        };
+        let mut hold = None;
+        if let Some(classes) = classes {
+            let laid = LegalHold {
+                id: HoldId::new(now, &*vaulted.entropy),
+                norm: "Ley 25.326 art. 16.5".to_owned(),
+                scope: HoldScope { contact: Some(somebody.contact), classes },
+                document: Pii::new("file 12/2026, kept at the court".to_owned()),
+                review_at: now.plus_millis(90 * DAY_MS),
+                made_by: Actor::CommandLine,
+                made_at: now,
+                released: None,
+            };
+            hold = Some(keeper.lay_hold(tenant_of(1), laid).await.unwrap().id);
+        }
+        people.push((somebody, hold));
+    }
+    let ground = ErasureGround::Asked { by: Actor::CommandLine };
+    for (somebody, hold) in &people {
+        let erasure =
+            keeper.erase(tenant_of(1), somebody.contact, ground, now.plus_millis(5 * DAY_MS)).await.unwrap();
+        assert_eq!(matches!(erasure.state, ErasureState::Held { .. }), hold.is_some());
+        let named = |it: &iassistance_domain::privacy::Remains| matches!(it.what, Remainder::Hold { .. });
+        assert_eq!(
+            erasure.receipt.remains.iter().any(named),
+            hold.is_some(),
+            "the receipt says what is kept"
+        );
+    }
+    let store = of(&vaulted, 1).await;
+    let (mut held, mut gone) = (0, 0);
+    for (number, (somebody, _)) in people.iter().enumerate() {
+        let text = readable(&*store, somebody).await;
+        let has = |word: &str| text.contains(&format!("{word} {}", somebody.secret));
+        match number % 3 {
+            0 => assert!(!text.contains(&somebody.secret), "it is not held and stayed"),
+            1 => assert!(has("words") && has("wants") && has("town"), "it is held and went"),
+            _ => assert!(has("words") && !has("wants"), "messages stay, the rest goes"),
+        }
+        if number % 3 == 0 { gone += 1 } else { held += 1 }
+    }
+    // A hold keeps it also when nobody asks any more: by the clock.
+    place.clock.advance_millis(2_000 * DAY_MS);
+    keeper.round().await;
+    for (somebody, _) in people.iter().skip(1).step_by(3) {
+        let text = readable(&*store, somebody).await;
+        assert!(text.contains(&format!("words {}", somebody.secret)), "a sweep took what is held");
+    }
+    for (_, hold) in &people {
+        if let Some(hold) = hold {
+            keeper.release_hold(tenant_of(1), *hold, Actor::CommandLine).await.unwrap();
+        }
+    }
+    for (somebody, _) in &people {
+        assert!(!readable(&*store, somebody).await.contains(&somebody.secret), "it was released and stayed");
+    }
+    keeper.make_final(tenant_of(1)).await.unwrap();
+    assert_eq!(vaulted.store.keeping().unfinished_erasures(ctx).await.unwrap(), []);
+    drop(store);
+    close(vaulted).await;
+    proof.kept(format!("{cases} cases: {gone} unheld gone at once, {held} held kept and gone when released"));
+}
