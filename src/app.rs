@@ -222,7 +222,7 @@ impl App {
         let engine = engine(vaulted, parts)?;
         let keeper = Keeper::new(vaulted, Some(&engine));
         let copies = Copies::open(vaulted, &engine, &keeper)?;
-        let identity = Identity::start(settings, keyring, egress, &vaulted.clock, &vaulted.entropy)?;
+        let identity = Identity::start(settings, keyring, store, egress, &vaulted.clock, &vaulted.entropy)?;
         let notary = Notary::new(vaulted)?;
         let access = AccessLog::start(Arc::clone(store), Arc::clone(&vaulted.clock), &settings.access);
         let tenants = engine.recover(settings.storage.dedup_days).await?;

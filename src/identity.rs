@@ -5,13 +5,19 @@ use std::sync::Arc;
 use iassistance_actors::kernel::{StillRunning, Tasks};
 use iassistance_config::Settings;
 use iassistance_domain::account::Account;
+use iassistance_domain::audit::{Actor, AuditEntry, AuditResult};
+use iassistance_domain::clock::BoxFuture;
+use iassistance_domain::id::MailId;
 use iassistance_domain::{Clock, Entropy};
 use iassistance_egress::{Egress, EgressError};
-use iassistance_identity::mail::{Letter, Mailer, PostError, Postman, Recipient, post};
+use iassistance_identity::mail::{
+    Letter, Mail, Mailer, Outbox, OutboxError, PostError, Postman, Recipient, post,
+};
 use iassistance_identity::passkeys::Passkeys;
 use iassistance_identity::passwords::Passwords;
 use iassistance_identity::supabase::Supabase;
 use iassistance_identity::throttle::Throttles;
+use iassistance_storage::Store;
 use iassistance_vault::Keyring;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -55,6 +61,7 @@ impl Identity {
     pub fn start(
         settings: &Settings,
         keyring: &Arc<Keyring>,
+        store: &Arc<dyn Store>,
         egress: &Egress,
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
@@ -68,8 +75,9 @@ impl Identity {
             let made = Passkeys::new(&url, &named.name, Arc::clone(clock), Arc::clone(entropy));
             made.inspect_err(|error| tracing::warn!(%error, "there are no passkeys here")).ok()
         });
-        let (mailer, postman) =
-            Mailer::new(&settings.mail, &named.name, post(&settings.mail)?, clock, Arc::clone(entropy));
+        let outbox = Arc::new(StoredOutbox { store: Arc::clone(store), clock: Arc::clone(clock) });
+        let ways = (outbox as Arc<dyn Outbox>, post(&settings.mail)?);
+        let (mailer, postman) = Mailer::new(&settings.mail, &named.name, ways, clock, Arc::clone(entropy));
         let identity = Self {
             passwords: Passwords::new(named, Arc::clone(keyring), Arc::clone(entropy)),
             throttles: Throttles::new(named, clock),
@@ -87,9 +95,7 @@ impl Identity {
 
     fn deliver(&self, postman: Postman) {
         let stopping = self.stopping.clone();
-        self.tasks.spawn("mail", async move {
-            stopping.run_until_cancelled(postman.run()).await;
-        });
+        self.tasks.spawn("mail", postman.run(stopping));
     }
 
     /// Writes to somebody. Whoever asked for it is not told whether it could be queued.
@@ -112,7 +118,7 @@ impl Identity {
         link
     }
 
-    /// Ends the delivery of mails. What waits is not delivered any more: whoever needed it asks again.
+    /// Ends the delivery of mails. What waits goes on at the next start.
     ///
     /// # Errors
     /// [`StillRunning`]
@@ -120,6 +126,42 @@ impl Identity {
         self.stopping.cancel();
         self.tasks.close(&*self.clock, limit_ms).await
     }
+}
+
+/// Mails that wait, in the store.
+struct StoredOutbox {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Outbox for StoredOutbox {
+    fn kept(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Mail>, OutboxError>> {
+        Box::pin(async move { self.store.people().mails(limit).await.map_err(unkept) })
+    }
+
+    fn keep(&self, mail: Mail) -> BoxFuture<'_, Result<(), OutboxError>> {
+        Box::pin(async move { self.store.people().put_mail(mail).await.map_err(unkept) })
+    }
+
+    fn forget(&self, id: MailId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        Box::pin(async move { self.store.people().remove_mail(id).await.map(drop).map_err(unkept) })
+    }
+
+    fn give_up(&self, id: MailId, attempts: u32) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut entry = AuditEntry::new(self.clock.now(), Actor::Platform, "mail.given_up").on(&id);
+            entry.result = AuditResult::Failed;
+            let entry = entry.with("attempts", &attempts);
+            metrics::counter!("iassistance_mails_given_up_total").increment(1);
+            if let Err(error) = self.store.trail().append_audit(None, entry).await {
+                tracing::error!(%error, "that a mail was given up is not on the record");
+            }
+        })
+    }
+}
+
+fn unkept(error: iassistance_storage::StorageError) -> OutboxError {
+    OutboxError(Box::new(error))
 }
 
 /// Whom a mail to the owner of an account is for.

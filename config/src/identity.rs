@@ -72,8 +72,8 @@ pub struct MailSettings {
     pub timeout_ms: u64,
     /// Mails that may wait to be delivered.
     pub queue_max: usize,
-    /// Tries of one mail.
-    pub attempts_max: u32,
+    /// A mail is given up so long after it was written, hours.
+    pub give_up_hours: u64,
     /// The pause before the second try, milliseconds; it doubles.
     pub retry_ms: u64,
 }
@@ -152,9 +152,9 @@ impl Settings {
                 self.mail.from.contains('@')
                     && self.mail.timeout_ms > 0
                     && (1..=100_000).contains(&self.mail.queue_max)
-                    && (1..=100).contains(&self.mail.attempts_max),
+                    && (1..=168).contains(&self.mail.give_up_hours),
                 "mail.from",
-                "must be an address; mail.timeout_ms at least 1, mail.queue_max 1 to 100000, mail.attempts_max 1 to 100",
+                "must be an address; mail.timeout_ms at least 1, mail.queue_max 1 to 100000, mail.give_up_hours 1 to 168",
             ),
         ]
     }

@@ -147,6 +147,8 @@ ids! {
     SubscriptionId = "hok";
     /// One event on its way to one subscription.
     DeliveryId = "dlv";
+    /// A mail on its way.
+    MailId = "mai";
     /// One person's data on its way out.
     ErasureId = "era";
     /// A duty to keep.

@@ -31,6 +31,7 @@ pub mod inbound;
 pub mod invitation;
 pub mod key;
 pub mod knowledge;
+pub mod mail;
 pub mod map;
 pub mod message;
 pub mod opt_out;

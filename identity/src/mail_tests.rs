@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use iassistance_domain::clock::BoxFuture;
+use iassistance_domain::pii::Deliver;
 use iassistance_domain::{ManualClock, SeededEntropy};
 use url::Url;
 
@@ -24,11 +25,46 @@ impl Post for Scripted {
             match failure {
                 Some(permanent) => Err(PostError { reason: "no".to_owned(), permanent }),
                 None => {
-                    self.delivered.lock().unwrap().push(mail.text.clone());
+                    self.delivered.lock().unwrap().push(mail.text.reveal(Deliver).clone());
                     Ok(())
                 }
             }
         })
+    }
+}
+
+/// An outbox that outlives its postman.
+#[derive(Default)]
+struct Kept {
+    mails: Mutex<BTreeMap<MailId, Mail>>,
+    given_up: Mutex<Vec<u32>>,
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        self.mails.lock().unwrap().len()
+    }
+}
+
+impl Outbox for Kept {
+    fn kept(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Mail>, OutboxError>> {
+        let kept = self.mails.lock().unwrap().values().take(limit).cloned().collect();
+        Box::pin(async move { Ok(kept) })
+    }
+
+    fn keep(&self, mail: Mail) -> BoxFuture<'_, Result<(), OutboxError>> {
+        self.mails.lock().unwrap().insert(mail.id, mail);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn forget(&self, id: MailId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        self.mails.lock().unwrap().remove(&id);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn give_up(&self, _: MailId, attempts: u32) -> BoxFuture<'_, ()> {
+        self.given_up.lock().unwrap().push(attempts);
+        Box::pin(async {})
     }
 }
 
@@ -44,18 +80,62 @@ fn url() -> Url {
     Url::parse("https://desk.example/reset?token=canary-token").unwrap()
 }
 
-fn start(failures: &[bool]) -> (Arc<Scripted>, Mailer, Postman) {
-    let clock = ManualClock::at(Timestamp::from_secs(1_790_000_000));
-    let post = Arc::new(Scripted {
-        failures: Mutex::new(failures.to_vec()),
-        clock: clock.clone(),
-        ..Scripted::default()
-    });
-    let clock: Arc<dyn Clock> = Arc::new(clock);
-    let post_of = Arc::<Scripted>::clone(&post) as Arc<dyn Post>;
-    let (mailer, postman) =
-        Mailer::new(&mail_settings(), "Desk", post_of, &clock, Arc::new(SeededEntropy::new(1)));
-    (post, mailer, postman)
+struct Desk {
+    post: Arc<Scripted>,
+    kept: Arc<Kept>,
+}
+
+impl Desk {
+    fn new(failures: &[bool]) -> Self {
+        let clock = ManualClock::at(Timestamp::from_secs(1_790_000_000));
+        let post = Scripted { failures: Mutex::new(failures.to_vec()), clock, ..Scripted::default() };
+        Self { post: Arc::new(post), kept: Arc::default() }
+    }
+
+    /// A server's life; the one before it has ended.
+    fn open(&self) -> (Mailer, Postman) {
+        let clock: Arc<dyn Clock> = Arc::new(self.post.clock.clone());
+        let ways = (Arc::<Kept>::clone(&self.kept) as _, Arc::<Scripted>::clone(&self.post) as _);
+        Mailer::new(&mail_settings(), "Desk", ways, &clock, Arc::new(SeededEntropy::new(1)))
+    }
+
+    fn tries(&self) -> usize {
+        self.post.tried.lock().unwrap().len()
+    }
+
+    /// After how many tries each was given up.
+    fn given_up(&self) -> Vec<u32> {
+        self.kept.given_up.lock().unwrap().clone()
+    }
+
+    fn delivered(&self) -> Vec<String> {
+        self.post.delivered.lock().unwrap().clone()
+    }
+}
+
+fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+fn reset(mailer: &Mailer) -> Result<(), MailError> {
+    mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 })
+}
+
+fn mail(subject: &str, text: &str) -> Mail {
+    let at = Timestamp::from_secs(1_790_000_000);
+    let Recipient { email, name, language } = ada();
+    Mail {
+        id: MailId::new(at, &SeededEntropy::new(1)),
+        email,
+        name,
+        language,
+        subject: subject.to_owned(),
+        text: Pii::new(text.to_owned()),
+        at,
+        until: at.plus_millis(1),
+        attempts: 0,
+        next_at: at,
+    }
 }
 
 /// Lets the postman work until nothing is left to do but to wait.
@@ -67,62 +147,96 @@ async fn settle(postman: &mut (impl Future<Output = ()> + Unpin)) {
 
 #[tokio::test]
 async fn a_mail_that_did_not_arrive_is_tried_again_later_and_later() {
-    let (post, mailer, postman) = start(&[false, false, false]);
-    let mut postman = Box::pin(postman.run());
-    let start = post.clock.now();
-    mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 }).unwrap();
+    let desk = Desk::new(&[false, false, false]);
+    let (mailer, postman) = desk.open();
+    let mut postman = Box::pin(postman.run(never()));
+    let start = desk.post.clock.now();
+    reset(&mailer).unwrap();
     settle(&mut postman).await;
     for pause in [10_000, 20_000, 40_000] {
-        post.clock.advance_millis(pause - 1);
+        assert_eq!(desk.kept.len(), 1);
+        desk.post.clock.advance_millis(pause - 1);
         settle(&mut postman).await;
-        post.clock.advance_millis(1);
+        desk.post.clock.advance_millis(1);
         settle(&mut postman).await;
     }
-    let tried: Vec<_> = post.tried.lock().unwrap().iter().map(|(at, _)| at.millis_since(start)).collect();
+    let tried = desk.post.tried.lock().unwrap();
+    let tried: Vec<_> = tried.iter().map(|(at, _)| at.millis_since(start)).collect();
     assert_eq!(tried, [0, 10_000, 30_000, 70_000]);
-    assert_eq!(post.delivered.lock().unwrap().len(), 1);
-    assert!(post.delivered.lock().unwrap()[0].contains("Olá, Ada Lovelace!"));
+    assert_eq!((desk.delivered().len(), desk.kept.len()), (1, 0));
+    assert!(desk.delivered()[0].contains("Olá, Ada Lovelace!"));
 }
 
 #[tokio::test]
-async fn what_never_arrives_is_given_up_and_holds_nothing_up() {
-    let (post, mailer, postman) = start(&[false; 5]);
-    let mut postman = Box::pin(postman.run());
-    mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 }).unwrap();
+async fn what_never_arrives_is_given_up_when_it_is_of_no_use_and_holds_nothing_up() {
+    let desk = Desk::new(&[false; 5]);
+    let (mailer, postman) = desk.open();
+    let mut postman = Box::pin(postman.run(never()));
+    reset(&mailer).unwrap();
     settle(&mut postman).await;
-    post.failures.lock().unwrap().clear();
+    desk.post.failures.lock().unwrap().clear();
     mailer.send(&ada(), &Letter::EmailChange { link: &url(), minutes: 30 }).unwrap();
     settle(&mut postman).await;
-    assert_eq!(post.delivered.lock().unwrap().len(), 1, "the second does not wait for the first");
+    assert_eq!(desk.delivered().len(), 1, "the second does not wait for the first");
 
-    let (post, mailer, postman) = start(&[false; 20]);
-    let mut postman = Box::pin(postman.run());
-    mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 }).unwrap();
-    for _ in 0..20 {
+    let desk = Desk::new(&[false; 100]);
+    let (mailer, postman) = desk.open();
+    let mut postman = Box::pin(postman.run(never()));
+    reset(&mailer).unwrap();
+    mailer.send(&ada(), &Letter::CredentialsChanged { link: &url() }).unwrap();
+    for _ in 0..30 * 6 {
         settle(&mut postman).await;
-        post.clock.advance_millis(3_600_000);
+        desk.post.clock.advance_millis(10_000);
     }
-    assert_eq!(post.tried.lock().unwrap().len(), 6, "as often as the settings say");
+    assert_eq!((desk.kept.len(), desk.given_up()), (1, vec![8]), "the link works for half an hour");
+    for _ in 0..25 {
+        settle(&mut postman).await;
+        desk.post.clock.advance_millis(3_600_000);
+    }
+    assert_eq!((desk.kept.len(), desk.given_up().len()), (0, 2), "the other is given up after a day");
 
-    let (post, mailer, postman) = start(&[true]);
-    let mut postman = Box::pin(postman.run());
-    mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 }).unwrap();
+    let desk = Desk::new(&[true]);
+    let (mailer, postman) = desk.open();
+    let mut postman = Box::pin(postman.run(never()));
+    reset(&mailer).unwrap();
     settle(&mut postman).await;
-    post.clock.advance_millis(3_600_000);
+    desk.post.clock.advance_millis(3_600_000);
     settle(&mut postman).await;
-    assert_eq!(post.tried.lock().unwrap().len(), 1, "a refusal for good is not tried again");
+    assert_eq!((desk.tries(), desk.given_up()), (1, vec![1]), "a refusal for good is not tried again");
 }
 
 #[tokio::test]
-async fn only_so_many_wait_and_the_rest_is_delivered_at_the_end() {
-    let (post, mailer, postman) = start(&[]);
-    let letter = |_: u32| mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 });
-    let taken = (0..400).filter(|number| letter(*number).is_ok()).count();
-    assert_eq!(taken, 256);
-    assert_eq!(letter(0), Err(MailError::Full));
+async fn what_a_stop_leaves_goes_on_at_the_next_start() {
+    let desk = Desk::new(&[false]);
+    let (mailer, postman) = desk.open();
+    let stopping = never();
+    let mut running = Box::pin(postman.run(stopping.clone()));
+    reset(&mailer).unwrap();
+    settle(&mut running).await;
+    mailer.send(&ada(), &Letter::EmailChange { link: &url(), minutes: 30 }).unwrap();
+    stopping.cancel();
+    running.await;
+    assert_eq!((desk.tries(), desk.kept.len()), (1, 2), "one that failed, one that was only queued");
+    assert_eq!(reset(&mailer), Err(MailError::Closed));
+
+    let (_mailer, postman) = desk.open();
+    let mut running = Box::pin(postman.run(never()));
+    settle(&mut running).await;
+    assert_eq!((desk.delivered().len(), desk.kept.len()), (1, 1), "the other is not due yet");
+    desk.post.clock.advance_millis(10_000);
+    settle(&mut running).await;
+    assert_eq!((desk.delivered().len(), desk.kept.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn only_so_many_wait() {
+    let desk = Desk::new(&[]);
+    let (mailer, postman) = desk.open();
+    assert_eq!((0..400).filter(|_| reset(&mailer).is_ok()).count(), 256);
+    assert_eq!(reset(&mailer), Err(MailError::Full));
     drop(mailer);
-    postman.run().await;
-    assert_eq!(post.delivered.lock().unwrap().len(), 256);
+    postman.run(never()).await;
+    assert_eq!((desk.delivered().len(), desk.kept.len()), (256, 0));
 }
 
 #[tokio::test]
@@ -132,13 +246,13 @@ async fn a_folder_holds_mails_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let settings = MailSettings { folder: folder.path().join("mail"), ..mail_settings() };
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_secs(1_790_000_000)));
-    let (mailer, postman) =
-        Mailer::new(&settings, "Desk", post(&settings).unwrap(), &clock, Arc::new(SeededEntropy::new(1)));
+    let ways = (Arc::<Kept>::default() as _, post(&settings).unwrap());
+    let (mailer, postman) = Mailer::new(&settings, "Desk", ways, &clock, Arc::new(SeededEntropy::new(1)));
     mailer.send(&ada(), &Letter::PasswordReset { link: &url(), minutes: 30 }).unwrap();
     let eva = Recipient { name: Pii::new("Éva\r\nBcc: x@evil.example".to_owned()), ..ada() };
     mailer.send(&eva, &Letter::EmailChange { link: &url(), minutes: 30 }).unwrap();
     drop(mailer);
-    postman.run().await;
+    postman.run(never()).await;
     let mut files: Vec<_> =
         std::fs::read_dir(&settings.folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -167,13 +281,7 @@ async fn the_folder_does_not_grow_for_ever() {
         std::fs::write(folder.path().join(format!("{number:015}-x.eml")), "x").unwrap();
     }
     std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
-    let mail = Mail {
-        to: ada(),
-        subject: "s".to_owned(),
-        text: "t".to_owned(),
-        at: Timestamp::from_secs(1_790_000_000),
-        id: "a".to_owned(),
-    };
+    let mail = mail("s", "t");
     FilePost::new(&settings, false).unwrap().deliver(&mail).await.unwrap();
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -223,13 +331,7 @@ async fn sent(answers: &'static [&'static str]) -> (Result<(), PostError>, Strin
         smtp_security: SmtpSecurity::Plain,
         ..mail_settings()
     };
-    let mail = Mail {
-        to: ada(),
-        subject: "Uma nova senha".to_owned(),
-        text: "https://desk.example/reset?token=canary-token\n".to_owned(),
-        at: Timestamp::from_secs(1_790_000_000),
-        id: "a".to_owned(),
-    };
+    let mail = mail("Uma nova senha", "https://desk.example/reset?token=canary-token\n");
     let result = post(&settings).unwrap().deliver(&mail).await;
     (result, told.await.unwrap())
 }

@@ -12,9 +12,10 @@ use iassistance_domain::answer::StoredAnswer;
 use iassistance_domain::break_glass::BreakGlass;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{
-    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, SessionId, TenantId,
+    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, MailId, SessionId, TenantId,
 };
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
+use iassistance_domain::mail::Mail;
 use iassistance_domain::session::Session;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
@@ -83,6 +84,13 @@ pub trait People: Send + Sync {
     /// Replaces a tenant's record: its name, its agency, its state. `NoSuchTenant` when there is none. From
     /// when it is closed no address leads to it.
     async fn put_tenant(&self, tenant: Tenant) -> Result<()>;
+
+    /// Keeps a mail that waits to be delivered, or replaces it.
+    async fn put_mail(&self, mail: Mail) -> Result<()>;
+    /// Mails that wait, oldest first, at most `limit`.
+    async fn mails(&self, limit: usize) -> Result<Vec<Mail>>;
+    /// Forgets a mail; says whether it was there.
+    async fn remove_mail(&self, id: MailId) -> Result<bool>;
 
     /// Keeps a new session. `Conflict` when there is one of its hash; `NotFound` when its account is not
     /// there. An account has 50 at most: a further one ends the oldest.

@@ -72,6 +72,17 @@ pub enum Letter<'a> {
 }
 
 impl Letter<'_> {
+    /// How long what it leads to works, milliseconds, if it ends.
+    pub(super) fn lasts_ms(&self) -> Option<u64> {
+        match self {
+            Self::Invitation { days, .. } => Some(days.saturating_mul(24 * 3_600_000)),
+            Self::PasswordReset { minutes, .. } | Self::EmailChange { minutes, .. } => {
+                Some(minutes.saturating_mul(60_000))
+            }
+            Self::NewDevice { .. } | Self::CredentialsChanged { .. } | Self::BreakGlass { .. } => None,
+        }
+    }
+
     /// Subject and text for `to`, from the platform of that name.
     pub(super) fn write(&self, to: &Recipient, platform: &str) -> (String, String) {
         let language = to.language;

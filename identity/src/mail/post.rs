@@ -58,9 +58,9 @@ fn sender(settings: &MailSettings) -> Result<Mailbox, PostError> {
 
 /// The mail in the form in which it travels.
 fn message(mail: &Mail, from: &Mailbox) -> Result<Message, PostError> {
-    let address = mail.to.email.reveal(Deliver).parse();
+    let address = mail.email.reveal(Deliver).parse();
     let address = address.map_err(|_| permanent("the recipient's address cannot be written to"))?;
-    let name = mail.to.name.reveal(Deliver).trim();
+    let name = mail.name.reveal(Deliver).trim();
     let name = (!name.is_empty()).then(|| name.chars().filter(|c| !c.is_control()).take(100).collect());
     let at = UNIX_EPOCH + Duration::from_millis(mail.at.as_millis().max(0).cast_unsigned());
     Message::builder()
@@ -72,7 +72,7 @@ fn message(mail: &Mail, from: &Mailbox) -> Result<Message, PostError> {
         // Nobody's machine answers that somebody is away (RFC 3834).
         .header(AutoSubmitted)
         .header(ContentType::TEXT_PLAIN)
-        .body(mail.text.clone())
+        .body(mail.text.reveal(Deliver).clone())
         .map_err(|_| permanent("the mail cannot be written"))
 }
 

@@ -12,9 +12,10 @@ use iassistance_domain::answer::{KEPT_MS, StoredAnswer};
 use iassistance_domain::break_glass::BreakGlass;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{
-    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, SessionId, TenantId,
+    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, MailId, SessionId, TenantId,
 };
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
+use iassistance_domain::mail::Mail;
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::session::{SESSIONS_MAX, Session};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
@@ -32,6 +33,7 @@ pub(super) struct PeopleData {
     sessions: BTreeMap<(AccountId, SessionId), Session>,
     invitations: BTreeMap<InvitationId, Invitation>,
     tokens: Vec<Token>,
+    mails: BTreeMap<MailId, Mail>,
     break_glasses: BTreeMap<(TenantId, BreakGlassId), BreakGlass>,
     answers: HashMap<Option<TenantId>, VecDeque<(String, StoredAnswer)>>,
     pub(super) revocations: broadcast::Sender<Revocation>,
@@ -390,6 +392,19 @@ impl People for MemoryStore {
         let invitation = people.invitations.get_mut(&id).ok_or(StorageError::NotFound("open invitation"))?;
         invitation.accepted_at = Some(at);
         Ok(invitation.clone())
+    }
+
+    async fn put_mail(&self, mail: Mail) -> Result<()> {
+        self.0.open()?.people.mails.insert(mail.id, mail);
+        Ok(())
+    }
+
+    async fn mails(&self, limit: usize) -> Result<Vec<Mail>> {
+        Ok(self.0.open()?.people.mails.values().take(limit).cloned().collect())
+    }
+
+    async fn remove_mail(&self, id: MailId) -> Result<bool> {
+        Ok(self.0.open()?.people.mails.remove(&id).is_some())
     }
 
     async fn put_token(&self, token: Token) -> Result<()> {

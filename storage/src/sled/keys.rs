@@ -124,6 +124,7 @@ use iassistance_domain::id::{
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::mail::Mail;
 use iassistance_domain::map::Shape;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
@@ -416,6 +417,7 @@ kinds! {
     ACCESS_OF_ACCOUNT: () = 93, "access_of_an_account", schema 1;
     ACCESS_OF_TENANT: () = 94, "access_to_a_tenant", schema 1;
     ACCESS_SHORTENED: AccessId = 95, "access_shortened", schema 1;
+    MAIL: Mail = 96, "mail", schema 1;
 }
 
 /// The kinds whose records say no more than that they are there.
@@ -679,6 +681,10 @@ pub(super) fn channel(tenant: TenantId, id: ChannelId) -> Key<Channel> {
 
 pub(super) fn session(account: AccountId, id: SessionId) -> Key<Session> {
     sessions(account).id(id.to_bytes())
+}
+
+pub(super) fn mail(id: MailId) -> Key<Mail> {
+    MAIL.key().id(id.to_bytes())
 }
 
 pub(super) fn token(account: AccountId, kind: TokenKind) -> Key<Token> {

@@ -13,10 +13,11 @@ use iassistance_domain::answer::StoredAnswer;
 use iassistance_domain::break_glass::BreakGlass;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{
-    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, SessionId, TenantId,
+    AccountId, AgencyId, ApiKeyId, BreakGlassId, InvitationId, MailId, SessionId, TenantId,
 };
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
 use iassistance_domain::key::ApiKey;
+use iassistance_domain::mail::Mail;
 use iassistance_domain::pii::SignIn;
 use iassistance_domain::session::Session;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
@@ -458,6 +459,19 @@ impl People for SledStore {
                 Ok(invitation)
             })
             .await
+    }
+
+    async fn put_mail(&self, mail: Mail) -> Result<()> {
+        self.0.write(move |tx, _| tx.put(&keys::mail(mail.id), Owner::Tenant, &mail)).await
+    }
+
+    async fn mails(&self, limit: usize) -> Result<Vec<Mail>> {
+        let all = self.0.scan(move |space| space.list(&MAIL.key(), Page::First, limit)).await?;
+        Ok(all.into_iter().map(|(_, mail)| mail).collect())
+    }
+
+    async fn remove_mail(&self, id: MailId) -> Result<bool> {
+        self.0.write(move |tx, _| tx.remove(&keys::mail(id))).await
     }
 
     async fn put_token(&self, token: Token) -> Result<()> {

@@ -10,8 +10,8 @@ use super::super::access;
 use super::super::invitations::invited;
 use super::super::keys::{
     self, ACCESS, ACCESS_OF_ACCOUNT, ACCESS_OF_TENANT, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY,
-    INVITATION, INVITATION_HASH, INVITED, Key, MEMBER, SESSION, SESSION_HASH, SessionHome, TOKEN, TOKEN_HASH,
-    id_in, number_in,
+    INVITATION, INVITATION_HASH, INVITED, Key, MAIL, MEMBER, SESSION, SESSION_HASH, SessionHome, TOKEN,
+    TOKEN_HASH, id_in, number_in,
 };
 use super::super::people::{email_key, member_key, subject_key};
 use super::super::space::{Read, Result};
@@ -57,6 +57,11 @@ impl<R: Read> Look<'_, R> {
             _ if code == INVITED.code => self.invited(),
             _ if code == TOKEN.code => self.token(),
             _ if code == TOKEN_HASH.code => self.token_hash(),
+            _ if code == MAIL.code => {
+                let found = self.open(MAIL)?;
+                self.must_be_at(found.map(|mail| mail.id.to_bytes()), 1);
+                Ok(())
+            }
             _ if code == ACCESS.code => self.access(),
             _ if code == ACCESS_OF_ACCOUNT.code || code == ACCESS_OF_TENANT.code => self.access_of(),
             _ => self.of_record(code),
