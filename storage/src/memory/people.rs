@@ -47,6 +47,7 @@ impl Default for PeopleData {
             sessions: BTreeMap::new(),
             invitations: BTreeMap::new(),
             tokens: Vec::new(),
+            mails: BTreeMap::new(),
             break_glasses: BTreeMap::new(),
             answers: HashMap::new(),
             revocations: broadcast::Sender::new(REVOCATIONS_MAX),

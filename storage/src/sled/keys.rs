@@ -118,8 +118,8 @@ use iassistance_domain::event::{DeadLetter, Event, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
     AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, ChannelId, ContactId, ConversationId,
-    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, InvitationId, MessageId,
-    MetaAppId, SessionId, SubscriptionId, TenantId, TurnId,
+    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, InvitationId, MailId,
+    MessageId, MetaAppId, SessionId, SubscriptionId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};

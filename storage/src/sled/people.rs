@@ -24,7 +24,7 @@ use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::keys::{
-    self, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY, BREAK_GLASS, INVITATION, INVITED, Key, Kind,
+    self, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY, BREAK_GLASS, INVITATION, INVITED, Key, Kind, MAIL,
     MEMBER, TENANT, id_in,
 };
 use super::space::{Page, Read, Result, Space};
