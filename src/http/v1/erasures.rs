@@ -161,8 +161,8 @@ impl From<Erasure> for ErasureView {
 ///
 /// All contacts who proved to be that person go: what was said, files, summaries, execution records, what waited,
 /// their key. What a legal hold covers stays until that is released. 200 when it is gone from what is served, 202
-/// when that takes longer: it goes on by itself, and `GET` shows how far it is. Asked again, it is the same one.
-/// There is no way back.
+/// when that takes longer: it goes on by itself, and `GET` shows how far it is. Asked again before it is final, it
+/// is the same one. There is no way back.
 #[utoipa::path(post, path = "/tenants/{tenant}/contacts/{contact}/erasure", tag = "privacy",
     operation_id = "erase_contact", params(InContact), request_body = NewErasure,
     responses((status = 200, description = "It is gone", body = ErasureView),
@@ -178,8 +178,10 @@ pub async fn erase(
     if ground.is_empty() || ground.chars().count() > GROUND_CHARS_MAX {
         return Err(Problem::invalid("`ground` must have 1 to 1,000 characters"));
     }
-    let person = state.app.store.keeping().person(ctx, contact).await?;
-    if person.contacts.is_empty() {
+    let keeping = state.app.store.keeping();
+    let under_way = keeping.unfinished_erasures(ctx).await?;
+    let is_known = under_way.iter().any(|erasure| erasure.contacts.contains(&contact));
+    if !is_known && keeping.person(ctx, contact).await?.contacts.is_empty() {
         return Err(Problem::not_found());
     }
     let entry = allowed.entry("contact.erasure_asked").on(&contact);

@@ -17,6 +17,9 @@ use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
+const MINUTE_MS: u64 = 60 * 1_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+
 /// The latest sweep of a class: what went because its period was over.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sweep)]
@@ -59,6 +62,12 @@ pub struct ClassPeriod {
     default: u32,
     /// From when on the period counts, in words.
     rule: &'static str,
+    /// What is older than this goes with the next sweep, but for what a legal hold covers.
+    #[schema(value_type = i64)]
+    goes_before: Timestamp,
+    /// When it is swept next, at the latest; a quarter of an hour may come to it.
+    #[schema(value_type = i64)]
+    swept_by: Timestamp,
     /// The latest sweep; `null` before the first.
     last_sweep: Option<SweepView>,
 }
@@ -114,13 +123,24 @@ async fn shown(
         ceiling: bounds.ceiling,
         default: bounds.default,
         rule: class.rule(),
+        goes_before: Timestamp::EPOCH,
+        swept_by: Timestamp::EPOCH,
         last_sweep: last(class),
     });
     let periods = periods.collect();
     let by_rule = Class::ALL.into_iter().filter(|class| !class.is_chosen());
     let by_rule = by_rule.map(|class| ClassRule { class, rule: class.rule() }).collect();
     let swept_every_minutes = state.app.settings.retention.sweep_minutes;
-    tag::whole(state, chosen, RetentionView { chosen: periods, by_rule, swept_every_minutes })
+    let view = RetentionView { chosen: periods, by_rule, swept_every_minutes };
+    let (tag, mut view) = tag::whole(state, chosen, view)?;
+    // Time alone is no change.
+    let now = state.clock().now();
+    for period in &mut view.chosen {
+        period.goes_before = now.minus_millis(u64::from(period.days) * DAY_MS);
+        let every = swept_every_minutes.saturating_mul(MINUTE_MS);
+        period.swept_by = period.last_sweep.as_ref().map_or(now, |sweep| sweep.at.plus_millis(every));
+    }
+    Ok((tag, view))
 }
 
 /// For how long what is kept

@@ -66,8 +66,12 @@ async fn periods_are_chosen_within_the_platforms_bounds_by_who_has_seen_them() {
     let (message, etag) = (period(&shown, "message"), shown.headers.get("etag").unwrap().to_str().unwrap());
     assert_eq!((&message["chosen"], &message["days"]), (&Value::Null, &message["default"]));
     assert!(shown.body["by_rule"].as_array().unwrap().iter().any(|rule| rule["class"] == "audit"));
+    let days = message["days"].as_u64().unwrap();
+    let before = desk.clock.now().minus_millis(days * 24 * 3_600_000).as_millis();
+    assert_eq!(message["goes_before"], before, "what is older goes with the next sweep");
+    desk.clock.advance_millis(1);
     let again = desk.ask_with(&admin, "get", &path, None, &[("If-None-Match", etag)]).await;
-    assert_eq!(again.status, 304);
+    assert_eq!(again.status, 304, "time alone is no change");
 
     let put = async |days: Value, tag: &str| {
         let body = json!({ "days": days });
@@ -114,6 +118,8 @@ async fn an_erasure_says_why_and_needs_a_proof_anew() {
     let theirs = desk.admin(desk.tenants[1]).await;
     let foreign = format!("/tenants/{}/erasures/{id}", desk.tenants[1]);
     assert!(desk.ask(&theirs, "get", &foreign, None).await.is_problem(404, "not_found"));
+    assert_eq!(ask(&key, "they asked").await.body, erased.body, "asked again, it is the same one");
+    desk.app.keeper.make_final(tenant).await.unwrap();
     assert!(ask(&key, "they asked").await.is_problem(404, "not_found"));
     desk.close().await;
 }
