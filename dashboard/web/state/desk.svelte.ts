@@ -1,6 +1,6 @@
 // A tenant's conversations as they are now: read once, then kept true by the feed.
 
-import { ApiError, get } from "../api/client.ts";
+import { ApiError, get, post } from "../api/client.ts";
 import type { Channel, Conversation, Message, Page } from "../api/types.ts";
 import { join } from "../feed/client.ts";
 import type { LineState, LogEvent, Told, Whisper } from "../feed/frames.ts";
@@ -12,14 +12,18 @@ import { type Draft, type Shown, conversationAfter, draftAfter, endsDraft, order
 import { merged } from "./order.ts";
 import { notify } from "./notify.svelte.ts";
 import { previewOf } from "./preview.ts";
+import { signed } from "./signs.ts";
+import { SOUGHT_MIN } from "./sought.ts";
 
-/** Conversations that are kept here at most; older ones are found by their address. */
+/** Conversations that are read at most; older ones are looked for, or found by their address. */
 const KEPT_MAX = 10_000;
 /** Events that the technical page keeps. */
 const STREAM_MAX = 1_000;
 /** Events of before that the curves are made of. */
 const COUNTED_MAX = 4_000;
 const POLL_MS = 5_000;
+/** Conversations that a search brings here at most. */
+const FOUND_MAX = 200;
 /** A long list is put in order again less often: by its length, and four times a second at least. */
 const ENTRIES_PER_MS = 40;
 const LIST_PAUSE_MAX_MS = 250;
@@ -63,6 +67,8 @@ class Desk {
   catchingUp = $state(false);
   /** Who sees some conversations only has no feed: they are looked at again and again. */
   polling = $state(false);
+  /** Asking the server for those that are not here. */
+  searching = $state(false);
   channels = $state.raw<Channel[]>([]);
   /** All of them, those with the latest words first. */
   entries = $state.raw<Entry[]>([]);
@@ -98,6 +104,9 @@ class Desk {
   #stale = new Set<string>();
   #run = 0;
   #poll = 0;
+  /** Whether all that there are, are here. */
+  #whole = false;
+  #sought = "";
 
   channel(id: string): Channel | undefined {
     return this.channels.find((each) => each.id === id);
@@ -151,6 +160,7 @@ class Desk {
     this.open = null;
     this.current = null;
     this.polling = false;
+    this.#whole = false;
     this.#stale.clear();
   }
 
@@ -251,8 +261,34 @@ class Desk {
         this.#keep(page.items.filter((each) => !this.#byId.has(each.id)));
         cursor = page.next ?? null;
       }
+      if (run === this.#run) this.#whole = !cursor;
     } catch {
-      // What is there is shown; the rest comes when it speaks, or is found by its address.
+      // What is there is shown; the rest comes when it speaks, or is looked for.
+    }
+  }
+
+  /** Looks on the server for those that are not here, by whom they are with. */
+  async find(words: string): Promise<void> {
+    this.#sought = words;
+    if (this.#whole || words.length < SOUGHT_MIN) return;
+    const run = this.#run;
+    const current = () => run === this.#run && words === this.#sought;
+    this.searching = true;
+    try {
+      let cursor: string | null = null;
+      for (let found = 0; found < FOUND_MAX; ) {
+        const asked: object = { words, limit: 50, cursor };
+        const page: Page<Conversation> = await post(`/tenants/${this.tenant}/conversations/search`, asked);
+        if (!current()) return;
+        this.#keep(page.items.filter((each) => !this.#byId.has(each.id)));
+        found += page.items.length;
+        cursor = page.next ?? null;
+        if (!cursor) break;
+      }
+    } catch {
+      // What is here is shown; the next letter asks again.
+    } finally {
+      if (current()) this.searching = false;
     }
   }
 
@@ -314,7 +350,7 @@ class Desk {
     const draw = () => {
       if (!this.#dirty) return;
       this.#dirty = false;
-      this.thread = ordered(this.#messages);
+      this.thread = signed(ordered(this.#messages));
       this.current = this.open ? (this.#byId.get(this.open) ?? null) : null;
       this.#drawList();
     };
@@ -465,7 +501,7 @@ class Desk {
       if (first) this.older = page.next ?? null;
       this.threadLoading = "ready";
       // Shown at once, so that who opens it sees its end without a flicker.
-      this.thread = ordered(messages);
+      this.thread = signed(ordered(messages));
       this.current = this.#byId.get(id) ?? null;
     } catch (error) {
       if (this.open !== id || !first) return;
@@ -488,7 +524,7 @@ class Desk {
       for (const message of page.items) if (!messages.has(message.id)) messages = withMessage(messages, message);
       this.#messages = messages;
       this.older = page.next ?? null;
-      this.thread = ordered(messages);
+      this.thread = signed(ordered(messages));
     } catch {
       if (this.open === id) this.older = cursor;
     }

@@ -46,6 +46,7 @@ mod passwords;
 mod proof;
 mod quarantine;
 mod rehearsals;
+mod search;
 mod settings_form;
 mod sign_in;
 mod signature;
@@ -188,6 +189,7 @@ routes! {
     "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
+    "/tenants/{tenant}/conversations/search" => { post: search::find }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
     "/tenants/{tenant}/conversations/{conversation}/messages" => {
         get: conversations::messages, post: operator::reply
