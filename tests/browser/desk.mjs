@@ -1,6 +1,7 @@
 // What the tests of the monitor share: a sandbox with its owner signed in, people who write to it, and what to look at.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,10 +12,11 @@ import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
 export class Desk {
   #ends = [];
 
-  async open() {
+  /** Starts it, with settings of its own. */
+  async open(own = []) {
     this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
     // Everybody here comes from one address, and signs in more often than people do.
-    this.where = await sandbox(["identity.address_burst=100"], "--data", this.folder);
+    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
     this.browser = await launch();
     const made = await context(this.browser);
     const page = await made.newPage();
@@ -78,6 +80,25 @@ export class Desk {
     return response.json();
   }
 
+  /** Somebody who was invited takes it up: a password, signing in, a second factor. */
+  async welcome(page, email, password) {
+    const link = await this.mailedLink(email);
+    await page.goto(this.where.server + link.pathname + link.hash);
+    await page.getByLabel("New password").fill(password);
+    await page.getByRole("button", { name: "Accept the invitation" }).click();
+    await page.getByText("The invitation is accepted").waitFor();
+    await page.getByRole("link", { name: "Sign in" }).click();
+    await page.getByLabel("E-mail").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByText("Who administers has a second factor").waitFor();
+    await page.getByRole("button", { name: "Add" }).first().click();
+    const secret = await page.locator(".secret").textContent();
+    await page.getByLabel("Authenticator code").fill(totp(secret));
+    await page.getByRole("button", { name: "Confirm" }).click();
+    await page.locator(".codes li").first().waitFor();
+  }
+
   /** The link of the latest mail to somebody. */
   async mailedLink(to) {
     const mails = join(this.folder, "mail");
@@ -92,6 +113,17 @@ export class Desk {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
+}
+
+/** The six digits of an authenticator (RFC 6238). */
+function totp(secret, at = Date.now()) {
+  const bits = [...secret.replace(/\s/g, "")].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
+  const hash = createHmac("sha1", key).update(counter).digest();
+  const place = hash[19] & 15;
+  return String((hash.readUInt32BE(place) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
 export const entry = (page, name) => page.locator(".entry").filter({ has: page.locator(".name", { hasText: name }) });
@@ -111,7 +143,7 @@ export async function noSidewaysScroll(page, what) {
 }
 
 /** The pages of a tenant, beside the live one. */
-export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "team", "keys", "audit"];
+export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "golden", "team", "keys", "webhooks", "audit", "break-glass"];
 
 /** Goes to a page and waits until it has what it shows. */
 export async function visit(page, address) {

@@ -21,6 +21,10 @@ class Notices {
       this.speaks = true;
       return new Promise<void>(() => {});
     });
+    // Another tab was asked.
+    window.addEventListener("storage", ({ key, newValue }) => {
+      if (key === KEY) this.on = newValue === "on" && this.possible && Notification.permission === "granted";
+    });
   }
 
   async set(wanted: boolean): Promise<void> {
