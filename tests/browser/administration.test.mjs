@@ -1,14 +1,10 @@
 // What is beside the live view: setting up, administering, what every page keeps to.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, PAGES, complaints, entry, open, visit } from "./desk.mjs";
+import { Desk, PAGES, accessible, complaints, entry, open, visit } from "./desk.mjs";
 import { LIMIT_MS, freePort, sandbox } from "./harness.mjs";
-
-const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const desk = new Desk();
 
@@ -24,24 +20,17 @@ test("accessibility: no serious violation on any page, light and dark", async ()
     await page.locator(".line.bot .tick").first().waitFor();
     await page.keyboard.press("w");
     await page.locator(".side-panel .tiles").waitFor();
-    await check(page, `live, ${colorScheme}`);
+    await accessible(page, `live, ${colorScheme}`);
     for (const path of PAGES) {
       await visit(page, `${desk.where.server}/t/${desk.where.tenant}/${path}`);
-      await check(page, `${path}, ${colorScheme}`);
+      await accessible(page, `${path}, ${colorScheme}`);
     }
     for (const path of ["/set-up", "/platform/agencies", "/account"]) {
       await visit(page, desk.where.server + path);
-      await check(page, `${path}, ${colorScheme}`);
+      await accessible(page, `${path}, ${colorScheme}`);
     }
   }
 });
-
-async function check(page, what) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }));
-  const serious = violations.filter((each) => ["serious", "critical"].includes(each.impact));
-  assert.deepEqual(serious.map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`), [], what);
-}
 
 test("the first load is below 150 kB, comes from this server alone, and its policy is in force", async () => {
   const made = await desk.stranger();

@@ -3,10 +3,13 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** A sandbox and a browser, with a session of the owner. */
 export class Desk {
@@ -71,6 +74,16 @@ export class Desk {
   /** Somebody writes to the demo shop. */
   say(contact, text) {
     return this.sim("/sim/say", { contact, text });
+  }
+
+  /** Asks as the person whose page it is. */
+  ask(page, method, path, body) {
+    return page.evaluate(async ([method, path, body]) => {
+      const me = await (await fetch("/v1/auth/me")).json();
+      const headers = { "content-type": "application/json", "x-csrf-token": me.csrf_token };
+      const answer = await fetch(`/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+      return { status: answer.status, data: await answer.json().catch(() => null) };
+    }, [method, path, body]);
   }
 
   async api(path, options = {}) {
@@ -150,4 +163,12 @@ export async function visit(page, address) {
   await page.goto(address);
   await page.locator("main h1").waitFor();
   await page.locator("[aria-busy]").first().waitFor({ state: "detached" });
+}
+
+/** Refuses what axe-core calls serious. The page's policy must be passed by (`bypassCSP`). */
+export async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }));
+  const serious = violations.filter((each) => ["serious", "critical"].includes(each.impact));
+  assert.deepEqual(serious.map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`), [], what);
 }

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, complaints, entry, open } from "./desk.mjs";
+import { Desk, accessible, complaints, entry, noSidewaysScroll, open } from "./desk.mjs";
 import { LIMIT_MS } from "./harness.mjs";
 
 const desk = new Desk();
@@ -113,11 +113,8 @@ test("an owner looks inside with a reason and another owner's consent, until som
   await page.getByText("not the platform's to read").waitFor();
 
   // Another owner, who is invited for it.
-  const csrf = await page.evaluate(async () => (await (await fetch("/v1/auth/me")).json()).csrf_token);
-  const invited = await page.evaluate(async (csrf) => (await fetch("/v1/owners/invitations", {
-    method: "POST", headers: { "content-type": "application/json", "x-csrf-token": csrf }, body: JSON.stringify({ email: "second@example.com", name: "Olivia" }),
-  })).status, csrf);
-  assert.equal(invited, 201);
+  const invited = await desk.ask(page, "POST", "/owners/invitations", { email: "second@example.com", name: "Olivia" });
+  assert.equal(invited.status, 201);
   const other = await (await desk.stranger()).newPage();
   await desk.welcome(other, "second@example.com", "nine green lanterns");
   await other.goto(`${desk.where.server}/t/${client}/break-glass`);
@@ -203,10 +200,10 @@ test("a tool is described, kept in the draft and changed there", async () => {
   await dialog.getByLabel("Name", { exact: false }).first().fill("order_status");
   await dialog.getByRole("textbox", { name: "Address" }).fill("https://api.shop.example/orders");
   await dialog.getByLabel("What it does").fill("Says how far an order is.");
-  await dialog.getByLabel("Arguments").fill("{ not JSON");
+  await dialog.getByLabel("Arguments (JSON").fill("{ not JSON");
   await dialog.getByText("The arguments must be a JSON object.").waitFor();
   assert.ok(await dialog.getByRole("button", { name: "Take it" }).isDisabled());
-  await dialog.getByLabel("Arguments").fill('{ "type": "object", "properties": { "order": { "type": "string" } }, "required": ["order"] }');
+  await dialog.getByLabel("Arguments (JSON").fill('{ "type": "object", "properties": { "order": { "type": "string" } }, "required": ["order"] }');
   await dialog.getByLabel("Secret header").fill("Authorization");
   await dialog.getByLabel("Its value").fill("Bearer very-secret");
   await dialog.getByRole("button", { name: "Take it" }).click();
@@ -348,4 +345,63 @@ test("a notice tells who needs somebody, with permission, once, and never what w
   await entry(one, "Tom").locator(".tag", { hasText: "Waiting" }).waitFor();
   assert.equal((await seen()).length, 1);
   assert.deepEqual(complaints(one), []);
+});
+
+test("with something on them they are accessible, light and dark, and fit a phone", async () => {
+  const shop = await receiver();
+  shop.status = 500;
+  const first = await (await desk.owner()).newPage();
+  await first.goto(at("webhooks"));
+  const make = async (path, body) => {
+    const { status, data } = await desk.ask(first, "POST", path, body);
+    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
+    return data;
+  };
+  const tenant = `/tenants/${desk.where.tenant}`;
+  await make(`${tenant}/webhooks`, { url: shop.url, kinds: ["message.received"], description: "Orders" });
+  await make(`${tenant}/golden`, { question: "Are you open on Sunday?", expect: { contains: ["simulated"], lacks: ["sorry"], hands_over: false } });
+  await make(`${tenant}/break-glass`, { reason: `A reason ${"x".repeat(200)}`, minutes: 5 });
+  await make("/agencies", { name: `Agency ${"y".repeat(100)}` });
+  await desk.say("Vera", "Hello");
+  const small = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+  for (const [as, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: small })) {
+    const page = await (await desk.owner({ ...options, bypassCSP: true })).newPage();
+    const check = async (what) => {
+      await accessible(page, `${what}, ${as}`);
+      await noSidewaysScroll(page, `${what}, ${as}`);
+    };
+    await page.goto(at("webhooks"));
+    const card = page.getByRole("listitem").filter({ hasText: "Orders" });
+    await card.getByRole("button", { name: "Send a test event" }).click();
+    await card.getByText("HTTP 500").first().waitFor();
+    await card.getByRole("button", { name: "Deliveries" }).click();
+    await look(card, () => card.locator("tbody tr"));
+    await check("webhooks");
+    await page.getByRole("button", { name: "New webhook" }).click();
+    await page.getByRole("dialog").getByLabel("Every kind").uncheck();
+    await check("a webhook's form");
+    await page.goto(at("golden"));
+    await page.getByRole("button", { name: "Ask all" }).click();
+    await page.locator(".sum").waitFor();
+    await check("golden questions");
+    await page.getByRole("button", { name: "Add a question" }).click();
+    await check("a golden question's form");
+    await page.goto(at("break-glass"));
+    await page.getByText("A reason").first().waitFor();
+    await check("looks");
+    await page.goto(`${desk.where.server}/platform/agencies`);
+    await page.getByRole("button", { name: "People" }).last().click();
+    await page.getByRole("button", { name: "Send the invitation" }).waitFor();
+    await check("agencies");
+    await page.goto(at("assistant"));
+    await page.locator("section.card", { has: page.getByRole("heading", { name: "Tools of your own" }) }).getByRole("button", { name: "Add" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check("a tool's form");
+    await page.goto(at("live"));
+    await entry(page, "Vera").click();
+    await page.locator(".line.bot").first().waitFor();
+    await page.locator(".line.in").getByRole("button", { name: "React" }).click();
+    await page.locator(".signs").waitFor();
+    await check("signs");
+  }
 });
