@@ -278,7 +278,7 @@ test("who is not in the browser yet is found on the server, by name and by numbe
   await until(page, async () => {
     const { items } = await desk.api("/conversations?limit=200");
     theirs = items.find((each) => each.contact.profile_name === "Wenceslaus");
-    return theirs?.last_message.author.by === "assistant" && theirs.last_message.delivery?.status === "read";
+    return theirs?.last_message?.author.by === "assistant" && theirs.last_message.delivery?.status === "read";
   });
   // The list ends before they come, as it does where there are more than a browser keeps.
   await page.route(/\/conversations\?/, async (route) => {
