@@ -8,7 +8,7 @@ describe("the rows of a long list", () => {
   it("keep their elements while they stay, and leave them to those who come", () => {
     const rows = new Rows<string>();
     expect(slots(rows, ["a", "b", "c"])).toEqual([0, 1, 2]);
-    expect(slots(rows, ["b", "c", "d"], 1)).toEqual([1, 2, 0]);
+    expect(slots(rows, ["b", "c", "d"], 7)).toEqual([1, 2, 0]);
     expect(slots(rows, ["x", "y", "z"])).toEqual([1, 2, 0]);
   });
 

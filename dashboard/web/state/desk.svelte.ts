@@ -1,19 +1,17 @@
 // A tenant's conversations as they are now: read once, then kept true by the feed.
 
-import { ApiError, get, post } from "../api/client.ts";
+import { ApiError, get } from "../api/client.ts";
 import type { Channel, Conversation, Message, Page } from "../api/types.ts";
 import { join } from "../feed/client.ts";
 import type { LineState, LogEvent, Told, Whisper } from "../feed/frames.ts";
 import { Sequence } from "../feed/sequence.ts";
-import { PRODUCTS } from "../live/names.ts";
-import { oneLine } from "../parts/text.ts";
+import { type Entry, entryOf } from "./entry.ts";
+import { Finding } from "./finding.svelte.ts";
 import { Figures } from "./figures.ts";
 import { type Draft, type Shown, conversationAfter, draftAfter, endsDraft, ordered, threadAfter, withMessage } from "./reduce.ts";
 import { merged } from "./order.ts";
 import { notify } from "./notify.svelte.ts";
-import { previewOf } from "./preview.ts";
 import { signed } from "./signs.ts";
-import { SOUGHT_MIN } from "./sought.ts";
 
 /** Conversations that are read at most; older ones are looked for, or found by their address. */
 const KEPT_MAX = 10_000;
@@ -22,37 +20,9 @@ const STREAM_MAX = 1_000;
 /** Events of before that the curves are made of. */
 const COUNTED_MAX = 4_000;
 const POLL_MS = 5_000;
-/** Conversations that a search brings here at most. */
-const FOUND_MAX = 200;
 /** A long list is put in order again less often: by its length, and four times a second at least. */
 const ENTRIES_PER_MS = 40;
 const LIST_PAUSE_MAX_MS = 250;
-
-export interface Entry {
-  conversation: Conversation;
-  /** What people know them by. */
-  name: string;
-  /** What they are found by, in small letters. */
-  found: string;
-  /** When something was last said. */
-  at: number;
-  /** What was last said, in a line. */
-  preview: string;
-  /** Messages that came and were not looked at here. */
-  unread: number;
-}
-
-function entryOf(conversation: Conversation, unread = 0): Entry {
-  const contact = conversation.contact;
-  const id = contact?.scoped_id ?? contact?.user_id;
-  // Who gave no name is known by their number, or by the end of an id that nobody reads whole.
-  const unnamed = contact?.wa_id ? `+${contact.wa_id}` : id ? `${PRODUCTS[conversation.kind] ?? ""} …${id.slice(-4)}` : "";
-  const name = oneLine(contact?.profile_name ?? unnamed, 80);
-  const preview = previewOf(conversation.last_message ?? null);
-  const at = Math.max(conversation.last_message?.recorded_at ?? 0, conversation.last_inbound_at ?? 0, conversation.opened_at);
-  const found = `${name} ${contact?.wa_id ?? ""} ${id ?? ""} ${preview}`.toLowerCase();
-  return { conversation, name, found, at, preview, unread };
-}
 
 export type Loading = "loading" | "ready" | "failed";
 
@@ -67,8 +37,7 @@ class Desk {
   catchingUp = $state(false);
   /** Who sees some conversations only has no feed: they are looked at again and again. */
   polling = $state(false);
-  /** Asking the server for those that are not here. */
-  searching = $state(false);
+  finding = new Finding();
   channels = $state.raw<Channel[]>([]);
   /** All of them, those with the latest words first. */
   entries = $state.raw<Entry[]>([]);
@@ -106,7 +75,6 @@ class Desk {
   #poll = 0;
   /** Whether all that there are, are here. */
   #whole = false;
-  #sought = "";
 
   channel(id: string): Channel | undefined {
     return this.channels.find((each) => each.id === id);
@@ -269,27 +237,11 @@ class Desk {
 
   /** Looks on the server for those that are not here, by whom they are with. */
   async find(words: string): Promise<void> {
-    this.#sought = words;
-    if (this.#whole || words.length < SOUGHT_MIN) return;
     const run = this.#run;
-    const current = () => run === this.#run && words === this.#sought;
-    this.searching = true;
-    try {
-      let cursor: string | null = null;
-      for (let found = 0; found < FOUND_MAX; ) {
-        const asked: object = { words, limit: 50, cursor };
-        const page: Page<Conversation> = await post(`/tenants/${this.tenant}/conversations/search`, asked);
-        if (!current()) return;
-        this.#keep(page.items.filter((each) => !this.#byId.has(each.id)));
-        found += page.items.length;
-        cursor = page.next ?? null;
-        if (!cursor) break;
-      }
-    } catch {
-      // What is here is shown; the next letter asks again.
-    } finally {
-      if (current()) this.searching = false;
-    }
+    const keep = (found: readonly Conversation[]) => {
+      if (run === this.#run) this.#keep(found.filter((each) => !this.#byId.has(each.id)));
+    };
+    await this.finding.find(this.tenant, this.#whole ? "" : words, keep);
   }
 
   async #countBack(run: number, latest: number): Promise<void> {

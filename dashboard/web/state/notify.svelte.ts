@@ -2,7 +2,7 @@
 
 import type { LogEvent } from "../feed/frames.ts";
 import { t } from "../i18n/index.svelte.ts";
-import type { Entry } from "./desk.svelte.ts";
+import type { Entry } from "./entry.ts";
 import { router } from "./router.svelte.ts";
 import { session } from "./session.svelte.ts";
 
