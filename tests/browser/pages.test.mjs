@@ -157,7 +157,17 @@ test("an agency is made, renamed and suspended; somebody is invited to it and un
   await card.locator(".tag", { hasText: "suspended" }).waitFor();
   await card.getByRole("button", { name: "Let it go on" }).click();
   await card.locator(".tag", { hasText: /^active/ }).waitFor();
-  assert.deepEqual(complaints(page), []);
+  // A client that it runs.
+  await page.goto(`${desk.where.server}/set-up`);
+  await page.getByLabel("Name of the business").fill("Bakery");
+  await page.getByLabel("Agency").selectOption("Studio Lovelace");
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.waitForURL(/tenant=/);
+  await page.goto(`${desk.where.server}/platform/agencies`);
+  await card.getByText("1 client").waitFor();
+  await card.getByRole("link", { name: "Bakery" }).waitFor();
+  // Whose people an agency looks after are not the platform's to see.
+  assert.deepEqual(complaints(page).filter((each) => !/status of 403/.test(each)), []);
 });
 
 test("golden questions are asked, and say what an answer lacks", async () => {
