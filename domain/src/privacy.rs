@@ -5,6 +5,7 @@ mod closing;
 mod erasure;
 mod hold;
 mod retention;
+mod suppression;
 
 pub use closing::{CertificateOf, DestructionCertificate};
 pub use erasure::{
@@ -14,3 +15,4 @@ pub use hold::{
     DOCUMENT_CHARS_MAX, HOLDS_MAX, HoldProblem, HoldRelease, HoldScope, LegalHold, NORM_CHARS_MAX,
 };
 pub use retention::{Class, ClassBounds, Retention, RetentionProblem, RetentionRules, SweepRecord};
+pub use suppression::Suppression;
