@@ -139,7 +139,8 @@ mod tests {
             url: None,
             count: None,
         };
-        let bare = Arguments { tenant: whole.tenant, conversation: None, after: None, url: None, count: None };
+        let bare =
+            Arguments { tenant: whole.tenant, conversation: None, after: None, url: None, count: None };
         let described = payload("subscribe");
         for arguments in [whole, bare] {
             let frame = subscribe(&arguments);
@@ -175,6 +176,9 @@ mod tests {
             "type": "message.received", "conversation": "cnv_1", "message": { "content": { "body": "a\u{1b}[2Jb\n" } },
         } });
         let line = line(&frame);
-        assert!(line.ends_with("a [2Jb ") && line.trim_start().starts_with("7  message.received"), "{line:?}");
+        assert!(
+            line.ends_with("a [2Jb ") && line.trim_start().starts_with("7  message.received"),
+            "{line:?}"
+        );
     }
 }

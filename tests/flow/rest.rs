@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
+use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::answer::{KEPT_MS, StoredAnswer};
 use iassistance_domain::tenant::TenantCtx;
 use reqwest::{Response, StatusCode};
@@ -278,6 +279,11 @@ async fn people_are_found_by_a_part_of_their_name_or_number() {
     let (_, page) = find(json!({ "words": format!("+{head} {tail}") })).await;
     assert_eq!(names(&page), ["ana"]);
     assert_eq!(names(&find(json!({ "words": "nobody" })).await.1), [""; 0]);
+    // Who sees no names cannot find out by asking who is there.
+    let viewer = flow.sign_in(false, &[(MemberOf::Tenant(tenant), Role::Viewer)]).await;
+    let path = format!("/tenants/{tenant}/conversations/search");
+    let (status, page) = flow.api_as(&viewer, "POST", &path, Some(json!({ "words": "ana" }))).await;
+    assert_eq!((status, &page), (StatusCode::OK, &json!({ "items": [], "next": null })));
     for wrong in [json!({ "words": "a" }), json!({ "words": "é".repeat(81) }), json!({})] {
         let (status, problem) = find(wrong).await;
         assert!(status.is_client_error(), "{problem}");

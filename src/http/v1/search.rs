@@ -92,7 +92,8 @@ pub async fn find(
         }
         Ok(found)
     };
-    let wants = |(_, contact): &(Conversation, Option<Contact>)| contact.as_ref().is_some_and(|it| sought.is(it));
+    let wants =
+        |(_, contact): &(Conversation, Option<Contact>)| contact.as_ref().is_some_and(|it| sought.is(it));
     let found = page::scan(before, limit, |found: &(Conversation, _)| found.0.id, wants, fetch).await?;
     let mut items = Vec::with_capacity(found.items.len());
     for (conversation, _) in &found.items {
