@@ -61,13 +61,7 @@ async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) ->
         Error::Http(response) => format!("the server answered {}", response.status()),
         error => format!("cannot reach {url}: {error}"),
     })?;
-    let subscribe = json!({
-        "type": "subscribe",
-        "tenant": arguments.tenant,
-        "conversation": arguments.conversation,
-        "after_seq": arguments.after,
-    });
-    socket.send(Message::text(subscribe.to_string())).await?;
+    socket.send(Message::text(subscribe(arguments).to_string())).await?;
     let mut seen = 0;
     while let Some(frame) = socket.next().await {
         let Message::Text(text) = frame? else { continue };
@@ -93,6 +87,18 @@ async fn follow(url: &str, key: &str, arguments: &Arguments, output: &Output) ->
     Err("the connection ended; go on with --after and the last number".into())
 }
 
+/// What is asked for. What was not given is not said: nothing of it may be `null`.
+fn subscribe(arguments: &Arguments) -> Value {
+    let mut frame = json!({ "type": "subscribe", "tenant": arguments.tenant });
+    if let Some(conversation) = arguments.conversation {
+        frame["conversation"] = json!(conversation);
+    }
+    if let Some(after) = arguments.after {
+        frame["after_seq"] = json!(after);
+    }
+    frame
+}
+
 /// An event in a line: its place, its kind, its conversation, and the words if it has any.
 fn line(frame: &Value) -> String {
     let event = &frame["event"];
@@ -107,4 +113,72 @@ fn line(frame: &Value) -> String {
         part(&event["type"]),
         part(&event["conversation"])
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::openapi::FEED;
+
+    fn document() -> Value {
+        serde_json::from_str(FEED).unwrap()
+    }
+
+    /// What the document says of a message: its fields, and which of them must be there.
+    fn payload(name: &str) -> Value {
+        document()["components"]["messages"][name]["payload"].clone()
+    }
+
+    #[test]
+    fn what_it_asks_for_is_what_the_document_of_the_feed_describes() {
+        let (tenant, conversation) = (format!("ten_{}", "0".repeat(32)), format!("cnv_{}", "0".repeat(32)));
+        let whole = Arguments {
+            tenant: tenant.parse().unwrap(),
+            conversation: Some(conversation.parse().unwrap()),
+            after: Some(7),
+            url: None,
+            count: None,
+        };
+        let bare =
+            Arguments { tenant: whole.tenant, conversation: None, after: None, url: None, count: None };
+        let described = payload("subscribe");
+        for arguments in [whole, bare] {
+            let frame = subscribe(&arguments);
+            assert_eq!(frame["type"], described["properties"]["type"]["const"]);
+            for (field, value) in frame.as_object().unwrap() {
+                let is = if value.is_u64() { "integer" } else { "string" };
+                let said = &described["properties"][field];
+                assert!(said["const"] == *value || said["type"] == is, "{field}: {value} is not {said}");
+            }
+            for needed in described["required"].as_array().unwrap() {
+                assert!(frame.get(needed.as_str().unwrap()).is_some(), "{needed}");
+            }
+        }
+        assert!(document()["info"]["description"].as_str().unwrap().contains(PROTOCOL));
+    }
+
+    #[test]
+    fn what_it_reads_of_a_frame_is_in_the_document() {
+        for (message, field) in
+            [("event", "seq"), ("event", "event"), ("error", "detail"), ("bye", "reason"), ("bye", "resume")]
+        {
+            assert!(payload(message)["properties"][field].is_object(), "{message}.{field}");
+        }
+        let resumed = &payload("bye")["properties"]["resume"]["items"]["properties"];
+        assert!(resumed["after_seq"].is_object());
+        let event = &document()["components"]["schemas"]["Event"]["properties"];
+        assert!(event["type"].is_object() && event["conversation"].is_object());
+    }
+
+    #[test]
+    fn what_a_contact_writes_does_not_write_on_the_terminal() {
+        let frame = json!({ "seq": 7, "event": {
+            "type": "message.received", "conversation": "cnv_1", "message": { "content": { "body": "a\u{1b}[2Jb\n" } },
+        } });
+        let line = line(&frame);
+        assert!(
+            line.ends_with("a [2Jb ") && line.trim_start().starts_with("7  message.received"),
+            "{line:?}"
+        );
+    }
 }

@@ -21,7 +21,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
 /// Where the app has pages: each address begins with the same file. Where the links of mails lead is beside it (`links`).
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 8] = [
     "/",
     "/sign-in",
     "/set-up",
@@ -30,7 +30,6 @@ const PAGES: [&str; 9] = [
     "/account",
     "/account/{rest:.*}",
     "/forgotten-password",
-    "/break-glass",
 ];
 
 /// Adds the app's pages and files.
@@ -136,8 +135,9 @@ mod tests {
             "/account",
             "/account/sessions",
             "/forgotten-password",
-            "/break-glass",
+            "/t/ten_1/break-glass",
             "/t/ten_1/live/cnv_1",
+            "/platform/agencies",
         ] {
             let answer = ask(path).await;
             assert_eq!(answer.status(), StatusCode::OK, "{path}");

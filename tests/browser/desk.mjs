@@ -1,20 +1,25 @@
 // What the tests of the monitor share: a sandbox with its owner signed in, people who write to it, and what to look at.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
 
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
 /** A sandbox and a browser, with a session of the owner. */
 export class Desk {
   #ends = [];
 
-  async open() {
+  /** Starts it, with settings of its own. */
+  async open(own = []) {
     this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
     // Everybody here comes from one address, and signs in more often than people do.
-    this.where = await sandbox(["identity.address_burst=100"], "--data", this.folder);
+    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
     this.browser = await launch();
     const made = await context(this.browser);
     const page = await made.newPage();
@@ -71,11 +76,40 @@ export class Desk {
     return this.sim("/sim/say", { contact, text });
   }
 
+  /** Asks as the person whose page it is. */
+  ask(page, method, path, body) {
+    return page.evaluate(async ([method, path, body]) => {
+      const me = await (await fetch("/v1/auth/me")).json();
+      const headers = { "content-type": "application/json", "x-csrf-token": me.csrf_token };
+      const answer = await fetch(`/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+      return { status: answer.status, data: await answer.json().catch(() => null) };
+    }, [method, path, body]);
+  }
+
   async api(path, options = {}) {
     const headers = { authorization: `Bearer ${this.where.key}`, ...options.headers };
     const response = await fetch(`${this.where.server}/v1/tenants/${this.where.tenant}${path}`, { ...options, headers });
     assert.ok(response.ok, `${path}: ${response.status}`);
     return response.json();
+  }
+
+  /** Somebody who was invited takes it up: a password, signing in, a second factor. */
+  async welcome(page, email, password) {
+    const link = await this.mailedLink(email);
+    await page.goto(this.where.server + link.pathname + link.hash);
+    await page.getByLabel("New password").fill(password);
+    await page.getByRole("button", { name: "Accept the invitation" }).click();
+    await page.getByText("The invitation is accepted").waitFor();
+    await page.getByRole("link", { name: "Sign in" }).click();
+    await page.getByLabel("E-mail").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByText("Who administers has a second factor").waitFor();
+    await page.getByRole("button", { name: "Add" }).first().click();
+    const secret = await page.locator(".secret").textContent();
+    await page.getByLabel("Authenticator code").fill(totp(secret));
+    await page.getByRole("button", { name: "Confirm" }).click();
+    await page.locator(".codes li").first().waitFor();
   }
 
   /** The link of the latest mail to somebody. */
@@ -92,6 +126,17 @@ export class Desk {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
+}
+
+/** The six digits of an authenticator (RFC 6238). */
+function totp(secret, at = Date.now()) {
+  const bits = [...secret.replace(/\s/g, "")].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
+  const hash = createHmac("sha1", key).update(counter).digest();
+  const place = hash[19] & 15;
+  return String((hash.readUInt32BE(place) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
 export const entry = (page, name) => page.locator(".entry").filter({ has: page.locator(".name", { hasText: name }) });
@@ -111,11 +156,19 @@ export async function noSidewaysScroll(page, what) {
 }
 
 /** The pages of a tenant, beside the live one. */
-export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "team", "keys", "audit"];
+export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "golden", "team", "keys", "webhooks", "audit", "break-glass"];
 
 /** Goes to a page and waits until it has what it shows. */
 export async function visit(page, address) {
   await page.goto(address);
   await page.locator("main h1").waitFor();
   await page.locator("[aria-busy]").first().waitFor({ state: "detached" });
+}
+
+/** Refuses what axe-core calls serious. The page's policy must be passed by (`bypassCSP`). */
+export async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }));
+  const serious = violations.filter((each) => ["serious", "critical"].includes(each.impact));
+  assert.deepEqual(serious.map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`), [], what);
 }

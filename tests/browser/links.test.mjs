@@ -151,6 +151,7 @@ test("a password is chosen by keyboard alone, and a weak one is refused in words
   await page.keyboard.type(PASSWORD);
   await page.keyboard.press("Enter");
   await page.getByText("Your password is set.").waitFor();
+  await page.getByRole("link", { name: "Sign in" }).waitFor();
   kept(page);
   assert.ok(page.asked.every((line) => !line.includes(where.token)), "no request line and no referrer has the token");
   assert.equal((await signIn("owner@example.com", PASSWORD)).status, 200);
@@ -190,6 +191,7 @@ test("who is invited chooses a password on a phone, in Spanish, and can sign in"
   await page.getByRole("button", { name: "Português" }).tap();
   await page.getByRole("button", { name: "Aceitar o convite" }).tap();
   await page.getByText("O convite foi aceito.").waitFor();
+  assert.equal(await page.getByRole("link", { name: "Entrar" }).getAttribute("href"), "/sign-in");
   kept(page);
   assert.ok(page.asked.every((line) => !line.includes(token)));
   assert.equal((await signIn(guest.email, PASSWORD)).status, 200);
@@ -207,6 +209,7 @@ test("without its token a link says so, and a new one can be asked for", async (
   await page.getByLabel("E-mail address").fill("eva@example.com");
   await page.getByRole("button", { name: "Send the link" }).click();
   await page.getByText("If there is an account with that address").waitFor();
+  assert.equal(await page.getByRole("link").count(), 0, "whoever waits for a mail is not sent away");
   const token = await mailed("eva@example.com", "/reset-password");
   const reset = await open(`/reset-password#token=${token}`, { locale: "pt-BR", colorScheme: "dark" });
   await reset.getByLabel("Nova senha").fill(`${PASSWORD} more`);

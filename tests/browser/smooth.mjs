@@ -1,7 +1,9 @@
 // How smooth the list stays: 10,000 conversations, 200 events a second, for a minute, while somebody scrolls. The page is
 // the real one; conversations and events come from here, so that the server is not what is measured.
 //
-//   node tests/browser/smooth.mjs [--seconds 60] [--conversations 10000] [--events 200]
+//   node tests/browser/smooth.mjs [--seconds 60] [--conversations 10000] [--events 200] [--slower 1]
+//
+// `--slower 4` has the browser work four times as slowly, as on a weak machine.
 
 import { parseArgs } from "node:util";
 
@@ -9,8 +11,9 @@ import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
 
 const { values } = parseArgs({ options: {
   seconds: { type: "string", default: "60" }, conversations: { type: "string", default: "10000" }, events: { type: "string", default: "200" },
+  slower: { type: "string", default: "1" },
 } });
-const [SECONDS, COUNT, RATE] = [values.seconds, values.conversations, values.events].map(Number);
+const [SECONDS, COUNT, RATE, SLOWER] = [values.seconds, values.conversations, values.events, values.slower].map(Number);
 const LONG_MS = 50;
 
 const where = await sandbox();
@@ -69,6 +72,14 @@ try {
   });
   await page.reload();
   await page.locator(".list footer", { hasText: COUNT.toLocaleString("en") }).waitFor({ timeout: 4 * LIMIT_MS });
+  const browsing = await made.newCDPSession(page);
+  await browsing.send("Performance.enable");
+  if (SLOWER > 1) await browsing.send("Emulation.setCPUThrottlingRate", { rate: SLOWER });
+  const spent = async () => {
+    const { metrics } = await browsing.send("Performance.getMetrics");
+    return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
+  };
+  const first = await spent();
   const before = sent;
   const tasks = await page.evaluate((seconds) => new Promise((done) => {
     const long = [];
@@ -84,10 +95,13 @@ try {
     };
     step();
   }), SECONDS);
+  const last = await spent();
+  const share = (name) => Math.round(((last[name] - first[name]) / (last.Timestamp - first.Timestamp)) * 1_000) / 10;
   const worst = Math.max(0, ...tasks.long);
   console.log(JSON.stringify({
     conversations: COUNT, seconds: SECONDS, events: sent - before, events_a_second: Math.round((sent - before) / SECONDS),
     frames_a_second: Math.round(tasks.frames / SECONDS), tasks_over_50_ms: tasks.long.filter((each) => each > LONG_MS).length, longest_ms: Math.round(worst),
+    slower: SLOWER, busy_percent: share("TaskDuration"), script_percent: share("ScriptDuration"), layout_percent: share("LayoutDuration"),
   }));
   clearInterval(timer);
   if (worst > LONG_MS) process.exitCode = 1;

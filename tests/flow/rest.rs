@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
+use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::answer::{KEPT_MS, StoredAnswer};
 use iassistance_domain::tenant::TenantCtx;
 use reqwest::{Response, StatusCode};
@@ -245,6 +246,47 @@ async fn lists_are_asked_for_what_is_wanted() {
             [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::FORBIDDEN]
                 .contains(&status)
         );
+    }
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn people_are_found_by_a_part_of_their_name_or_number() {
+    let flow = Flow::start().await;
+    for (count, who) in ["ana", "anabel", "bo"].into_iter().enumerate() {
+        flow.simulator.say(who, "are you open?").unwrap();
+        flow.sends(count + 1).await;
+    }
+    flow.quiet(0).await;
+    let tenant = flow.tenants[0];
+    let find = async |body: Value| {
+        let path = format!("/tenants/{tenant}/conversations/search");
+        flow.api("POST", &path, Some(body)).await
+    };
+    let names = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap();
+        items.iter().map(|item| item["contact"]["profile_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let (status, page) = find(json!({ "words": " ANA" })).await;
+    assert_eq!((status, names(&page)), (StatusCode::OK, vec!["anabel".to_owned(), "ana".to_owned()]));
+    // Page by page the same.
+    let (_, first) = find(json!({ "words": "ana", "limit": 1 })).await;
+    let (_, second) = find(json!({ "words": "ana", "limit": 1, "cursor": first["next"] })).await;
+    assert_eq!((names(&first), names(&second)), (vec!["anabel".to_owned()], vec!["ana".to_owned()]));
+    // A number as people write it.
+    let number = page["items"][1]["contact"]["wa_id"].as_str().unwrap();
+    let (head, tail) = number.split_at(4);
+    let (_, page) = find(json!({ "words": format!("+{head} {tail}") })).await;
+    assert_eq!(names(&page), ["ana"]);
+    assert_eq!(names(&find(json!({ "words": "nobody" })).await.1), [""; 0]);
+    // Who sees no names cannot find out by asking who is there.
+    let viewer = flow.sign_in(false, &[(MemberOf::Tenant(tenant), Role::Viewer)]).await;
+    let path = format!("/tenants/{tenant}/conversations/search");
+    let (status, page) = flow.api_as(&viewer, "POST", &path, Some(json!({ "words": "ana" }))).await;
+    assert_eq!((status, &page), (StatusCode::OK, &json!({ "items": [], "next": null })));
+    for wrong in [json!({ "words": "a" }), json!({ "words": "é".repeat(81) }), json!({})] {
+        let (status, problem) = find(wrong).await;
+        assert!(status.is_client_error(), "{problem}");
     }
     flow.finish().await;
 }

@@ -55,13 +55,24 @@ export function t(key: string, about?: Record<string, string | number>): string 
   return said.replace(/\{(\w+)\}/g, (whole, name: string) => (name in about ? String(about[name]) : whole));
 }
 
+/** What writes numbers and times is costly to make: it is kept, by language and form. */
+const writers = new Map<string, unknown>();
+
+function writer<T>(form: string, make: (code: Code) => T): T {
+  const key = `${code} ${form}`;
+  let known = writers.get(key) as T | undefined;
+  if (known === undefined) writers.set(key, (known = make(code)));
+  return known;
+}
+
 /** The words for a number of things: under `….one` or `….many`. */
 export function many(key: string, n: number): string {
-  return t(`${key}.${new Intl.PluralRules(code).select(n) === "one" ? "one" : "many"}`, { n: number(n) });
+  const rules = writer("plural", (code) => new Intl.PluralRules(code));
+  return t(`${key}.${rules.select(n) === "one" ? "one" : "many"}`, { n: number(n) });
 }
 
 export function number(value: number, digits = 0): string {
-  return new Intl.NumberFormat(code, { maximumFractionDigits: digits }).format(value);
+  return writer(`number ${digits}`, (code) => new Intl.NumberFormat(code, { maximumFractionDigits: digits })).format(value);
 }
 
 /** A time of day; with the day where it is another one. */
@@ -70,18 +81,19 @@ export function moment(at: number | null | undefined): string {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
   const day = today ? {} : ({ day: "numeric", month: "short" } as const);
-  return new Intl.DateTimeFormat(code, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...day }).format(date);
+  const form = (code: Code) => new Intl.DateTimeFormat(code, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...day });
+  return writer(today ? "time" : "time and day", form).format(date);
 }
 
 /** The whole of it, to the second. */
 export function exact(at: number | null | undefined): string {
-  return at ? new Intl.DateTimeFormat(code, {
+  return at ? writer("exact", (code) => new Intl.DateTimeFormat(code, {
     day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-  }).format(new Date(at)) : "–";
+  })).format(new Date(at)) : "–";
 }
 
 export function day(at: number): string {
-  return new Intl.DateTimeFormat(code, { weekday: "long", day: "numeric", month: "long" }).format(new Date(at));
+  return writer("day", (code) => new Intl.DateTimeFormat(code, { weekday: "long", day: "numeric", month: "long" })).format(new Date(at));
 }
 
 /** How long ago, in a few letters. */
@@ -91,7 +103,7 @@ export function ago(at: number, now: number): string {
   if (minutes < 60) return t("ago.minutes", { n: minutes });
   if (minutes < 24 * 60) return t("ago.hours", { n: Math.floor(minutes / 60) });
   if (minutes < 7 * 24 * 60) return t("ago.days", { n: Math.floor(minutes / 1440) });
-  return new Intl.DateTimeFormat(code, { day: "numeric", month: "short" }).format(new Date(at));
+  return writer("date", (code) => new Intl.DateTimeFormat(code, { day: "numeric", month: "short" })).format(new Date(at));
 }
 
 /** A time that something took. */
@@ -107,5 +119,6 @@ export function money(millionths: number | null | undefined, currency = "USD"): 
   if (millionths === null || millionths === undefined) return "–";
   const value = millionths / 1e6;
   const digits = value !== 0 && Math.abs(value) < 0.1 ? 5 : 2;
-  return new Intl.NumberFormat(code, { style: "currency", currency, maximumFractionDigits: digits }).format(value);
+  const form = (code: Code) => new Intl.NumberFormat(code, { style: "currency", currency, maximumFractionDigits: digits });
+  return writer(`${currency} ${digits}`, form).format(value);
 }

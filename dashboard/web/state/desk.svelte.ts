@@ -5,15 +5,15 @@ import type { Channel, Conversation, Message, Page } from "../api/types.ts";
 import { join } from "../feed/client.ts";
 import type { LineState, LogEvent, Told, Whisper } from "../feed/frames.ts";
 import { Sequence } from "../feed/sequence.ts";
-import { PRODUCTS } from "../live/names.ts";
-import { oneLine } from "../parts/text.ts";
+import { type Entry, entryOf } from "./entry.ts";
+import { Finding } from "./finding.svelte.ts";
 import { Figures } from "./figures.ts";
 import { type Draft, type Shown, conversationAfter, draftAfter, endsDraft, ordered, threadAfter, withMessage } from "./reduce.ts";
 import { merged } from "./order.ts";
 import { notify } from "./notify.svelte.ts";
-import { previewOf } from "./preview.ts";
+import { signed } from "./signs.ts";
 
-/** Conversations that are kept here at most; older ones are found by their address. */
+/** Conversations that are read at most; older ones are looked for, or found by their address. */
 const KEPT_MAX = 10_000;
 /** Events that the technical page keeps. */
 const STREAM_MAX = 1_000;
@@ -23,32 +23,6 @@ const POLL_MS = 5_000;
 /** A long list is put in order again less often: by its length, and four times a second at least. */
 const ENTRIES_PER_MS = 40;
 const LIST_PAUSE_MAX_MS = 250;
-
-export interface Entry {
-  conversation: Conversation;
-  /** What people know them by. */
-  name: string;
-  /** What they are found by, in small letters. */
-  found: string;
-  /** When something was last said. */
-  at: number;
-  /** What was last said, in a line. */
-  preview: string;
-  /** Messages that came and were not looked at here. */
-  unread: number;
-}
-
-function entryOf(conversation: Conversation, unread = 0): Entry {
-  const contact = conversation.contact;
-  const id = contact?.scoped_id ?? contact?.user_id;
-  // Who gave no name is known by their number, or by the end of an id that nobody reads whole.
-  const unnamed = contact?.wa_id ? `+${contact.wa_id}` : id ? `${PRODUCTS[conversation.kind] ?? ""} …${id.slice(-4)}` : "";
-  const name = oneLine(contact?.profile_name ?? unnamed, 80);
-  const preview = previewOf(conversation.last_message ?? null);
-  const at = Math.max(conversation.last_message?.recorded_at ?? 0, conversation.last_inbound_at ?? 0, conversation.opened_at);
-  const found = `${name} ${contact?.wa_id ?? ""} ${id ?? ""} ${preview}`.toLowerCase();
-  return { conversation, name, found, at, preview, unread };
-}
 
 export type Loading = "loading" | "ready" | "failed";
 
@@ -63,6 +37,7 @@ class Desk {
   catchingUp = $state(false);
   /** Who sees some conversations only has no feed: they are looked at again and again. */
   polling = $state(false);
+  finding = new Finding();
   channels = $state.raw<Channel[]>([]);
   /** All of them, those with the latest words first. */
   entries = $state.raw<Entry[]>([]);
@@ -98,6 +73,8 @@ class Desk {
   #stale = new Set<string>();
   #run = 0;
   #poll = 0;
+  /** Whether all that there are, are here. */
+  #whole = false;
 
   channel(id: string): Channel | undefined {
     return this.channels.find((each) => each.id === id);
@@ -151,6 +128,7 @@ class Desk {
     this.open = null;
     this.current = null;
     this.polling = false;
+    this.#whole = false;
     this.#stale.clear();
   }
 
@@ -251,9 +229,19 @@ class Desk {
         this.#keep(page.items.filter((each) => !this.#byId.has(each.id)));
         cursor = page.next ?? null;
       }
+      if (run === this.#run) this.#whole = !cursor;
     } catch {
-      // What is there is shown; the rest comes when it speaks, or is found by its address.
+      // What is there is shown; the rest comes when it speaks, or is looked for.
     }
+  }
+
+  /** Looks on the server for those that are not here, by whom they are with. */
+  async find(words: string): Promise<void> {
+    const run = this.#run;
+    const keep = (found: readonly Conversation[]) => {
+      if (run === this.#run) this.#keep(found.filter((each) => !this.#byId.has(each.id)));
+    };
+    await this.finding.find(this.tenant, this.#whole ? "" : words, keep);
   }
 
   async #countBack(run: number, latest: number): Promise<void> {
@@ -314,7 +302,7 @@ class Desk {
     const draw = () => {
       if (!this.#dirty) return;
       this.#dirty = false;
-      this.thread = ordered(this.#messages);
+      this.thread = signed(ordered(this.#messages));
       this.current = this.open ? (this.#byId.get(this.open) ?? null) : null;
       this.#drawList();
     };
@@ -465,7 +453,7 @@ class Desk {
       if (first) this.older = page.next ?? null;
       this.threadLoading = "ready";
       // Shown at once, so that who opens it sees its end without a flicker.
-      this.thread = ordered(messages);
+      this.thread = signed(ordered(messages));
       this.current = this.#byId.get(id) ?? null;
     } catch (error) {
       if (this.open !== id || !first) return;
@@ -488,7 +476,7 @@ class Desk {
       for (const message of page.items) if (!messages.has(message.id)) messages = withMessage(messages, message);
       this.#messages = messages;
       this.older = page.next ?? null;
-      this.thread = ordered(messages);
+      this.thread = signed(ordered(messages));
     } catch {
       if (this.open === id) this.older = cursor;
     }

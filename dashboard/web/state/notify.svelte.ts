@@ -2,7 +2,7 @@
 
 import type { LogEvent } from "../feed/frames.ts";
 import { t } from "../i18n/index.svelte.ts";
-import type { Entry } from "./desk.svelte.ts";
+import type { Entry } from "./entry.ts";
 import { router } from "./router.svelte.ts";
 import { session } from "./session.svelte.ts";
 
@@ -20,6 +20,10 @@ class Notices {
     void navigator.locks?.request("notices", () => {
       this.speaks = true;
       return new Promise<void>(() => {});
+    });
+    // Another tab was asked.
+    window.addEventListener("storage", ({ key, newValue }) => {
+      if (key === KEY) this.on = newValue === "on" && this.possible && Notification.permission === "granted";
     });
   }
 

@@ -3,6 +3,7 @@
 import type { Content, Message } from "../api/types.ts";
 import { t } from "../i18n/index.svelte.ts";
 import { oneLine } from "../parts/text.ts";
+import { signOf } from "./signs.ts";
 
 /** The words of a content that has some, without its form. */
 export function wordsOf(content: Content): string {
@@ -43,6 +44,7 @@ export function previewOf(message: Message | null): string {
     const kind = content.items[0]?.kind ?? "document";
     return words ? `${t(`media.${kind}`)}: ${words}` : t(`media.${kind}`);
   }
+  if (content.type === "reaction") return content.emoji ? `${t("content.reaction")}: ${signOf(content.emoji)}` : t("reaction.off");
   if (content.type === "note") return `${t("note")}: ${words}`;
   if (content.type === "text") return words;
   const named = content.type === "template" ? `${t("content.template")}: ${content.name}` : t(`content.${content.type}`);

@@ -1,8 +1,9 @@
 // Who is signed in, and in which tenant they look.
 
 import { ApiError, all, get, post, setCsrf, whenRefused } from "../api/client.ts";
-import type { Me, Tenant } from "../api/types.ts";
+import type { Me, Page, Schemas, Tenant } from "../api/types.ts";
 import { useLanguage } from "../i18n/index.svelte.ts";
+import { ticking } from "./clock.svelte.ts";
 import { router } from "./router.svelte.ts";
 
 export type Role = "owner" | "agency" | "tenant_admin" | "operator" | "viewer" | "none";
@@ -16,6 +17,8 @@ class Session {
   /** Whether it is known yet who this is. */
   known = $state(false);
   problem = $state<ApiError | null>(null);
+  /** Until when an owner may look into what people write, by tenant. */
+  looks = $state.raw<Readonly<Record<string, number>>>({});
   /** Somebody waits for a proof anew. */
   stepUp = $state<((given: boolean) => void) | null>(null);
 
@@ -48,6 +51,28 @@ class Session {
     if (own) return own.role as Role;
     if (this.me?.memberships.some((each) => each.agency)) return "agency";
     return this.me?.owner ? "owner" : "none";
+  }
+
+  /** Whether they read what people write there: an owner only while a look is open. */
+  readsIn(tenant: string): boolean {
+    const role = this.roleIn(tenant);
+    return role === "owner" ? (this.looks[tenant] ?? 0) > ticking.now : role !== "none";
+  }
+
+  /** Takes what is known of looks into a tenant: one's own that is open counts. */
+  looked(tenant: string, looks: readonly Schemas["BreakGlass"][]): void {
+    const own = looks.filter((look) => look.asked_by === this.me?.id && look.opened_at && !look.ended_at);
+    const until = Math.max(0, ...own.map((look) => look.ends_at ?? 0));
+    if ((this.looks[tenant] ?? 0) !== until) this.looks = { ...this.looks, [tenant]: until };
+  }
+
+  /** Reads which looks of an owner into a tenant are open. */
+  async readLooks(tenant: string): Promise<void> {
+    try {
+      this.looked(tenant, (await get<Page<Schemas["BreakGlass"]>>(`/tenants/${tenant}/break-glass?over=false&limit=200`)).items);
+    } catch {
+      // Without knowing of one there is none.
+    }
   }
 
   /** Keeps where they are. */
@@ -104,6 +129,7 @@ class Session {
     setCsrf("");
     this.me = null;
     this.tenants = [];
+    this.looks = {};
     this.stepUp = null;
   }
 }

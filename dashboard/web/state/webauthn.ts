@@ -1,6 +1,7 @@
 // Passkeys: what the server asks and the browser answers, in the form that goes over the wire.
 
 import { post } from "../api/client.ts";
+import { t } from "../i18n/index.svelte.ts";
 
 interface Question {
   question: string;
@@ -24,6 +25,13 @@ interface Described {
 
 const credentialOf = (described: Described) => ({ ...described, id: bytesOf(described.id) });
 
+/** What the browser gives. Who says no to its question is told so in words. */
+async function given(asked: Promise<Credential | null>): Promise<PublicKeyCredential> {
+  const credential = await asked.catch(() => null);
+  if (!credential) throw new Error(t("sign-in.passkey.none"));
+  return credential as PublicKeyCredential;
+}
+
 /** Asks for a passkey at this door; gives what proves it. */
 export async function provePasskey(path: string, body?: unknown): Promise<{ question: string; answer: unknown }> {
   const { question, options } = await post<Question>(path, body, { open: true });
@@ -33,16 +41,15 @@ export async function provePasskey(path: string, body?: unknown): Promise<{ ques
     challenge: bytesOf(asked.challenge),
     allowCredentials: asked.allowCredentials?.map(credentialOf),
   } as PublicKeyCredentialRequestOptions;
-  const given = (await navigator.credentials.get({ publicKey })) as PublicKeyCredential | null;
-  if (!given) throw new Error("no passkey was given");
-  const response = given.response as AuthenticatorAssertionResponse;
+  const passkey = await given(navigator.credentials.get({ publicKey }));
+  const response = passkey.response as AuthenticatorAssertionResponse;
   return {
     question,
     answer: {
-      id: given.id,
-      rawId: textOf(given.rawId),
-      type: given.type,
-      extensions: given.getClientExtensionResults(),
+      id: passkey.id,
+      rawId: textOf(passkey.rawId),
+      type: passkey.type,
+      extensions: passkey.getClientExtensionResults(),
       response: {
         authenticatorData: textOf(response.authenticatorData),
         clientDataJSON: textOf(response.clientDataJSON),
@@ -63,8 +70,7 @@ export async function makePasskey(): Promise<{ question: string; answer: unknown
     user: credentialOf(asked.user),
     excludeCredentials: asked.excludeCredentials?.map(credentialOf),
   } as unknown as PublicKeyCredentialCreationOptions;
-  const made = (await navigator.credentials.create({ publicKey })) as PublicKeyCredential | null;
-  if (!made) throw new Error("no passkey was made");
+  const made = await given(navigator.credentials.create({ publicKey }));
   const response = made.response as AuthenticatorAttestationResponse;
   return {
     question,

@@ -36,6 +36,7 @@ const WORDS = {
     noAccount: "There is no account with that address yet: choose a password for it.",
     slow: (seconds) => `Too many tries. Wait ${seconds} seconds and try again.`,
     failed: "It did not work. Check your connection and try again.",
+    signIn: "Sign in",
   },
   es: {
     invitation: {
@@ -71,6 +72,7 @@ const WORDS = {
     noAccount: "Todavía no hay una cuenta con esa dirección: elegí una contraseña.",
     slow: (seconds) => `Demasiados intentos. Esperá ${seconds} segundos y probá otra vez.`,
     failed: "No funcionó. Revisá tu conexión y probá otra vez.",
+    signIn: "Ingresar",
   },
   pt: {
     invitation: {
@@ -106,6 +108,7 @@ const WORDS = {
     noAccount: "Ainda não há uma conta com esse e-mail: escolha uma senha.",
     slow: (seconds) => `Tentativas demais. Espere ${seconds} segundos e tente de novo.`,
     failed: "Não funcionou. Verifique a sua conexão e tente de novo.",
+    signIn: "Entrar",
   },
 };
 
@@ -153,6 +156,12 @@ function show() {
   const isWhole = kind === "ask" || token !== "";
   by("form").hidden = done || !isWhole;
   if (!isWhole) by("about").textContent = words.missing;
+  // Who asked for a mail waits for it; where there is no monitor there is no door either.
+  const onwards = by("onwards");
+  if (onwards) {
+    onwards.hidden = !done || kind === "ask";
+    onwards.firstElementChild.textContent = words.signIn;
+  }
   if (!done) by("status").textContent = said(words);
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === language));

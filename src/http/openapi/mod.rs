@@ -109,7 +109,7 @@ async fn json(state: web::Data<State>, has: v1::IfNoneMatch) -> HttpResponse {
 }
 
 /// The live feed, described as `AsyncAPI` does.
-const FEED: &str = include_str!("docs/asyncapi.json");
+pub const FEED: &str = include_str!("docs/asyncapi.json");
 
 async fn feed() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(FEED)

@@ -103,7 +103,7 @@ async fn tell(state: &State, ctx: TenantCtx, grant: &BreakGlass, opened: bool) -
     let people = state.app.store.people();
     let place = MemberOf::Tenant(ctx.tenant());
     let record = people.tenant_record(ctx.tenant()).await?.ok_or_else(Problem::not_found)?;
-    let link = state.app.identity.link("/break-glass", "");
+    let link = state.app.identity.link(&format!("/t/{}/break-glass", ctx.tenant()), "");
     for member in people.accounts(None, TOLD_MAX, Some(place)).await? {
         if member.is_active() && member.membership(place).is_some_and(|it| it.role == Role::TenantAdmin) {
             let letter = Letter::BreakGlass {

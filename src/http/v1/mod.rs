@@ -51,6 +51,7 @@ mod proof;
 mod quarantine;
 mod rehearsals;
 mod retention;
+mod search;
 mod settings_form;
 mod sign_in;
 mod signature;
@@ -203,6 +204,7 @@ routes! {
     "/privacy/data-map" => { get: data_map::show }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
+    "/tenants/{tenant}/conversations/search" => { post: search::find }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
     "/tenants/{tenant}/conversations/{conversation}/messages" => {
         get: conversations::messages, post: operator::reply

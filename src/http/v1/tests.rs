@@ -259,6 +259,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("put", "assistant" | "draft") => Some(assistant()),
         ("post", "rollback") => Some(json!({ "version": 1 })),
         ("post", "assign") => Some(json!({ "operator": null })),
+        ("post", "search") => Some(json!({ "words": "Ana" })),
         ("post", "notes") => Some(json!({ "operator": "Ada", "text": "Call her." })),
         ("put", "{golden}") | ("post", "golden") => {
             Some(json!({ "question": "Open?", "expect": { "contains": ["9"] } }))

@@ -139,6 +139,7 @@ const LINES: &[(&str, Option<Act>)] = &[
     ("get /privacy/data-map", Some(Act::SeeDataMap)),
     ("get /tenants/{tenant}/export/{kind}", Some(Act::ExportContent)),
     ("get /tenants/{tenant}/conversations", Some(Act::ReadContent)),
+    ("post /tenants/{tenant}/conversations/search", Some(Act::ReadContent)),
     ("get /tenants/{tenant}/conversations/{conversation}", Some(Act::ReadContent)),
     ("get /tenants/{tenant}/conversations/{conversation}/messages", Some(Act::ReadContent)),
     ("get /tenants/{tenant}/conversations/{conversation}/messages/{message}", Some(Act::ReadContent)),
