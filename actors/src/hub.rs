@@ -215,6 +215,8 @@ impl Hub {
                     _ = closing.wait_for(|closing| *closing) => {}
                 }
                 tails.remove_if(&tenant, |_, tail| Arc::ptr_eq(tail, &follower));
+                // Whoever waits for news looks whether the hub has closed.
+                follower.latest.send_modify(|_| {});
             });
             tail
         });
@@ -302,6 +304,8 @@ impl Subscription {
     /// the future before it resolves loses nothing.
     pub async fn next(&mut self, limit: usize) -> Result<Batch, StorageError> {
         loop {
+            // Before it is looked whether the hub has closed: what comes after that look is news.
+            let latest = *self.latest.borrow_and_update();
             if *self.closing.borrow() || self.tail.ended.load(Ordering::Acquire) {
                 return Ok(Batch::Closed);
             }
@@ -312,7 +316,6 @@ impl Subscription {
                 return Ok(Batch::Whisper(whisper));
             }
             self.heard = 0;
-            let latest = *self.latest.borrow_and_update();
             if latest > self.after {
                 if let Some(frames) = self.tail.after(self.after, limit) {
                     self.catching_up_to = None;
@@ -335,7 +338,6 @@ impl Subscription {
             }
             tokio::select! {
                 changed = self.latest.changed() => if changed.is_err() { return Ok(Batch::Closed) },
-                _ = self.closing.changed() => {}
                 whisper = whispered(&mut self.whispers) => return Ok(Batch::Whisper(whisper)),
             }
         }

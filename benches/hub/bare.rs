@@ -1,6 +1,5 @@
 //! What the same websocket crate does with nothing behind it: one text, handed to all by a channel.
 
-use std::io::{BufRead, stdin};
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, StreamHandler};
@@ -8,7 +7,7 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 use actix_web_actors::ws;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use crate::waves::filler;
+use crate::waves::{filler, told};
 
 /// Texts that wait for the slowest; no wave has more.
 const WAITING_MAX: usize = 1_024;
@@ -43,7 +42,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
     }
 }
 
-/// Serves until its input ends. Says where; then hands out so many texts of so many bytes for each line `N BYTES`.
+/// Serves until its input ends. Says where; then hands out so many texts of so many bytes as it is told to.
 pub fn serve() {
     let (sender, _) = broadcast::channel::<Arc<str>>(WAITING_MAX);
     actix::System::new().block_on(async move {
@@ -56,21 +55,12 @@ pub fn serve() {
         });
         let server = server.backlog(4_096).bind(("127.0.0.1", 0)).unwrap();
         println!("{}", server.addrs()[0]);
-        std::thread::spawn(move || {
-            for line in stdin().lock().lines() {
-                let line = line.unwrap();
-                let (count, bytes) = line.split_once(' ').expect("a count and bytes");
-                for text in texts(count.parse().unwrap(), bytes.parse().unwrap()) {
-                    // Nobody watches before the first wave.
-                    drop(sender.send(text));
-                }
+        told(move |count, bytes| {
+            for _ in 0..count {
+                // Nobody watches before the first wave.
+                drop(sender.send(filler(bytes).into()));
             }
-            std::process::exit(0);
         });
         server.run().await.unwrap();
     });
-}
-
-fn texts(count: usize, bytes: usize) -> impl Iterator<Item = Arc<str>> {
-    (0..count).map(move |_| filler(bytes).into())
 }

@@ -1,10 +1,10 @@
 //! One tenant and all who watch it: how many frames a second come to them, and how late.
 //!
-//! The release server runs in a process of its own, the watchers in another, and beside them a bare server: the same
-//! websocket crate, with nothing behind it but a channel that hands one text to all. Both get the same: a wave of
-//! events, and the next one once everybody has the last frame of it (so nobody is left behind, and nothing lost), for
-//! the frames a second; then single events with a pause after each, for their delay. Here they are messages of a contact, so the
-//! delay begins when the webhook is sent and has all in it that happens until an operator sees it.
+//! The server and a bare one run in processes of their own, the watchers in another. The bare one is the same websocket
+//! crate with nothing behind it but a channel that hands one text to all. Both are told to make events: the server writes them into
+//! the tenant's log, durably, from where its hub has them. First in waves, the next one once everybody has the last
+//! frame of it (so nobody is left behind, and nothing is lost), for the frames a second; then singly with a pause after each, for
+//! their delay, which the writing is part of.
 //!
 //! Last, of 5,000 some never read: what the others feel of it, and what memory the server has then.
 #![allow(
@@ -17,25 +17,28 @@
 #![allow(clippy::cast_precision_loss, reason = "counts are far below what a float holds exactly")]
 
 mod bare;
+mod hub;
 #[path = "../support/mod.rs"]
 mod support;
 mod watchers;
 mod waves;
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use support::rounded;
-use support::server::{self, Server, made};
+use support::server::{self, made};
 use waves::{Source, Watchers};
+
+// As in the product.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Who watches: as many as this.
 const WATCHERS: [usize; 3] = [200, 1_000, 5_000];
 /// Frames that come to all of them together in one wave, about.
-const WAVE_FRAMES: usize = 40_000;
+const WAVE_FRAMES: usize = 160_000;
 /// Events of one wave at most: the server keeps as many in memory for all.
-const WAVE_MAX: usize = 192;
+const WAVE_MAX: usize = 800;
 
 struct Options {
     waves: usize,
@@ -47,6 +50,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["bare"] => bare::serve(),
+        ["hub", folder, tenant] => hub::serve(folder, tenant),
         ["watch", address, count, silent, key, tenant] => {
             watchers::watch(address, count.parse().unwrap(), silent.parse().unwrap(), key, tenant);
         }
@@ -56,18 +60,13 @@ fn main() {
 
 fn measure(options: &Options) {
     let folder = support::folder();
-    let set_up = server::set_up(folder.path(), "", "[live]\nsockets_per_tenant_max = 10000\n");
+    let set_up = server::set_up(folder.path(), "", "");
     let scopes = ["--tenant", &set_up.tenant, "--scope", "read"];
     let key = made(folder.path(), "-", &[&["key", "create", "hub"][..], &scopes].concat(), "key");
-    let file = folder.path().join("iassistance.toml");
-    let lifted =
-        "[server]\nconnections_per_address_max = 100000\nrate_address_burst = 0\nrate_key_burst = 0\n";
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("[server]\n", lifted)).unwrap();
-    let server = Server::durable(folder.path());
-    let mut hub = Source::hub(&server, &set_up);
-    let frame_bytes = Watchers::start(&hub, 1, 0, &key, &set_up.tenant).after(&mut hub, 2).frame_bytes;
-    let mut bare = Source::bare(frame_bytes);
+    let mut hub = Source::start("hub", &[&folder.path().display().to_string(), &set_up.tenant]);
+    hub.frame_bytes = Watchers::start(&hub, 1, 0, &key, &set_up.tenant).after(&mut hub, 2).frame_bytes;
+    let mut bare = Source::start("bare", &[]);
+    bare.event_bytes = hub.frame_bytes;
 
     let mut results = Vec::new();
     let mut clean = f64::NAN;
@@ -77,13 +76,13 @@ fn measure(options: &Options) {
             let mut watchers = Watchers::start(source, count, 0, &key, &set_up.tenant);
             let events = (WAVE_FRAMES / count).clamp(1, WAVE_MAX);
             let figures = measured(source, &mut watchers, events, options);
-            eprintln!("{count} watchers, {}: {figures}", source.name());
-            of[source.name()] = figures;
+            eprintln!("{count} watchers, {}: {figures}", source.name);
+            of[source.name] = figures;
         }
-        let ratio = |name: &str| rounded(number(&of["hub"][name]) / number(&of["bare"][name]));
-        of["ratio_frames_per_second"] = ratio("frames_per_second").into();
-        of["ratio_delay_p99"] = ratio("delay_p99_ms").into();
-        of["server_memory_mb"] = rounded(server.memory_mb()).into();
+        let ratio = |of: &Value, name: &str| rounded(number(&of["hub"][name]) / number(&of["bare"][name]));
+        of["ratio_frames_per_second"] = ratio(&of, "frames_per_second").into();
+        of["ratio_delay_p99"] = ratio(&of, "delay_p99_ms").into();
+        of["server_memory_mb"] = rounded(hub.memory_mb()).into();
         clean = number(&of["hub"]["delay_p99_ms"]);
         results.push(of);
     }
@@ -92,7 +91,7 @@ fn measure(options: &Options) {
     let mut besides = measured(&mut hub, &mut watchers, WAVE_FRAMES / all, options);
     besides["silent"] = options.silent.into();
     besides["ratio_delay_p99"] = rounded(number(&besides["delay_p99_ms"]) / clean).into();
-    besides["server_memory_mb"] = rounded(server.memory_mb()).into();
+    besides["server_memory_mb"] = rounded(hub.memory_mb()).into();
     drop(watchers);
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{}", json!({ "bench": "hub", "counts": results, "beside_silent": besides, "cores": cores }));

@@ -1,23 +1,16 @@
 //! Where events come from, and who waits for them: processes of their own, told by lines what to do.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
-
-use crate::support::server::{Server, SetUp};
-use crate::support::wire::{answered, signed};
-use crate::support::{message, messages_webhook};
 
 /// Before the moment at which something was said, nanoseconds since the Unix epoch in 19 digits.
 pub const STAMP: &[u8] = b"stamp=";
-/// Bytes of what a contact writes: an event has about 300 more.
-const WORDS_BYTES: usize = 40;
+/// Bytes of what an event says: as a frame it has about 300.
+const EVENT_BYTES: usize = 90;
 /// Between single events, so that one is not behind the other.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -32,71 +25,39 @@ pub struct Seen {
     pub micros: Vec<u64>,
 }
 
-/// What makes events.
-pub enum Source {
-    Hub { address: SocketAddr, path: String, runtime: Runtime, stream: TcpStream, number: u64 },
-    Bare { address: SocketAddr, child: Child, stdin: ChildStdin, bytes: usize },
+/// What makes events, in a process of its own.
+pub struct Source {
+    pub name: &'static str,
+    pub address: String,
+    /// Bytes of what it is told to say.
+    pub event_bytes: usize,
+    /// Bytes that a frame of it has.
+    pub frame_bytes: usize,
+    child: Child,
+    stdin: ChildStdin,
 }
 
 impl Source {
-    pub fn hub(server: &Server, set_up: &SetUp) -> Self {
-        let path = format!("/webhooks/meta/{}", set_up.meta_app);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let stream = runtime.block_on(TcpStream::connect(server.address)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self::Hub { address: server.address, path, runtime, stream, number: 0 }
+    pub fn start(name: &'static str, arguments: &[&str]) -> Self {
+        let (child, stdin, mut stdout) = own(&[&[name], arguments].concat());
+        let mut address = String::new();
+        stdout.read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        Self { name, address, event_bytes: EVENT_BYTES, frame_bytes: 0, child, stdin }
     }
 
-    /// A bare server whose texts have so many bytes.
-    pub fn bare(bytes: usize) -> Self {
-        let (child, stdin, mut stdout) = own(&["bare"]);
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().parse().expect("it says where it listens");
-        Self::Bare { address, child, stdin, bytes }
-    }
-
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Hub { .. } => "hub",
-            Self::Bare { .. } => "bare",
-        }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        match self {
-            Self::Hub { address, .. } | Self::Bare { address, .. } => *address,
-        }
-    }
-
-    /// Makes so many events.
-    fn make(&mut self, events: usize) {
-        match self {
-            Self::Bare { stdin, bytes, .. } => writeln!(stdin, "{events} {bytes}").unwrap(),
-            Self::Hub { path, runtime, stream, number, .. } => {
-                let said = (0..events).map(|_| {
-                    *number += 1;
-                    message(*number, 1, &filler(WORDS_BYTES))
-                });
-                let body = messages_webhook(1, &said.collect::<Vec<_>>());
-                let mut request = Vec::new();
-                signed(path, &body, &mut request);
-                let status = runtime.block_on(async {
-                    stream.write_all(&request).await.unwrap();
-                    answered(stream, &mut Vec::new()).await
-                });
-                assert_eq!(status, 200, "the webhook is taken");
-            }
-        }
+    /// What memory it has, megabytes.
+    pub fn memory_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1_024.0
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Self::Bare { child, .. } = self {
-            drop(child.kill());
-            drop(child.wait());
-        }
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -110,8 +71,8 @@ pub struct Watchers {
 impl Watchers {
     /// Waits until all of them watch; `silent` of them never read after that.
     pub fn start(source: &Source, count: usize, silent: usize, key: &str, tenant: &str) -> Self {
-        let [address, count, silent] = [source.address().to_string(), count.to_string(), silent.to_string()];
-        let (child, stdin, stdout) = own(&["watch", &address, &count, &silent, key, tenant]);
+        let [count, silent] = [count.to_string(), silent.to_string()];
+        let (child, stdin, stdout) = own(&["watch", &source.address, &count, &silent, key, tenant]);
         let mut watchers = Self { child, stdin, stdout };
         assert_eq!(watchers.line().trim(), "ready");
         watchers
@@ -122,7 +83,7 @@ impl Watchers {
         std::thread::sleep(PAUSE);
         writeln!(self.stdin, "{events}").unwrap();
         let began = Instant::now();
-        source.make(events);
+        writeln!(source.stdin, "{events} {}", source.event_bytes).unwrap();
         let mut seen: Seen = serde_json::from_str(&self.line()).unwrap();
         seen.seconds = began.elapsed().as_secs_f64();
         seen
@@ -148,6 +109,18 @@ fn own(arguments: &[&str]) -> (Child, ChildStdin, BufReader<ChildStdout>) {
     let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     (child, stdin, BufReader::new(stdout))
+}
+
+/// What it is told to say, for each line `N BYTES` of the input; ends the process with it.
+pub fn told(mut say: impl FnMut(usize, usize) + Send + 'static) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let line = line.unwrap();
+            let (count, bytes) = line.split_once(' ').expect("a count and bytes");
+            say(count.parse().unwrap(), bytes.parse().unwrap());
+        }
+        std::process::exit(0);
+    });
 }
 
 /// Words of so many bytes that tell when they were said.

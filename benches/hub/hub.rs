@@ -1,0 +1,60 @@
+//! The server, which writes what it is told into a tenant's log.
+
+use std::path::Path;
+
+use iassistance::app::{App, AppParts, Vaulted};
+use iassistance::http::{State, server};
+use iassistance::telemetry::Metrics;
+use iassistance_config::Sources;
+use iassistance_domain::Pii;
+use iassistance_domain::event::EventKind;
+use iassistance_domain::tenant::TenantCtx;
+use tokio::sync::mpsc;
+
+use crate::waves::{filler, told};
+
+/// Writes of one wave.
+const PARTS: usize = 4;
+
+/// Serves a folder that was set up until its input ends. Says where; then writes so many events with so many bytes as it
+/// is told to.
+pub fn serve(folder: &str, tenant: &str) {
+    let flags = [
+        "live.sockets_per_tenant_max=10000",
+        "server.connections_per_address_max=100000",
+        "server.rate_address_burst=0",
+        "server.rate_key_burst=0",
+    ];
+    let sources = Sources {
+        file: Some(Path::new(folder).join("iassistance.toml")),
+        flags: flags.map(str::to_owned).to_vec(),
+        ..Sources::default()
+    };
+    let (settings, tenant) = (sources.settings().unwrap(), tenant.parse().unwrap());
+    actix::System::new().block_on(async move {
+        let mut parts = AppParts::default();
+        let vaulted = Vaulted::open(settings, None, &mut parts).unwrap();
+        let app = App::start(&vaulted, parts).await.unwrap();
+        let listening = server::listen(State::new(app.clone(), Metrics::install().unwrap())).unwrap();
+        println!("{}", listening.address);
+        let (lines, mut waves) = mpsc::unbounded_channel();
+        told(move |count, bytes| lines.send((count, bytes)).unwrap());
+        actix::spawn(async move {
+            let store = app.store.tenant(TenantCtx::platform(tenant)).await.unwrap();
+            while let Some((count, bytes)) = waves.recv().await {
+                // So that some are on their way while others are written.
+                let at_once = count.div_ceil(PARTS);
+                let said = |_| EventKind::MessageReacted {
+                    message: None,
+                    by_contact: true,
+                    emoji: Some(Pii::new(filler(bytes))),
+                };
+                for begin in (0..count).step_by(at_once) {
+                    let some = (begin..count.min(begin + at_once)).map(said);
+                    store.append(None, some.collect()).await.unwrap();
+                }
+            }
+        });
+        listening.server.await.unwrap();
+    });
+}
