@@ -578,7 +578,8 @@ impl Flow {
     pub async fn end(&mut self) -> Folder {
         self.finished = true;
         self.server.stop(false).await;
-        let beside = futures::future::join(self.app.notary.stop(0), self.app.access.stop(0));
+        let app = &self.app;
+        let beside = futures::future::join3(app.keeper.stop(0), app.notary.stop(0), app.access.stop(0));
         let stopped = self.app.engine.stop(0);
         // A turn that hangs on purpose may be aborted; everything else ends by itself.
         let clock = self.clock.clone();
