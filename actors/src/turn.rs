@@ -196,7 +196,10 @@ impl Turn {
         let (conversation, covers) = (self.key.conversation, &self.running.covers);
         let mut context = Context::read(store, conversation, covers, &assistant.settings).await?;
         let contact = store.contact(self.loaded.contact).await?;
-        context.attributes = contact.map(|contact| contact.attributes).unwrap_or_default();
+        context.attributes = contact
+            .filter(|contact| contact.standing.may_be_used())
+            .map(|contact| contact.attributes)
+            .unwrap_or_default();
         Ok((assistant, context))
     }
 

@@ -151,6 +151,10 @@ ids! {
     ErasureId = "era";
     /// A duty to keep.
     HoldId = "hld";
+    /// What somebody asked about their own data.
+    CaseId = "cas";
+    /// A request of the public page.
+    IntakeId = "rqs";
 }
 
 impl MessageId {

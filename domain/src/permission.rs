@@ -59,6 +59,10 @@ pub enum Act {
     ExportSubject,
     /// Erase it.
     EraseSubject,
+    /// See what people asked about their own data, and when that is due.
+    SeeRights,
+    /// Take it up, have who asks proven, correct, refuse, answer.
+    ServeRights,
     /// Keep something from being erased, for a court.
     LegalHold,
     /// Read a tenant's audit log.
@@ -101,6 +105,7 @@ impl Act {
             Self::ExportContent
                 | Self::ExportSubject
                 | Self::EraseSubject
+                | Self::ServeRights
                 | Self::ManagePeople
                 | Self::ManageAgencyPeople
                 | Self::ManageOwners
@@ -240,7 +245,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 40] = [
+pub const MATRIX: [(Act, Grants); 42] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -266,6 +271,8 @@ pub const MATRIX: [(Act, Grants); 40] = [
     line(Act::GrantAgencyReading, [No,         No,        StepUp, No,      No,     No]),
     line(Act::ExportSubject,      [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::EraseSubject,       [BreakGlass, No,        StepUp, No,      No,     DSAR]),
+    line(Act::SeeRights,          [Metadata,   No,        Yes,    No,      No,     DSAR]),
+    line(Act::ServeRights,        [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::LegalHold,          [Yes,        No,        Yes,    No,      No,     No]),
     line(Act::ReadAudit,          [Metadata,   Own,       Yes,    No,      No,     AUDIT]),
     line(Act::ReadAccessLog,      [Metadata,   Own,       Yes,    No,      No,     AUDIT]),

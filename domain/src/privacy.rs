@@ -1,10 +1,13 @@
 //! What is kept of people and for how long, and how it goes: classes of data, retention, legal holds,
-//! erasures with their receipts, and the destruction of a tenant.
+//! erasures with their receipts, and the destruction of a tenant. What people may ask about their own data, and when
+//! the law wants it answered.
 
 mod closing;
 mod erasure;
 mod hold;
+pub mod law;
 mod retention;
+pub mod rights;
 
 pub use closing::{CertificateOf, DestructionCertificate};
 pub use erasure::{

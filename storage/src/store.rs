@@ -35,6 +35,7 @@ use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::hooks::Hooks;
 use crate::keeping::Keeping;
 use crate::people::People;
+use crate::rights::Rights;
 use crate::trail::Trail;
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -48,6 +49,8 @@ pub trait Store: Send + Sync + 'static {
     fn trail(&self) -> &dyn Trail;
     /// What is kept of how data goes.
     fn keeping(&self) -> &dyn Keeping;
+    /// What people asked about their own data.
+    fn rights(&self) -> &dyn Rights;
 
     /// Creates a tenant with its keys and its tree.
     async fn create_tenant(&self, tenant: Tenant) -> Result<()>;

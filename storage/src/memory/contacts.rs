@@ -7,6 +7,7 @@ use iassistance_domain::contact::{Contact, ContactIdentity};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
+use iassistance_domain::privacy::rights::{NAME_FIELD, Standing};
 
 use super::accept::Around;
 use super::tenant::{Stored, TenantData};
@@ -62,7 +63,9 @@ impl TenantData {
         let name = profile_name.cloned().or(former_name);
         let merged = known.split_off(1.min(known.len()));
         let mut survivor = known.pop()?;
-        survivor.profile_name = name;
+        if !survivor.standing.is_corrected(NAME_FIELD) {
+            survivor.profile_name = name;
+        }
         if !merged.is_empty() || survivor.identity != identity {
             self.addresses
                 .retain(|(channel, ..), owner| *channel != around.channel || !people.contains(owner));
@@ -73,6 +76,7 @@ impl TenantData {
         survivor.identity = identity;
         for other in merged {
             survivor.merged.push(other.id);
+            survivor.standing.join(&other.standing);
             let mut facts = other.attributes;
             facts.retain(|name, _| !survivor.attributes.contains_key(name));
             note(&mut survivor.attributes, facts);
@@ -135,6 +139,7 @@ impl TenantData {
                 profile_name: profile_name.cloned(),
                 merged: Vec::new(),
                 attributes: BTreeMap::new(),
+                standing: Standing::default(),
                 created_at: now,
             },
         );

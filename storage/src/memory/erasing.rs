@@ -133,6 +133,7 @@ impl TenantData {
         take!(counts, Place::Conversations, self.conversations, |id: &ConversationId, _: &_| {
             person.conversations.contains(id)
         });
+        *counts.entry(Place::Contacts).or_default() += self.rights.forget_of(&person.contacts);
         self.unsaid.retain(|id, _| !person.conversations.contains(id));
         for contact in &person.contacts {
             self.safety.remove(contact);

@@ -14,6 +14,7 @@ mod knowledge;
 mod money;
 mod outbox;
 mod people;
+mod rights;
 mod tenant;
 mod trail;
 
@@ -25,10 +26,11 @@ use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, IntakeId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::privacy::DestructionCertificate;
+use iassistance_domain::privacy::rights::Intake;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
@@ -37,6 +39,7 @@ use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
 use crate::people::{People, Revocation};
+use crate::rights::Rights;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
 use crate::trail::Trail;
@@ -71,6 +74,7 @@ struct State {
     people: PeopleData,
     trail: TrailData,
     certificates: BTreeMap<TenantId, DestructionCertificate>,
+    intakes: BTreeMap<IntakeId, Intake>,
 }
 
 impl State {
@@ -121,6 +125,10 @@ impl Store for MemoryStore {
     }
 
     fn keeping(&self) -> &dyn Keeping {
+        self
+    }
+
+    fn rights(&self) -> &dyn Rights {
         self
     }
 

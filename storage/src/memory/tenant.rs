@@ -25,6 +25,7 @@ use iassistance_vault::ContentKey;
 use super::hooks::HooksData;
 use super::keeping::KeepingData;
 use super::money::Money;
+use super::rights::RightsData;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
 use crate::rules::strip;
@@ -89,6 +90,7 @@ pub(super) struct TenantData {
     pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
     pub(super) keeping: KeepingData,
+    pub(super) rights: RightsData,
     /// Messages that were erased, by Meta's ids: since when.
     pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
     /// How many events at the beginning of the log are not told of any more.
@@ -119,13 +121,10 @@ impl TenantData {
         }
         let contact =
             conversation.and_then(|id| self.conversations.get(&id)).map(|stored| stored.conversation.contact);
-        self.events.push(Event {
-            seq: EventSeq(self.events.len() as u64 + 1),
-            at,
-            conversation,
-            contact,
-            kind,
-        });
+        let event =
+            Event { seq: EventSeq(self.events.len() as u64 + 1), at, conversation, contact, kind };
+        self.rights.note(&event);
+        self.events.push(event);
     }
 
     /// Tells those who watch the log.
@@ -184,6 +183,7 @@ impl TenantData {
             self.documents.values().map(|(_, passages)| passages.len()).sum(),
             self.golden.len(),
             self.keeping.records(),
+            self.rights.records(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

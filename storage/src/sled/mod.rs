@@ -52,6 +52,7 @@ mod provider;
 mod quarantine;
 pub(crate) mod replace;
 mod rewrite;
+mod rights;
 mod room;
 mod sessions;
 mod space;
