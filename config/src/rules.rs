@@ -153,7 +153,7 @@ impl Settings {
 }
 
 impl Settings {
-    fn rules_of_hooks(&self) -> [Rule; 12] {
+    fn rules_of_hooks(&self) -> [Rule; 13] {
         let (hooks, access) = (&self.hooks, &self.access);
         let retention = &self.retention;
         let classes = [

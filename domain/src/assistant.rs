@@ -184,17 +184,21 @@ pub struct PeopleSettings {
     #[data(setting)]
     pub opt_out_words: Vec<String>,
     /// Answers that people give again and again, at hand where they write; at most 100.
+    #[data(parts)]
     pub canned: Vec<CannedReply>,
 }
 
 /// An answer that people give again and again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
+#[data(part)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CannedReply {
     /// By what it is found: 1 to 40 characters.
+    #[data(setting)]
     pub name: String,
     /// What it says: 1 to 2,000 characters.
+    #[data(setting)]
     pub text: String,
 }
 

@@ -118,7 +118,7 @@ impl AuditEntry {
     /// once, and not a while later.
     pub fn is_weighty(&self) -> bool {
         const ALL: [&str; 7] = ["agency.", "break_glass.", "key.", "keys.", "member.", "subject.", "hold."];
-        const ONE: [&str; 15] = [
+        const ONE: [&str; 17] = [
             "account.changed",
             "account.factor_removed",
             "account.invited",
@@ -127,8 +127,10 @@ impl AuditEntry {
             "account.password_changed",
             "account.password_reset",
             "audit.exported",
+            "contact.erased",
             "invitation.accepted",
             "meta_app.changed",
+            "retention.changed",
             "tenant.agency_reading",
             "tenant.closed",
             "tenant.restored",

@@ -191,6 +191,7 @@ pub enum EventKind {
         cost: Cost,
         /// Milliseconds from its beginning to the first word of its answer; nothing where none came.
         #[serde(default)]
+        #[data(operational)]
         first_word_ms: Option<u64>,
     },
     /// The assistant said that a machine speaks.
@@ -215,6 +216,7 @@ pub enum EventKind {
         operator: Option<String>,
         /// From whom it was taken: whoever sees but what is theirs learns that it no longer is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[data(operational)]
         before: Option<String>,
     },
     /// A contact asked for silence.
