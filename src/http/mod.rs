@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod principal;
 pub mod problem;
 mod promises;
+pub mod public;
 pub mod recent;
 pub mod refusals;
 pub mod seen;
