@@ -10,6 +10,7 @@ use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
 use crate::retention::RetentionSettings;
+use crate::rights::RightsSettings;
 use crate::trail::{AccessSettings, AuditSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
@@ -61,6 +62,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// How long data is kept.
     pub retention: RetentionSettings,
+    /// How people's rights are served.
+    pub rights: RightsSettings,
     /// The log.
     pub log: LogSettings,
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use iassistance_domain::Timestamp;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::contact::ContactIdentity;
-use iassistance_domain::event::EventKind;
+use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{CaseId, ChannelId, ContactId, IntakeId};
 use iassistance_domain::privacy::rights::{Amendment, Consent, ContactVersion, Intake, RightsCase};
 use iassistance_domain::tenant::TenantCtx;
@@ -36,8 +36,9 @@ impl CaseCommit {
 #[async_trait]
 pub trait Rights: Send + Sync {
     /// Writes a case, new or changed, with what goes with it. `Stale` when it was changed meanwhile; `NotFound`
-    /// where what is known of a contact is to change who is not there. Gives the case as it is stored.
-    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<RightsCase>;
+    /// where what is known of a contact is to change who is not there. Gives the case as it is stored, and the place
+    /// of the last event there is.
+    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<(RightsCase, EventSeq)>;
     /// One case.
     async fn case(&self, tenant: TenantCtx, id: CaseId) -> Result<Option<RightsCase>>;
     /// Cases, newest first, those before `before` (without itself).

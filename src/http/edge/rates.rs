@@ -20,7 +20,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use iassistance_actors::kernel::GovernorClock;
-use iassistance_config::ServerSettings;
+use iassistance_config::{RightsSettings, ServerSettings};
 use iassistance_domain::Clock;
 
 use crate::http::door::Door;
@@ -37,6 +37,8 @@ pub struct Rates {
     address: Option<Rate>,
     key: Option<Rate>,
     session: Option<Rate>,
+    /// Of the public pages on which people ask about their own data.
+    page: Option<Rate>,
 }
 
 /// How far the rates of a request are used up.
@@ -61,7 +63,7 @@ struct Rate {
 
 impl Rates {
     /// Rates of which nothing is used up.
-    pub fn new(settings: &ServerSettings, clock: &Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &ServerSettings, rights: &RightsSettings, clock: &Arc<dyn Clock>) -> Self {
         let rate = |name, burst, interval_ms, places| Rate::new(name, burst, interval_ms, places, clock);
         let (address, key, session) = (
             settings.rate_address_interval_ms,
@@ -72,6 +74,17 @@ impl Rates {
             address: rate("address", settings.rate_address_burst, address, ADDRESSES),
             key: rate("key", settings.rate_key_burst, key, CREDENTIALS),
             session: rate("session", settings.rate_session_burst, session, CREDENTIALS),
+            page: rate("rights_page", rights.page_burst, rights.page_interval_ms, ADDRESSES),
+        }
+    }
+
+    /// Counts a request about somebody's own data; after how many seconds it may come if it is one too many.
+    pub fn take_page(&self, door: &Door, request: &HttpRequest) -> Result<(), u64> {
+        match (&self.page, door.address(request)) {
+            (Some(rate), Some(address)) => {
+                Standing::default().with(rate, &address).map(drop).map_err(|(_, wait_s)| wait_s)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -216,10 +229,10 @@ mod tests {
     fn rates(flags: &[&str]) -> (ManualClock, Rates, Door) {
         let clock = ManualClock::at(Timestamp::from_secs(1_790_000_000));
         let flags = flags.iter().map(|flag| format!("server.rate_{flag}")).collect();
-        let settings = Sources { flags, ..Sources::default() }.settings().unwrap().server;
+        let settings = Sources { flags, ..Sources::default() }.settings().unwrap();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let rates = Rates::new(&settings, &shared);
-        (clock, rates, Door::new(&settings, shared))
+        let rates = Rates::new(&settings.server, &settings.rights, &shared);
+        (clock, rates, Door::new(&settings.server, shared))
     }
 
     fn request(last: u8, header: Option<(&str, &str)>) -> HttpRequest {

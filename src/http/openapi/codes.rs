@@ -77,6 +77,8 @@ pub const BEYOND: &[(&str, &[&str])] = &[
     ("revoke_agency_invitation", CONFLICT),
     ("revoke_owner_invitation", CONFLICT),
     ("approve_break_glass", CONFLICT),
+    ("open_right", &["not_found", "conflict", "invalid"]),
+    ("step_right", &["not_found", "conflict", "window_closed", "not_carried", "invalid"]),
     ("change_key", CONFLICT),
     ("rotate_key", CONFLICT),
     ("change_webhook", CONFLICT),

@@ -9,7 +9,7 @@ const DEPTH_MAX: usize = 12;
 const MOMENT: u64 = 1_790_000_000_000;
 
 /// What identifiers begin with, by the name of what holds them.
-pub const PREFIXES: [(&str, &str); 29] = [
+pub const PREFIXES: [(&str, &str); 32] = [
     ("tenant", "ten"),
     ("meta_app", "app"),
     ("channel", "chn"),
@@ -39,6 +39,9 @@ pub const PREFIXES: [(&str, &str); 29] = [
     ("asked_by", "acc"),
     ("approved_by", "acc"),
     ("rotated_to", "key"),
+    ("case", "cas"),
+    ("intake", "rqs"),
+    ("erasure", "era"),
 ];
 
 /// An identifier with this prefix.

@@ -6,12 +6,15 @@
 
 mod form;
 mod page;
+mod request;
+mod request_words;
 mod speaks;
 #[cfg(test)]
 mod tests;
 
 pub use form::{Field, FieldKind};
 pub use page::{Page, Piece};
+pub use request::data_page;
 pub use speaks::{Speaks, Words};
 
 use actix_web::http::header::CACHE_CONTROL;
@@ -26,7 +29,7 @@ const A_DAY: &str = "public, max-age=86400";
 
 /// Adds what the pages are made of.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(web::resource(STYLE).route(web::get().to(style)));
+    config.service(web::resource(STYLE).route(web::get().to(style))).configure(request::configure);
 }
 
 impl State {

@@ -46,6 +46,8 @@ mod passwords;
 mod proof;
 mod quarantine;
 mod rehearsals;
+mod rights;
+mod rights_view;
 mod settings_form;
 mod sign_in;
 mod signature;
@@ -186,6 +188,12 @@ routes! {
     "/tenants/{tenant}/spending" => { get: spending::show }
     "/tenants/{tenant}/contacts" => { get: contacts::list }
     "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
+    "/tenants/{tenant}/contacts/{contact}/consents" => { get: rights::consents }
+    "/tenants/{tenant}/contacts/{contact}/corrections" => { get: rights::corrections }
+    "/tenants/{tenant}/rights" => { get: rights::list, post: rights::open }
+    "/tenants/{tenant}/rights/{case}" => { get: rights::show }
+    "/tenants/{tenant}/rights/{case}/steps" => { post: rights::step }
+    "/tenants/{tenant}/rights/{case}/data" => { get: rights::data }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }

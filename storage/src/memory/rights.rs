@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::contact::ContactIdentity;
-use iassistance_domain::event::Event;
+use iassistance_domain::event::{Event, EventSeq};
 use iassistance_domain::id::{CaseId, ChannelId, ContactId, IntakeId};
 use iassistance_domain::privacy::rights::{Consent, ConsentKind, ContactVersion, Intake, RightsCase};
 use iassistance_domain::tenant::TenantCtx;
@@ -47,7 +47,7 @@ impl RightsData {
 }
 
 impl TenantData {
-    fn commit_case(&mut self, commit: CaseCommit, now: Timestamp) -> Result<RightsCase> {
+    fn commit_case(&mut self, commit: CaseCommit, now: Timestamp) -> Result<(RightsCase, EventSeq)> {
         let CaseCommit { mut case, amendment, events } = commit;
         let known = self.rights.cases.get(&case.id).map_or(0, |known| known.revision);
         if known != case.revision {
@@ -68,14 +68,13 @@ impl TenantData {
         for event in events {
             self.record(about, event, now);
         }
-        self.publish();
-        Ok(case)
+        Ok((case, self.publish()))
     }
 }
 
 #[async_trait]
 impl Rights for MemoryStore {
-    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<RightsCase> {
+    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<(RightsCase, EventSeq)> {
         let now = self.0.clock.now();
         self.0.open()?.data(tenant)?.commit_case(commit, now)
     }

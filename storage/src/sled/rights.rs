@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::contact::ContactIdentity;
+use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{CaseId, ChannelId, ContactId, IntakeId};
 use iassistance_domain::privacy::rights::{Consent, ContactVersion, Intake, RightsCase};
 use iassistance_domain::tenant::TenantCtx;
@@ -21,7 +22,7 @@ use crate::rights::{CaseCommit, Rights};
 const STEP_ROWS: usize = 256;
 
 impl Tx<'_> {
-    fn commit_case(&mut self, commit: CaseCommit, now: Timestamp) -> Result<RightsCase> {
+    fn commit_case(&mut self, commit: CaseCommit, now: Timestamp) -> Result<(RightsCase, EventSeq)> {
         let CaseCommit { mut case, amendment, events } = commit;
         let key = keys::case(case.id);
         if self.get(&key)?.map_or(0, |known| known.revision) != case.revision {
@@ -45,13 +46,13 @@ impl Tx<'_> {
         for event in events {
             self.record(about, event, now)?;
         }
-        Ok(case)
+        Ok((case, EventSeq(self.counters.event)))
     }
 }
 
 #[async_trait]
 impl Rights for SledStore {
-    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<RightsCase> {
+    async fn commit_case(&self, tenant: TenantCtx, commit: CaseCommit) -> Result<(RightsCase, EventSeq)> {
         let (space, now) = (self.0.space(tenant.tenant()).await?, self.0.clock.now());
         self.0.writer.write(&space, move |tx| tx.commit_case(commit, now)).await
     }
