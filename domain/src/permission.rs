@@ -63,6 +63,8 @@ pub enum Act {
     SeeRights,
     /// Take it up, have who asks proven, correct, refuse, answer.
     ServeRights,
+    /// See which erasures there are, and their receipts: ids, and nothing of the people.
+    SeeErasures,
     /// Keep something from being erased, for a court.
     LegalHold,
     /// Read a tenant's audit log.
@@ -95,6 +97,8 @@ pub enum Act {
     ReadPlatformLogs,
     /// Rotate encryption keys, handle incidents.
     RotateKeys,
+    /// See what every stored field is, and what is told of how the platform treats data.
+    SeeDataMap,
 }
 
 impl Act {
@@ -134,6 +138,7 @@ impl Act {
                 | Self::OperatePlatform
                 | Self::ReadPlatformLogs
                 | Self::RotateKeys
+                | Self::SeeDataMap
         )
     }
 }
@@ -237,6 +242,7 @@ const OPERATE: Grant = Grant::Scope(&[Scope::Operate]);
 const MANAGE: Grant = Grant::Scope(&[Scope::Manage]);
 const TENANTS: Grant = Grant::Scope(&[Scope::Read, Scope::Operate, Scope::Manage]);
 const ANY: Grant = Grant::Scope(&[Scope::Read, Scope::Operate, Scope::Manage, Scope::Platform]);
+const EVERY: Grant = Grant::Scope(&Scope::ALL);
 const DSAR: Grant = Grant::Scope(&[Scope::Dsar]);
 const AUDIT: Grant = Grant::Scope(&[Scope::Audit]);
 const PLATFORM: Grant = Grant::Scope(&[Scope::Platform]);
@@ -245,7 +251,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 42] = [
+pub const MATRIX: [(Act, Grants); 44] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -273,6 +279,7 @@ pub const MATRIX: [(Act, Grants); 42] = [
     line(Act::EraseSubject,       [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::SeeRights,          [Metadata,   No,        Yes,    No,      No,     DSAR]),
     line(Act::ServeRights,        [BreakGlass, No,        StepUp, No,      No,     DSAR]),
+    line(Act::SeeErasures,        [Yes,        No,        Yes,    No,      No,     DSAR]),
     line(Act::LegalHold,          [Yes,        No,        Yes,    No,      No,     No]),
     line(Act::ReadAudit,          [Metadata,   Own,       Yes,    No,      No,     AUDIT]),
     line(Act::ReadAccessLog,      [Metadata,   Own,       Yes,    No,      No,     AUDIT]),
@@ -289,6 +296,7 @@ pub const MATRIX: [(Act, Grants); 42] = [
     line(Act::OperatePlatform,    [Yes,        No,        No,     No,      No,     PLATFORM]),
     line(Act::ReadPlatformLogs,   [Yes,        No,        No,     No,      No,     No]),
     line(Act::RotateKeys,         [Yes,        No,        No,     No,      No,     No]),
+    line(Act::SeeDataMap,         [Yes,        Yes,       Yes,    Yes,     Yes,    EVERY]),
 ];
 
 /// What the table gives to `who` for `act`: nothing where it says nothing.

@@ -8,6 +8,7 @@ mod hold;
 pub mod law;
 mod retention;
 pub mod rights;
+mod suppression;
 
 pub use closing::{CertificateOf, DestructionCertificate};
 pub use erasure::{
@@ -17,3 +18,4 @@ pub use hold::{
     DOCUMENT_CHARS_MAX, HOLDS_MAX, HoldProblem, HoldRelease, HoldScope, LegalHold, NORM_CHARS_MAX,
 };
 pub use retention::{Class, ClassBounds, Retention, RetentionProblem, RetentionRules, SweepRecord};
+pub use suppression::Suppression;

@@ -59,7 +59,7 @@ async fn promise_04() {
     assert!(places.iter().all(|place| erasure.receipt.count(*place) > 0), "{:?}", erasure.receipt);
 
     let days: BTreeMap<_, _> = Class::CHOSEN.iter().map(|class| (*class, 30)).collect();
-    keeper.choose_periods(tenant_of(1), Retention { days }, Actor::CommandLine).await.unwrap();
+    keeper.choose_periods(tenant_of(1), Retention { days }).await.unwrap();
     place.clock.advance_millis(29 * DAY_MS);
     keeper.round().await;
     let ctx = TenantCtx::platform(tenant_of(1));

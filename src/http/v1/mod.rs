@@ -20,17 +20,21 @@ mod assistant_versions;
 mod audit;
 mod backups;
 mod break_glass;
+mod certificates;
 mod channels;
 mod checks;
 mod contacts;
 mod conversations;
+mod data_map;
 mod dead_letters;
 mod deliveries;
 mod email;
+mod erasures;
 mod events;
 mod export;
 mod factors;
 mod golden;
+mod holds;
 mod input;
 mod invitations;
 mod keys;
@@ -48,6 +52,7 @@ mod quarantine;
 mod rehearsals;
 mod rights;
 mod rights_view;
+mod retention;
 mod settings_form;
 mod sign_in;
 mod signature;
@@ -62,6 +67,7 @@ mod view;
 mod waiting;
 mod webhooks;
 
+pub use data_map::DataMapView;
 pub use export::EXPORTS_MAX;
 pub use settings_form::SettingsView;
 pub use signature::Signature;
@@ -194,6 +200,15 @@ routes! {
     "/tenants/{tenant}/rights/{case}" => { get: rights::show }
     "/tenants/{tenant}/rights/{case}/steps" => { post: rights::step }
     "/tenants/{tenant}/rights/{case}/data" => { get: rights::data }
+    "/tenants/{tenant}/contacts/{contact}/erasure" => { post: erasures::erase }
+    "/tenants/{tenant}/erasures" => { get: erasures::list }
+    "/tenants/{tenant}/erasures/{erasure}" => { get: erasures::show }
+    "/tenants/{tenant}/holds" => { get: holds::list, post: holds::lay }
+    "/tenants/{tenant}/holds/{hold}" => { get: holds::show, delete: holds::release }
+    "/tenants/{tenant}/retention" => { get: retention::show, put: retention::change }
+    "/certificates" => { get: certificates::list }
+    "/certificates/{destroyed}" => { get: certificates::show }
+    "/privacy/data-map" => { get: data_map::show }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
