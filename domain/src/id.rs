@@ -151,6 +151,10 @@ ids! {
     ErasureId = "era";
     /// A duty to keep.
     HoldId = "hld";
+    /// An order of an authority.
+    OrderId = "ord";
+    /// Something that got into hands that it was not for.
+    IncidentId = "inc";
 }
 
 impl MessageId {

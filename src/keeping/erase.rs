@@ -6,7 +6,8 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId, TenantId};
 use iassistance_domain::privacy::{
-    Class, Erasure, ErasureGround, ErasureState, How, LegalHold, Place, Receipt, Remainder, Remains,
+    Class, Disclosures, Erasure, ErasureGround, ErasureState, How, LegalHold, Place, Receipt, Remainder,
+    Remains,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
@@ -59,6 +60,7 @@ impl Keeper {
             due_at,
             state: ErasureState::Begun,
             receipt: Receipt::default(),
+            disclosures: Disclosures::default(),
         };
         let by = match ground {
             ErasureGround::Asked { by } => by,
@@ -90,6 +92,16 @@ impl Keeper {
             conversations: erasure.conversations.clone(),
             files: Vec::new(),
         };
+        if keep.is_empty() {
+            // It goes with their keys; who is to be told of the erasure must still be known.
+            let mut told = Disclosures::default();
+            for contact in &erasure.contacts {
+                told.merge(self.0.store.leaving().disclosures(ctx, *contact).await?);
+            }
+            if !told.lines.is_empty() {
+                erasure.disclosures = told;
+            }
+        }
         let counts = keeping.erase(ctx, person, keep.clone()).await?;
         if let Some(held) = &held {
             held.forget_what_is_shown();

@@ -11,6 +11,7 @@ mod handle;
 mod hooks;
 mod keeping;
 mod knowledge;
+mod leaving;
 mod money;
 mod outbox;
 mod people;
@@ -25,10 +26,10 @@ use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, IncidentId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
-use iassistance_domain::privacy::DestructionCertificate;
+use iassistance_domain::privacy::{DestructionCertificate, Incident};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
@@ -36,6 +37,7 @@ use crate::Limits;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::{People, Revocation};
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
@@ -71,6 +73,7 @@ struct State {
     people: PeopleData,
     trail: TrailData,
     certificates: BTreeMap<TenantId, DestructionCertificate>,
+    incidents: BTreeMap<IncidentId, Incident>,
 }
 
 impl State {
@@ -121,6 +124,10 @@ impl Store for MemoryStore {
     }
 
     fn keeping(&self) -> &dyn Keeping {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 

@@ -24,6 +24,7 @@ use iassistance_vault::ContentKey;
 
 use super::hooks::HooksData;
 use super::keeping::KeepingData;
+use super::leaving::LeavingData;
 use super::money::Money;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
@@ -89,6 +90,7 @@ pub(super) struct TenantData {
     pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
     pub(super) keeping: KeepingData,
+    pub(super) leaving: LeavingData,
     /// Messages that were erased, by Meta's ids: since when.
     pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
     /// How many events at the beginning of the log are not told of any more.
@@ -184,6 +186,7 @@ impl TenantData {
             self.documents.values().map(|(_, passages)| passages.len()).sum(),
             self.golden.len(),
             self.keeping.records(),
+            self.leaving.records(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

@@ -435,6 +435,7 @@ impl Tx<'_> {
             gone.push(Gone::row(Place::Conversations, keys::conversation(*id).bytes()));
         }
         for id in &person.contacts {
+            gone.push(Gone::row(Place::Disclosures, keys::disclosures(*id).bytes()));
             gone.push(Gone::row(Place::Contacts, keys::contact(*id).bytes()));
             gone.push(Gone::row(Place::SubjectKey, keys::subject_key(*id).bytes()));
         }

@@ -27,6 +27,7 @@ use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::People;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
@@ -134,6 +135,10 @@ impl Store for SledStore {
     }
 
     fn keeping(&self) -> &dyn Keeping {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 

@@ -21,10 +21,11 @@ use iassistance_vault::{KeyRef, Keyring, Place, TenantVault, VaultError, subject
 use super::audit::entry_key;
 use super::keys::{
     self, ADDRESS, API_KEY, ASSISTANT, AUDIT, AUDIT_ENTRY, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS,
-    CONTACT, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME,
-    Hash, Home, INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE,
-    PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, SessionHome,
-    TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
+    CONTACT, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DISCLOSURES, DOCUMENT, EVENT,
+    FenceState, HOME, Hash, Home, INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED,
+    PARKED_SINCE, PASSAGE, PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY,
+    SUMMARY, SessionHome, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN,
+    aside, id_in, kind_of,
 };
 use super::quarantine::unframe;
 use super::space::{Read, Result, Space, Unopened, unseal, vault_error};
@@ -217,6 +218,7 @@ impl<R: Read> Look<'_, R> {
             _ if code == RESERVATION.code => self.reservation(),
             _ if code == SPENT_CONTACT.code => self.spent_on_contact(),
             _ if code == SPENT_CONVERSATION.code => self.spent_in_conversation(),
+            _ if code == DISCLOSURES.code => self.disclosures(),
             _ if code == AUDIT.code => self.audit(),
             _ => self.of_platform(code),
         }

@@ -5,9 +5,9 @@ use iassistance_vault::VaultError;
 
 use super::super::channels::{address_key, open_channel};
 use super::super::keys::{
-    self, API_KEY, ASSISTANT, CHANNEL_ADDRESS, ChannelOwner, DOCUMENT, PARKED, PASSAGE, RESERVATION,
-    SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT, TOMBSTONE, UNROUTED, UNROUTED_SEEN, id_in,
-    number_in,
+    self, API_KEY, ASSISTANT, CHANNEL_ADDRESS, ChannelOwner, DISCLOSURES, DOCUMENT, PARKED, PASSAGE,
+    RESERVATION, SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT, TOMBSTONE, UNROUTED, UNROUTED_SEEN,
+    id_in, number_in,
 };
 use super::super::provider::parked_since;
 use super::super::space::{Read, Result, Unopened, vault_error};
@@ -118,6 +118,11 @@ impl<R: Read> Look<'_, R> {
     pub(super) fn spent_in_conversation(&mut self) -> Result<()> {
         let opened = self.open(SPENT_CONVERSATION)?;
         self.must_be_of(opened.and_then(|_| id_in(self.key, 1)), None)
+    }
+
+    pub(super) fn disclosures(&mut self) -> Result<()> {
+        let opened = self.open(DISCLOSURES)?;
+        self.must_be_of(None, opened.and_then(|_| id_in(self.key, 1)))
     }
 
     /// Money is spent on somebody; or on nobody, for documents and rehearsals.
