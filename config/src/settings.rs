@@ -280,6 +280,19 @@ pub struct MediaSettings {
     pub fetch_timeout_ms: u64,
 }
 
+impl MediaSettings {
+    /// The host of the bucket in which files are kept; nothing where they are in a folder.
+    pub fn bucket_host(&self) -> Option<String> {
+        (!self.s3_bucket.is_empty()).then(|| bucket_host(&self.s3_endpoint))
+    }
+}
+
+/// The host of a bucket's server; the cloud's own where none is named.
+pub(crate) fn bucket_host(endpoint: &str) -> String {
+    let named = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    named.unwrap_or_else(|| "amazonaws.com".to_owned())
+}
+
 /// The model server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -155,6 +155,10 @@ ids! {
     CaseId = "cas";
     /// A request of the public page.
     IntakeId = "rqs";
+    /// An order of an authority.
+    OrderId = "ord";
+    /// Something that got into hands that it was not for.
+    IncidentId = "inc";
 }
 
 impl MessageId {

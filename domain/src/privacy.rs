@@ -3,19 +3,31 @@
 //! the law wants it answered.
 
 mod closing;
+mod disclosure;
 mod erasure;
 mod hold;
 pub mod law;
+mod incident;
+mod order;
 mod retention;
 pub mod rights;
 mod suppression;
 
 pub use closing::{CertificateOf, DestructionCertificate};
+pub use disclosure::{Disclosure, Disclosures, Handed, LINES_MAX, OTHERS, Recipient, RecipientKind};
 pub use erasure::{
     Destroyed, Erasure, ErasureGround, ErasureState, Finality, How, Place, Receipt, Remainder, Remains,
 };
 pub use hold::{
     DOCUMENT_CHARS_MAX, HOLDS_MAX, HoldProblem, HoldRelease, HoldScope, LegalHold, NORM_CHARS_MAX,
+};
+pub use incident::{
+    Duty, FACT_CHARS_MAX, Incident, IncidentFacts, IncidentHours, IncidentProblem, IncidentScope, Party,
+    REACHED_MAX, REMINDERS, Reached, SUSPECTS_MAX, Suspect, Told,
+};
+pub use order::{
+    ANSWERS_MAX, AUTHORITY_CHARS_MAX, LegalOrder, ORDER_CONTACTS_MAX, OrderAnswer, OrderProblem, OrderScope,
+    OrderStep,
 };
 pub use retention::{Class, ClassBounds, Retention, RetentionProblem, RetentionRules, SweepRecord};
 pub use suppression::Suppression;

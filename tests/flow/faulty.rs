@@ -30,7 +30,7 @@ use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::Rights;
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, People,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, Leaving, People,
     Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
 };
 use iassistance_vault::ContentKey;
@@ -141,6 +141,9 @@ impl Store for FaultyStore {
     }
     fn rights(&self) -> &dyn Rights {
         self.inner.rights()
+    }
+    fn leaving(&self) -> &dyn Leaving {
+        self.inner.leaving()
     }
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;

@@ -9,6 +9,7 @@ use iassistance_domain::account::Language;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::privacy::rights::{Opened, RightKind};
+use iassistance_domain::privacy::{Handed, Recipient};
 use iassistance_storage::TenantStore;
 use serde::Serialize;
 use serde_json::Value;
@@ -93,6 +94,8 @@ async fn answered(
     let case = registrar.open(id, somebody.contact, RightKind::Access, Opened::Staff { by: BY }).await.unwrap();
     assert!(registrar.act(id, case.id, Act::Answer(None), BY).await.is_err(), "nothing before it is proven");
     registrar.act(id, case.id, Act::SeeDocument("DNI".to_owned()), BY).await.unwrap();
+    let ctx = iassistance_domain::tenant::TenantCtx::platform(id);
+    vaulted.store.leaving().disclose(ctx, somebody.contact, Recipient::META, Handed::Message).await.unwrap();
     // What is held now: taking it up is on the record too.
     let store = of(vaulted, tenant).await;
     let expected = oracle(&*store, somebody).await;
@@ -110,6 +113,7 @@ async fn answered(
     for part in ["recipients", "kept", "meanings", "requests", "about"] {
         assert!(!handed[part].is_empty(), "{part}");
     }
+    assert_eq!(handed["recipients"][0]["name"], "meta");
     let text = bundle.json().to_string();
     for word in ["name", "words", "town", "sum", "wants"] {
         assert!(text.contains(&format!("{word} {}", somebody.secret)), "{word}");

@@ -6,7 +6,9 @@ use iassistance_domain::channel::StoredSecret;
 use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{ContactId, ConversationId, SubscriptionId};
 use iassistance_domain::key::Scope;
+use iassistance_domain::privacy::{Handed, Recipient};
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription, SubscriptionState};
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Clock, pii::Rights};
 use serde_json::{Value, json};
 
@@ -42,6 +44,9 @@ impl Scene {
             description: String::new(),
         };
         store.hooks().put_subscription(subscription).await.unwrap();
+        let ctx = TenantCtx::platform(id_of(1));
+        let ledger = served.vaulted.store.leaving();
+        ledger.disclose(ctx, contact, Recipient::META, Handed::Message).await.unwrap();
         let scopes = [Scope::Read, Scope::Dsar];
         let key = served.key(Some(id_of(1)), &scopes).await;
         Self { served, contact, conversation, key, paths: 0 }
@@ -193,8 +198,8 @@ async fn recipients_are_told(scene: &Scene, id: &str, case: &Value) {
     scene.served.app.registrar.round().await;
     let shown: Value = serde_json::from_str(&scene.get(&format!("/rights/{id}")).await).unwrap();
     for told in shown["told"].as_array().unwrap() {
-        let is_model = told["recipient"] == "model";
-        assert!(is_model || !told["told_at"].is_null(), "{told}");
+        let awaited = told["recipient"] == "meta" || told["recipient"] == format!("webhook {HOOK}");
+        assert_eq!(awaited, !told["told_at"].is_null(), "{told}");
     }
 }
 

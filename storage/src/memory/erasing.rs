@@ -132,6 +132,9 @@ impl TenantData {
         take!(counts, Place::Contacts, self.addresses, |_: &_, contact: &ContactId| person
             .contacts
             .contains(contact));
+        take!(counts, Place::Disclosures, self.leaving.disclosures, |id: &ContactId, _: &_| {
+            person.contacts.contains(id)
+        });
         take!(counts, Place::Contacts, self.contacts, |id: &ContactId, _: &_| person.contacts.contains(id));
         take!(counts, Place::Conversations, self.conversations, |id: &ConversationId, _: &_| {
             person.conversations.contains(id)

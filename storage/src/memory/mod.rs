@@ -11,6 +11,7 @@ mod handle;
 mod hooks;
 mod keeping;
 mod knowledge;
+mod leaving;
 mod money;
 mod outbox;
 mod people;
@@ -26,11 +27,13 @@ use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, IntakeId, MetaAppId, TenantId};
+use iassistance_domain::id::{
+    ApiKeyId, ChannelId, DeletionId, IncidentId, IntakeId, MetaAppId, TenantId,
+};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
-use iassistance_domain::privacy::DestructionCertificate;
 use iassistance_domain::privacy::rights::Intake;
+use iassistance_domain::privacy::{DestructionCertificate, Incident};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
@@ -38,6 +41,7 @@ use crate::Limits;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::{People, Revocation};
 use crate::rights::Rights;
 use crate::rules::described;
@@ -75,6 +79,7 @@ struct State {
     trail: TrailData,
     certificates: BTreeMap<TenantId, DestructionCertificate>,
     intakes: BTreeMap<IntakeId, Intake>,
+    incidents: BTreeMap<IncidentId, Incident>,
 }
 
 impl State {
@@ -129,6 +134,10 @@ impl Store for MemoryStore {
     }
 
     fn rights(&self) -> &dyn Rights {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 

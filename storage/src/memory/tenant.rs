@@ -25,6 +25,7 @@ use iassistance_vault::ContentKey;
 
 use super::hooks::HooksData;
 use super::keeping::KeepingData;
+use super::leaving::LeavingData;
 use super::money::Money;
 use super::rights::RightsData;
 use crate::commit::{InboxEntry, Letter};
@@ -94,6 +95,7 @@ pub(super) struct TenantData {
     pub(super) rights: RightsData,
     /// What those refused of whom nothing else is left.
     pub(super) suppressed: HashMap<(ChannelId, &'static str, Pii<String>), Suppression>,
+    pub(super) leaving: LeavingData,
     /// Messages that were erased, by Meta's ids: since when.
     pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
     /// How many events at the beginning of the log are not told of any more.
@@ -188,6 +190,7 @@ impl TenantData {
             self.keeping.records(),
             self.rights.records(),
             self.suppressed.len(),
+            self.leaving.records(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

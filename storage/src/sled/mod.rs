@@ -39,6 +39,7 @@ mod invitations;
 mod keeping;
 mod keys;
 mod knowledge;
+mod leaving;
 mod line;
 mod live;
 mod mend;

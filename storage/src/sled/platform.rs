@@ -28,6 +28,7 @@ use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
 use crate::rights::Rights;
+use crate::leaving::Leaving;
 use crate::people::People;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
@@ -139,6 +140,10 @@ impl Store for SledStore {
     }
 
     fn rights(&self) -> &dyn Rights {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 
