@@ -241,7 +241,7 @@ impl Problem {
     }
 
     /// What was asked for may have taken effect all the same.
-    pub(super) fn uncertain(mut self) -> Self {
+    fn uncertain(mut self) -> Self {
         self.uncertain = true;
         self
     }

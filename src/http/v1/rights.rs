@@ -102,6 +102,7 @@ pub struct DataQuery {
     #[serde(default)]
     form: DataForm,
     /// In which language codes are explained: `es`, `pt` or `en`.
+    #[param(max_length = 2, example = "es")]
     lang: Option<String>,
 }
 

@@ -310,10 +310,7 @@ impl From<RightsError> for Problem {
             RightsError::Amendment(_) | RightsError::Note { .. } => Self::invalid(error.to_string()),
             RightsError::Offline => Self::unavailable(30, error.to_string()),
             RightsError::Content(error) => error.into(),
-            RightsError::Keeping(error) => {
-                tracing::error!(%error, "somebody's data was not erased; it goes on in the next round");
-                Self::unavailable(30, "it is not erased to the end; it goes on by itself").uncertain()
-            }
+            RightsError::Keeping(error) => error.into(),
             RightsError::Write(error) => {
                 tracing::error!(error, "what is held about somebody could not be written");
                 Self::internal()
