@@ -8,8 +8,8 @@ use crate::channel::{ChannelHealth, Notice};
 use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
-    AccountId, BreakGlassId, CaseId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId,
-    MessageId, SubscriptionId, TurnId,
+    AccountId, BreakGlassId, CaseId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId,
+    DocumentId, MessageId, SubscriptionId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;

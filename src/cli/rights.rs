@@ -208,7 +208,8 @@ pub async fn run(vaulted: &Vaulted, command: RightsCommand, output: &Output) -> 
                 before = cases.last().map(|case| case.id);
                 let is_last = cases.len() < PAGE;
                 let wants = |case: &RightsCase| {
-                    (!open || case.state.is_open()) && (!overdue || (case.state.is_open() && now > case.due_at))
+                    (!open || case.state.is_open())
+                        && (!overdue || (case.state.is_open() && now > case.due_at))
                 };
                 found.extend(cases.into_iter().filter(wants));
                 if is_last {
@@ -262,7 +263,9 @@ fn line(case: &RightsCase, now: Timestamp) -> String {
 /// As REST shows it, as far as the command line needs it: no hash of a code.
 fn as_json(case: &RightsCase) -> Value {
     let text = match &case.state {
-        CaseState::Answered { text: Some(text), .. } | CaseState::Refused { text, .. } => Some(text.reveal(Rights)),
+        CaseState::Answered { text: Some(text), .. } | CaseState::Refused { text, .. } => {
+            Some(text.reveal(Rights))
+        }
         _ => None,
     };
     json!({

@@ -80,11 +80,8 @@ impl State {
     pub fn new(app: App, metrics: Metrics) -> Self {
         let tickets = tickets::Tickets::new(app.settings.live.ticket_ms);
         let door = door::Door::new(&app.settings.server, Arc::clone(app.engine.clock()));
-        let rates = Arc::new(edge::rates::Rates::new(
-            &app.settings.server,
-            &app.settings.rights,
-            app.engine.clock(),
-        ));
+        let rates =
+            Arc::new(edge::rates::Rates::new(&app.settings.server, &app.settings.rights, app.engine.clock()));
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max, door.clone());
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();

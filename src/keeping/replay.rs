@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use iassistance_domain::id::{ErasureId, TenantId};
-use iassistance_domain::privacy::{
-    Disclosures, Erasure, ErasureGround, ErasureState, Receipt, Suppression,
-};
+use iassistance_domain::privacy::{Disclosures, Erasure, ErasureGround, ErasureState, Receipt, Suppression};
 use iassistance_domain::tenant::TenantCtx;
 
 use super::{DAY_MS, Keeper, Result};

@@ -212,9 +212,8 @@ impl Registrar {
         let (ctx, mut before) = (TenantCtx::platform(tenant), None);
         loop {
             let cases = self.0.store.rights().cases(ctx, before, PAGE).await?;
-            let disputes = |case: &RightsCase| {
-                case.id != than.id && case.contact == than.contact && case.disputes()
-            };
+            let disputes =
+                |case: &RightsCase| case.id != than.id && case.contact == than.contact && case.disputes();
             if cases.iter().any(disputes) {
                 return Ok(true);
             }
@@ -285,7 +284,8 @@ impl Registrar {
         let store = self.0.store.tenant(TenantCtx::platform(tenant)).await?;
         let mut changed = false;
         for told in case.told.iter_mut().filter(|told| told.told_at.is_none()) {
-            let Some(id) = told.recipient.strip_prefix(WEBHOOK).and_then(|id| id.parse::<SubscriptionId>().ok())
+            let Some(id) =
+                told.recipient.strip_prefix(WEBHOOK).and_then(|id| id.parse::<SubscriptionId>().ok())
             else {
                 continue;
             };

@@ -274,7 +274,9 @@ impl Registrar {
         };
         case.note(by, "opened", self.now());
         let (amendment, events) = self.of_mark(&known, &case);
-        self.commit(tenant, CaseCommit { case, amendment: amendment.map(|it| (it, by)), events }).await.map(|it| it.0)
+        self.commit(tenant, CaseCommit { case, amendment: amendment.map(|it| (it, by)), events })
+            .await
+            .map(|it| it.0)
     }
 
     /// One case.
@@ -346,13 +348,7 @@ impl Registrar {
         (Some(amendment), vec![EventKind::ContactStandingChanged { standing }])
     }
 
-    async fn audit(
-        &self,
-        tenant: TenantId,
-        by: Actor,
-        act: &str,
-        on: &(impl ToString + Sync),
-    ) -> Result<()> {
+    async fn audit(&self, tenant: TenantId, by: Actor, act: &str, on: &(impl ToString + Sync)) -> Result<()> {
         let entry = AuditEntry::new(self.now(), by, act).on(on).of(tenant);
         self.0.store.trail().append_audit(Some(tenant), entry).await?;
         Ok(())

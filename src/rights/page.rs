@@ -11,9 +11,7 @@ use iassistance_domain::audit::Actor;
 use iassistance_domain::channel::{Channel, ChannelKind, Connection};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::id::{ChannelId, ContactId, IntakeId, TenantId};
-use iassistance_domain::privacy::rights::{
-    Intake, Opened, Proof, Proven, RightKind, RightsCase, Tried,
-};
+use iassistance_domain::privacy::rights::{Intake, Opened, Proof, Proven, RightKind, RightsCase, Tried};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Clock, Pii, Timestamp};
 use iassistance_vault::same;
@@ -203,7 +201,9 @@ impl Registrar {
         }
         self.0.store.rights().put_intake(intake.clone()).await?;
         drop(one);
-        let (true, Some(tenant), Some(case)) = (is_right, intake.tenant, intake.case) else { return Ok(None) };
+        let (true, Some(tenant), Some(case)) = (is_right, intake.tenant, intake.case) else {
+            return Ok(None);
+        };
         let _one = self.0.changing.lock().await;
         let case = self.case(tenant, case).await?;
         if case.verified_at.is_none() && case.state.is_open() {
@@ -220,14 +220,15 @@ impl Registrar {
         let known = self.0.store.rights().intake(id).await?;
         let Some(intake) = known.filter(|intake| self.is_shown(intake)) else { return Ok(None) };
         let lets_in = |proven: &Proven| {
-            let is_it = token.is_some_and(|token| {
-                same(self.token_hash(token).as_bytes(), proven.hash.as_bytes())
-            });
+            let is_it =
+                token.is_some_and(|token| same(self.token_hash(token).as_bytes(), proven.hash.as_bytes()));
             is_it && self.now() < proven.until
         };
         let inside = intake.proven.as_ref().is_some_and(lets_in);
         let case = match (inside, intake.tenant, intake.case) {
-            (true, Some(tenant), Some(case)) => self.0.store.rights().case(TenantCtx::platform(tenant), case).await?,
+            (true, Some(tenant), Some(case)) => {
+                self.0.store.rights().case(TenantCtx::platform(tenant), case).await?
+            }
             _ => None,
         };
         Ok(Some(Entered { intake, case }))
@@ -245,7 +246,10 @@ impl Registrar {
         let engine = self.0.engine.as_ref().ok_or(RightsError::Offline)?;
         let note = Pii::new(format!("{} · {}\n{}", case.id, case.kind.name(), text.trim()));
         let by = case.id.to_string();
-        engine.note(TenantCtx::platform(tenant), case.conversation, by, note).await.map_err(RightsError::NotSent)?;
+        engine
+            .note(TenantCtx::platform(tenant), case.conversation, by, note)
+            .await
+            .map_err(RightsError::NotSent)?;
         Ok(())
     }
 
@@ -314,7 +318,13 @@ impl Registrar {
     }
 
     /// A code in a case that was proven before: to let its person in again.
-    async fn send_in(&self, tenant: TenantId, case: &RightsCase, code: &str, language: Language) -> Result<()> {
+    async fn send_in(
+        &self,
+        tenant: TenantId,
+        case: &RightsCase,
+        code: &str,
+        language: Language,
+    ) -> Result<()> {
         let engine = self.0.engine.as_ref().ok_or(RightsError::Offline)?;
         if !self.count_code(tenant, case.contact) {
             return Err(RightsError::Codes);

@@ -52,7 +52,12 @@ impl Registrar {
     }
 
     /// Sends a new code to the person whom a case is about.
-    pub(super) async fn send_code(&self, tenant: TenantId, case: RightsCase, by: Actor) -> Result<RightsCase> {
+    pub(super) async fn send_code(
+        &self,
+        tenant: TenantId,
+        case: RightsCase,
+        by: Actor,
+    ) -> Result<RightsCase> {
         let code = self.new_code();
         self.send_this_code(tenant, case, by, &code, Language::Es).await
     }
@@ -133,7 +138,9 @@ impl Registrar {
             match self.look_for_code(tenant, case, last).await {
                 Ok(()) => {}
                 Err(RightsError::NoSuchCase) => self.forget_code(tenant, case),
-                Err(error) => tracing::warn!(%tenant, %case, %error, "a code was not looked for; tried again"),
+                Err(error) => {
+                    tracing::warn!(%tenant, %case, %error, "a code was not looked for; tried again")
+                }
             }
         }
     }
@@ -154,7 +161,8 @@ impl Registrar {
         let messages = store.messages(case.conversation, None, MESSAGES).await?;
         let newest = messages.first().map(|message| message.id);
         let sent = challenge.message;
-        let after = |message: &&Message| Some(message.id) > last.max(sent) && message.author == Author::Contact;
+        let after =
+            |message: &&Message| Some(message.id) > last.max(sent) && message.author == Author::Contact;
         let mut tried = Tried::Wrong;
         // In the order of writing.
         for message in messages.iter().rev().filter(after) {

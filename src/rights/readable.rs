@@ -89,7 +89,8 @@ mod tests {
         let bundle = Bundle { parts: vec![("messages", vec![record]), ("files", Vec::new())] };
         let shown = readable(&bundle, Language::En);
         assert_eq!(shown.len(), 1);
-        let line = |name: &str| shown[0].records[0].iter().find(|(known, _)| known == name).map(|it| it.1.clone());
+        let line =
+            |name: &str| shown[0].records[0].iter().find(|(known, _)| known == name).map(|it| it.1.clone());
         assert_eq!(line("sent_at").as_deref(), Some("2026-09-21T14:13:20Z"));
         assert_eq!(line("author · by").as_deref(), Some("contact: You."));
         assert_eq!(line("body").as_deref(), Some("read"));

@@ -51,7 +51,8 @@ impl Registrar {
         }
         for line in ledger.lines {
             // A system that is subscribed now is told by its own name.
-            let own = hooks.iter().position(|host| line.to.kind == RecipientKind::Webhook && *host == line.to.host);
+            let own =
+                hooks.iter().position(|host| line.to.kind == RecipientKind::Webhook && *host == line.to.host);
             let name = match own.and_then(|place| recipients.get(place)) {
                 Some(hook) => hook.name.clone(),
                 None => format!("{} {}", line.to.kind.name(), line.to.host).trim_end().to_owned(),
@@ -59,7 +60,13 @@ impl Registrar {
             let known = match recipients.iter().position(|known| known.name == name) {
                 Some(place) => &mut recipients[place],
                 None => {
-                    recipients.push(Recipient { name, what: Vec::new(), count: 0, first_at: None, last_at: None });
+                    recipients.push(Recipient {
+                        name,
+                        what: Vec::new(),
+                        count: 0,
+                        first_at: None,
+                        last_at: None,
+                    });
                     let last = recipients.len() - 1;
                     &mut recipients[last]
                 }

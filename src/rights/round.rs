@@ -120,11 +120,11 @@ impl Registrar {
         let now = self.now();
         if let Some(percent) = case.alert(now) {
             case.alerted = percent;
-            let due =
-                EventKind::RightsDue { case: id, right: case.kind, percent, due_at: case.due_at };
+            let due = EventKind::RightsDue { case: id, right: case.kind, percent, due_at: case.due_at };
             self.keep(tenant, CaseCommit { case: case.clone(), amendment: None, events: vec![due] }).await?;
             case.revision += 1;
-            metrics::counter!("iassistance_rights_alerts_total", "percent" => percent.to_string()).increment(1);
+            metrics::counter!("iassistance_rights_alerts_total", "percent" => percent.to_string())
+                .increment(1);
             let due_at = case.due_at.to_rfc3339();
             tracing::warn!(%tenant, case = %id, kind = case.kind.name(), percent, due_at, "a right is to be answered");
             self.write_to_admins(tenant, &case, percent).await?;
@@ -171,7 +171,8 @@ impl Registrar {
         for member in people.accounts(None, TOLD_MAX, Some(place)).await? {
             let administers = member.membership(place).is_some_and(|it| it.role == Role::TenantAdmin);
             if member.is_active() && administers {
-                let letter = Letter::RightDue { tenant: &name, case: &id, percent, due_at: &due_at, link: &link };
+                let letter =
+                    Letter::RightDue { tenant: &name, case: &id, percent, due_at: &due_at, link: &link };
                 identity.write(&recipient(&member), &letter);
             }
         }

@@ -83,16 +83,12 @@ pub const fn ground(language: Language, ground: RefusalGround) -> &'static str {
             "Prejudicaria direitos de outras pessoas.",
             "It would harm the rights of others.",
         ],
-        RefusalGround::NotWrong => [
-            "Lo que se guarda es correcto.",
-            "O que se guarda está correto.",
-            "What is stored is right.",
-        ],
-        RefusalGround::NothingHeld => [
-            "No se guarda nada sobre usted.",
-            "Nada é guardado sobre você.",
-            "Nothing is held about you.",
-        ],
+        RefusalGround::NotWrong => {
+            ["Lo que se guarda es correcto.", "O que se guarda está correto.", "What is stored is right."]
+        }
+        RefusalGround::NothingHeld => {
+            ["No se guarda nada sobre usted.", "Nada é guardado sobre você.", "Nothing is held about you."]
+        }
         RefusalGround::NeededForService => [
             "Se usa porque el servicio acordado lo necesita.",
             "É usado porque o serviço acordado precisa dele.",

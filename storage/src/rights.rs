@@ -42,7 +42,8 @@ pub trait Rights: Send + Sync {
     /// One case.
     async fn case(&self, tenant: TenantCtx, id: CaseId) -> Result<Option<RightsCase>>;
     /// Cases, newest first, those before `before` (without itself).
-    async fn cases(&self, tenant: TenantCtx, before: Option<CaseId>, limit: usize) -> Result<Vec<RightsCase>>;
+    async fn cases(&self, tenant: TenantCtx, before: Option<CaseId>, limit: usize)
+    -> Result<Vec<RightsCase>>;
     /// Who is known by any part of this on a channel, if anybody is: the one that came first.
     async fn contact_at(
         &self,

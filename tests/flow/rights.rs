@@ -30,7 +30,8 @@ impl Scene {
         flow.quiet(0).await;
         let tenant = Some(flow.tenants[0]);
         let scopes = vec![Scope::Dsar];
-        let minted = auth::mint(&flow.app.keyring, &SystemEntropy, &flow.clock, "k".into(), tenant, scopes, None);
+        let minted =
+            auth::mint(&flow.app.keyring, &SystemEntropy, &flow.clock, "k".into(), tenant, scopes, None);
         let (key, plain) = minted.unwrap();
         flow.app.store.put_api_key(key).await.unwrap();
         let store = flow.store(0).await;
@@ -60,7 +61,9 @@ impl Scene {
     async fn code(&self) -> String {
         let store = self.flow.store(0).await;
         let latest = store.messages(self.flow.conversation(0).await, None, 1).await.unwrap().pop().unwrap();
-        let iassistance_domain::content::Content::Text { body, .. } = latest.content else { panic!("no text") };
+        let iassistance_domain::content::Content::Text { body, .. } = latest.content else {
+            panic!("no text")
+        };
         body.reveal(Rights).split(' ').next().unwrap().to_owned()
     }
 }

@@ -71,7 +71,8 @@ async fn promise_02() {
         let (status, answer) = ask(&own, "POST", &steps, Some(body)).await;
         assert_eq!(status, 200, "{}", answer.text);
     }
-    let (status, done) = ask(&own, "POST", &steps, Some(json!({ "step": "answer", "text": "It is gone." }))).await;
+    let (status, done) =
+        ask(&own, "POST", &steps, Some(json!({ "step": "answer", "text": "It is gone." }))).await;
     assert_eq!(status, 200, "{}", done.text);
     assert!(done.json()["erasure"].as_str().is_some_and(|id| id.starts_with("era_")));
     assert_eq!(ask(&own, "GET", &format!("/contacts/{contact}"), None).await.0, 404);

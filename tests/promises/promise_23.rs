@@ -76,7 +76,8 @@ async fn promise_23() {
     tenants(&vaulted, 1).await;
     let (tenant, somebody) = (tenant_of(1), writes(&vaulted, 1, 1).await);
     let registrar = Registrar::new(&vaulted, &keeper(&vaulted), None, None).unwrap();
-    let open = async |kind| registrar.open(tenant, somebody.contact, kind, Opened::Staff { by: BY }).await.unwrap();
+    let open =
+        async |kind| registrar.open(tenant, somebody.contact, kind, Opened::Staff { by: BY }).await.unwrap();
     let (access, delete) = (open(RightKind::Access).await, open(RightKind::Delete).await);
     assert!(access.due_at > delete.due_at, "10 days, and 5 business days");
     let store = of(&vaulted, 1).await;
@@ -102,7 +103,8 @@ async fn promise_23() {
     }
     let told = told().await;
     for case in [access.id, delete.id] {
-        let of_case: Vec<_> = told.iter().filter(|(of, _)| *of == case).map(|(_, percent)| *percent).collect();
+        let of_case: Vec<_> =
+            told.iter().filter(|(of, _)| *of == case).map(|(_, percent)| *percent).collect();
         assert_eq!(of_case, [50, 80, 100], "each once, in order");
     }
     // What is answered in time is not told of.
@@ -113,5 +115,6 @@ async fn promise_23() {
     let lapsed = registrar.case(tenant, access.id).await.unwrap();
     assert!(matches!(lapsed.state, CaseState::Lapsed { .. }), "what nobody proves does not stay for ever");
     close(vaulted).await;
-    proof.kept(format!("{dates} moments equal to the reference; alerts of 2 cases in {rounds} hourly rounds"));
+    proof
+        .kept(format!("{dates} moments equal to the reference; alerts of 2 cases in {rounds} hourly rounds"));
 }

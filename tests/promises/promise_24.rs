@@ -30,8 +30,7 @@ impl Scene {
     }
 
     async fn ask(&self, right: &str, business: &str, person: &str) -> Answer {
-        let form =
-            [("right", right), ("product", "whatsapp"), ("business", business), ("person", person)];
+        let form = [("right", right), ("product", "whatsapp"), ("business", business), ("person", person)];
         self.served.ask("POST", &format!("{PATH}?lang=en"), Ask { form: &form, ..Ask::default() }).await
     }
 
@@ -154,7 +153,10 @@ async fn codes_work_once(scene: &Scene) -> Vec<String> {
     for text in [&json.text, &page.text] {
         assert!(text.contains(&format!("words {}", secret(1, 0))) && text.contains(&phone(1, 0)));
         for other in 1..6 {
-            assert!(!text.contains(&secret(1, other)) && !text.contains(&secret(2, other)), "another's is in it");
+            assert!(
+                !text.contains(&secret(1, other)) && !text.contains(&secret(2, other)),
+                "another's is in it"
+            );
         }
         assert!(!text.contains(&secret(2, 0)));
     }
@@ -200,5 +202,9 @@ async fn what_is_wrong_is_refused(scene: &Scene) {
         assert_eq!(scene.get(path, "").await.status, 404);
     }
     let page = scene.get(PATH, "").await;
-    assert!(page.status.is_success() && page.text.contains("<form method=\"post\"") && !page.text.contains("<script"));
+    assert!(
+        page.status.is_success()
+            && page.text.contains("<form method=\"post\"")
+            && !page.text.contains("<script")
+    );
 }

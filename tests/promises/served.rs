@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::test;
@@ -15,12 +15,13 @@ use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::key::Scope;
 use iassistance_domain::message::Message;
 use iassistance_domain::pii::Rights;
+use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{ManualClock, SeededEntropy};
 use iassistance_vault::SystemEntropy;
 use serde_json::Value;
 
-use crate::people::{first, of, tenants};
-use crate::support::{START, channel_id, tenant_id};
+use crate::people::{first, of, phone, tenants};
+use crate::support::{START, channel_id, identity, tenant_id};
 
 pub struct Served {
     pub clock: ManualClock,
@@ -98,7 +99,12 @@ impl Served {
         for tenant in [1, 2] {
             let store = of(&served.vaulted, tenant).await;
             until("what was written is taken up", async || {
-                store.conversations(None, 1_000).await.unwrap().iter().all(|it| it.last_inbound_at().is_some())
+                store
+                    .conversations(None, 1_000)
+                    .await
+                    .unwrap()
+                    .iter()
+                    .all(|it| it.last_inbound_at().is_some())
             })
             .await;
         }
@@ -107,8 +113,10 @@ impl Served {
 
     /// The conversation of somebody.
     pub async fn conversation(&self, tenant: u8, number: usize) -> ConversationId {
-        let store = of(&self.vaulted, tenant).await;
-        store.conversations(None, 1_000).await.unwrap().into_iter().rev().nth(number).unwrap().id
+        let (ctx, rights) = (TenantCtx::platform(tenant_id(tenant)), self.vaulted.store.rights());
+        let named = identity(&phone(tenant, number));
+        let contact = rights.contact_at(ctx, channel_id(tenant), named).await.unwrap().unwrap();
+        of(&self.vaulted, tenant).await.contact(contact).await.unwrap().unwrap().conversation
     }
 
     pub async fn key(&self, tenant: Option<TenantId>, scopes: &[Scope]) -> String {
@@ -151,7 +159,9 @@ impl Served {
         let store = of(&self.vaulted, tenant).await;
         let messages = store.messages(conversation, None, 50).await.unwrap();
         messages.into_iter().find_map(|message| {
-            let iassistance_domain::content::Content::Text { body, .. } = &message.content else { return None };
+            let iassistance_domain::content::Content::Text { body, .. } = &message.content else {
+                return None;
+            };
             let code = body.reveal(Rights).split(' ').next().unwrap_or_default().to_owned();
             let is_code = code.len() == 8 && code.bytes().all(|byte| byte.is_ascii_digit());
             is_code.then_some((message.clone(), code))
@@ -163,7 +173,7 @@ impl Served {
     }
 }
 
-async fn answer(response: ServiceResponse<EitherBody<impl MessageBody>>) -> Answer {
+async fn answer(response: ServiceResponse<impl MessageBody + 'static>) -> Answer {
     let status = response.status();
     let of = |name: header::HeaderName| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)

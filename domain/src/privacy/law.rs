@@ -215,7 +215,9 @@ impl Law {
         let local = from.as_millis().saturating_add(offset);
         let day = local.div_euclid(DAY_MS);
         let last = match (date_of(day), period) {
-            (Some(date), Period::BusinessDays(count)) => business_days(calendar, date, count).and_then(day_of),
+            (Some(date), Period::BusinessDays(count)) => {
+                business_days(calendar, date, count).and_then(day_of)
+            }
             (Some(date), Period::Months(count)) => {
                 date.checked_add(Span::new().months(i32::from(count))).ok().and_then(day_of)
             }

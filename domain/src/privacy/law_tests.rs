@@ -54,13 +54,21 @@ fn at(text: &str) -> Timestamp {
 fn holidays_are_those_that_were_decreed() {
     let calendar = argentina();
     let of = |year| {
-        calendar.holidays(year).iter().map(|day| day.strftime("%m-%d").to_string()).collect::<Vec<_>>().join(" ")
+        calendar
+            .holidays(year)
+            .iter()
+            .map(|day| day.strftime("%m-%d").to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
-    let of_2024 = "01-01 02-12 02-13 03-24 03-29 04-02 05-01 05-25 06-17 06-20 07-09 08-17 10-12 11-18 12-08 12-25";
+    let of_2024 =
+        "01-01 02-12 02-13 03-24 03-29 04-02 05-01 05-25 06-17 06-20 07-09 08-17 10-12 11-18 12-08 12-25";
     assert_eq!(of(2024), of_2024);
-    let of_2025 = "01-01 03-03 03-04 03-24 04-02 04-18 05-01 05-25 06-16 06-20 07-09 08-17 10-10 11-24 12-08 12-25";
+    let of_2025 =
+        "01-01 03-03 03-04 03-24 04-02 04-18 05-01 05-25 06-16 06-20 07-09 08-17 10-10 11-24 12-08 12-25";
     assert_eq!(of(2025), of_2025);
-    let of_2026 = "01-01 02-16 02-17 03-24 04-02 04-03 05-01 05-25 06-15 06-20 07-09 08-17 10-12 11-23 12-08 12-25";
+    let of_2026 =
+        "01-01 02-16 02-17 03-24 04-02 04-03 05-01 05-25 06-15 06-20 07-09 08-17 10-12 11-23 12-08 12-25";
     assert_eq!(of(2026), of_2026);
 }
 
@@ -80,18 +88,32 @@ fn the_day_of_asking_does_not_count_and_the_last_one_does_to_its_end() {
     // Tuesday, 1 December: the 8th is a holiday, so the fifth business day is the 9th.
     assert_eq!(law.due(&ar, RightKind::Delete, asked).at, at("2026-12-10T02:59:59.999Z"));
     let on_friday = at("2025-10-09T15:00:00Z");
-    assert_eq!(law.due(&ar, RightKind::Rectify, on_friday).at, at("2025-10-18T02:59:59.999Z"), "the 10th was moved to");
+    assert_eq!(
+        law.due(&ar, RightKind::Rectify, on_friday).at,
+        at("2025-10-18T02:59:59.999Z"),
+        "the 10th was moved to"
+    );
 }
 
 #[test]
 fn a_month_ends_on_its_last_day_where_it_has_no_other() {
     let (law, gdpr) = (law(), names(&["GDPR"]));
-    assert_eq!(law.due(&gdpr, RightKind::Access, at("2027-01-31T10:00:00Z")).at, at("2027-02-28T23:59:59.999Z"));
-    assert_eq!(law.due(&gdpr, RightKind::Access, at("2027-12-31T10:00:00Z")).at, at("2028-01-31T23:59:59.999Z"));
+    assert_eq!(
+        law.due(&gdpr, RightKind::Access, at("2027-01-31T10:00:00Z")).at,
+        at("2027-02-28T23:59:59.999Z")
+    );
+    assert_eq!(
+        law.due(&gdpr, RightKind::Access, at("2027-12-31T10:00:00Z")).at,
+        at("2028-01-31T23:59:59.999Z")
+    );
     let extended = law.extended(&gdpr, RightKind::Access, at("2026-01-10T10:00:00Z")).unwrap();
     assert_eq!(extended.at, at("2026-04-10T23:59:59.999Z"));
     let both = names(&["AR", "GDPR"]);
-    assert_eq!(law.extended(&both, RightKind::Access, at("2026-01-10T10:00:00Z")), None, "the stricter one lets none");
+    assert_eq!(
+        law.extended(&both, RightKind::Access, at("2026-01-10T10:00:00Z")),
+        None,
+        "the stricter one lets none"
+    );
 }
 
 #[test]

@@ -65,7 +65,10 @@ fn nothing_is_done_for_who_proved_nothing() {
 #[test]
 fn what_is_noticed_needs_no_proof_and_what_is_asked_is_done_before_it_is_answered() {
     let mut case = case(RightKind::Rectify, Opened::Noticed { by: BY });
-    assert_eq!(case.take(CaseAct::Verify(Proof::Code { on_page: false }), BY, START), Err(CaseProblem::NobodyAsked));
+    assert_eq!(
+        case.take(CaseAct::Verify(Proof::Code { on_page: false }), BY, START),
+        Err(CaseProblem::NobodyAsked)
+    );
     assert_eq!(case.take(CaseAct::Answer(None), BY, START), Err(CaseProblem::NotDone));
     case.take(CaseAct::Amend, BY, START).unwrap();
     case.take(CaseAct::Answer(None), BY, START).unwrap();

@@ -391,7 +391,13 @@ mod tests {
             Letter::NewDevice { agent: "Firefox, Linux", address: &text, link: &link },
             Letter::NewDevice { agent: "", address: &text, link: &link },
             Letter::CredentialsChanged { link: &link },
-            Letter::RightDue { tenant: "Acme", case: "cas_1", percent: 80, due_at: "2026-12-01", link: &link },
+            Letter::RightDue {
+                tenant: "Acme",
+                case: "cas_1",
+                percent: 80,
+                due_at: "2026-12-01",
+                link: &link,
+            },
             Letter::BreakGlass { tenant: "Acme", reason: &text, minutes: 60, opened: true, link: &link },
             Letter::BreakGlass { tenant: "Acme", reason: &text, minutes: 60, opened: false, link: &link },
         ];

@@ -78,6 +78,7 @@ pub const BEYOND: &[(&str, &[&str])] = &[
     ("revoke_owner_invitation", CONFLICT),
     ("approve_break_glass", CONFLICT),
     ("open_right", &["not_found", "conflict", "invalid"]),
+    ("show_right_data", &["invalid"]),
     ("step_right", &["not_found", "conflict", "window_closed", "not_carried", "invalid"]),
     ("change_key", CONFLICT),
     ("rotate_key", CONFLICT),

@@ -90,7 +90,10 @@ fn asking(state: &State, speaks: Speaks, form: &Form, wrong: Option<&str>) -> Pa
     let line = FieldKind::Line { max: NAME_CHARS_MAX, autocomplete: "off" };
     let own = FieldKind::Line { max: NAME_CHARS_MAX, autocomplete: "tel" };
     let fields = [
-        Field { value: given("right"), ..Field::new("right", say::WHAT.to(language), FieldKind::One(&kinds)) },
+        Field {
+            value: given("right"),
+            ..Field::new("right", say::WHAT.to(language), FieldKind::One(&kinds))
+        },
         Field {
             value: given("product"),
             ..Field::new("product", say::WHERE.to(language), FieldKind::One(&products))
@@ -134,7 +137,8 @@ async fn enter(
 fn asked(form: &Form, language: Language) -> Option<Asking> {
     let text = |name: &str| {
         let text = form.get(name)?.trim();
-        (!text.is_empty() && text.chars().nth(NAME_CHARS_MAX.into()).is_none()).then(|| Pii::new(text.to_owned()))
+        (!text.is_empty() && text.chars().nth(NAME_CHARS_MAX.into()).is_none())
+            .then(|| Pii::new(text.to_owned()))
     };
     let product = form.get("product")?;
     Some(Asking {
@@ -192,13 +196,7 @@ async fn status(
     })
 }
 
-fn of_request(
-    state: &State,
-    speaks: Speaks,
-    id: IntakeId,
-    entered: &Entered,
-    notice: Option<&str>,
-) -> Page {
+fn of_request(state: &State, speaks: Speaks, id: IntakeId, entered: &Entered, notice: Option<&str>) -> Page {
     let (language, path) = (speaks.0, format!("{PATH}/{id}"));
     let mut page = state.page(speaks, &path, say::STATUS_TITLE);
     if let Some(notice) = notice {
@@ -242,7 +240,9 @@ fn proven(page: &mut Page, language: Language, path: &str, case: &RightsCase) {
         }
         _ => {}
     }
-    if case.kind == RightKind::Access && matches!(case.state, CaseState::Verified | CaseState::Answered { .. }) {
+    if case.kind == RightKind::Access
+        && matches!(case.state, CaseState::Verified | CaseState::Answered { .. })
+    {
         let code = language.code();
         let (html, json) = (format!("{path}/data?lang={code}"), format!("{path}/data?lang={code}&form=json"));
         page.list_of(&[
@@ -271,7 +271,9 @@ async fn give_code(
         return Ok(too_many(&state, speaks, &Form::new()));
     }
     let form = form(&state, &request, payload).await?;
-    let Some((id, entered)) = found(&state, &request, &path).await? else { return Ok(nothing(&state, speaks)) };
+    let Some((id, entered)) = found(&state, &request, &path).await? else {
+        return Ok(nothing(&state, speaks));
+    };
     let code = form.get("code").map(String::as_str).unwrap_or_default();
     Ok(match state.app.registrar.try_code(id, code).await? {
         Some(token) => {
@@ -300,7 +302,9 @@ async fn state_case(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let form = form(&state, &request, payload).await?;
-    let Some((id, entered)) = found(&state, &request, &path).await? else { return Ok(nothing(&state, speaks)) };
+    let Some((id, entered)) = found(&state, &request, &path).await? else {
+        return Ok(nothing(&state, speaks));
+    };
     let (Some(tenant), Some(case)) = (entered.intake.tenant, &entered.case) else {
         return Ok(see(&format!("{PATH}/{id}"), speaks.0, None));
     };
@@ -320,7 +324,9 @@ async fn data(
     speaks: Speaks,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let Some((id, entered)) = found(&state, &request, &path).await? else { return Ok(nothing(&state, speaks)) };
+    let Some((id, entered)) = found(&state, &request, &path).await? else {
+        return Ok(nothing(&state, speaks));
+    };
     let (Some(tenant), Some(case)) = (entered.intake.tenant, entered.case) else {
         return Ok(see(&format!("{PATH}/{id}"), speaks.0, None));
     };

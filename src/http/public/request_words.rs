@@ -84,7 +84,9 @@ pub(super) const fn kind(language: Language, kind: RightKind) -> &'static str {
     let words = match kind {
         RightKind::Access => Words::new("Conocer mis datos", "Acessar meus dados", "See my data"),
         RightKind::Rectify => Words::new("Corregir un error", "Corrigir um erro", "Correct an error"),
-        RightKind::Update => Words::new("Actualizar mis datos", "Atualizar meus dados", "Bring my data up to date"),
+        RightKind::Update => {
+            Words::new("Actualizar mis datos", "Atualizar meus dados", "Bring my data up to date")
+        }
         RightKind::Delete => Words::new("Borrar mis datos", "Apagar meus dados", "Erase my data"),
         RightKind::Confidential => {
             Words::new("Mantenerlos confidenciales", "Mantê-los confidenciais", "Keep them confidential")

@@ -6,10 +6,10 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_domain::Pii;
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, TenantId};
-use iassistance_domain::Pii;
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::privacy::rights::Standing;
 

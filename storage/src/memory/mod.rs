@@ -27,9 +27,7 @@ use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{
-    ApiKeyId, ChannelId, DeletionId, IncidentId, IntakeId, MetaAppId, TenantId,
-};
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, IncidentId, IntakeId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::privacy::rights::Intake;

@@ -83,7 +83,12 @@ impl Rights for MemoryStore {
         Ok(self.0.open()?.data(tenant)?.rights.cases.get(&id).cloned())
     }
 
-    async fn cases(&self, tenant: TenantCtx, before: Option<CaseId>, limit: usize) -> Result<Vec<RightsCase>> {
+    async fn cases(
+        &self,
+        tenant: TenantCtx,
+        before: Option<CaseId>,
+        limit: usize,
+    ) -> Result<Vec<RightsCase>> {
         let mut state = self.0.open()?;
         let rows = state.data(tenant)?.rights.cases.iter().map(|(id, case)| (*id, case));
         Ok(newest(rows, before.as_ref(), limit))
@@ -126,4 +131,3 @@ impl Rights for MemoryStore {
         Ok((all - state.intakes.len()) as u64)
     }
 }
-

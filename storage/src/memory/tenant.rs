@@ -126,8 +126,7 @@ impl TenantData {
         }
         let contact =
             conversation.and_then(|id| self.conversations.get(&id)).map(|stored| stored.conversation.contact);
-        let event =
-            Event { seq: EventSeq(self.events.len() as u64 + 1), at, conversation, contact, kind };
+        let event = Event { seq: EventSeq(self.events.len() as u64 + 1), at, conversation, contact, kind };
         self.rights.note(&event);
         self.events.push(event);
     }

@@ -7,8 +7,8 @@ use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 use iassistance_domain::pii::Deliver;
-use iassistance_domain::privacy::rights::{NAME_FIELD, Standing};
 use iassistance_domain::privacy::Suppression;
+use iassistance_domain::privacy::rights::{NAME_FIELD, Standing};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::{Circumstances, Place};

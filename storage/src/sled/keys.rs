@@ -134,11 +134,11 @@ use iassistance_domain::key::ApiKey;
 use iassistance_domain::map::Shape;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::privacy::rights::{Consent, ContactVersion, Intake, RightsCase};
 use iassistance_domain::privacy::{
     Class, DestructionCertificate, Disclosures, Erasure, Incident, LegalHold, LegalOrder, Retention,
     Suppression, SweepRecord,
 };
-use iassistance_domain::privacy::rights::{Consent, ContactVersion, Intake, RightsCase};
 use iassistance_domain::session::Session;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
 use iassistance_domain::summary::Summary;

@@ -61,7 +61,12 @@ impl Rights for SledStore {
         self.0.space(tenant.tenant()).await?.get(&keys::case(id))
     }
 
-    async fn cases(&self, tenant: TenantCtx, before: Option<CaseId>, limit: usize) -> Result<Vec<RightsCase>> {
+    async fn cases(
+        &self,
+        tenant: TenantCtx,
+        before: Option<CaseId>,
+        limit: usize,
+    ) -> Result<Vec<RightsCase>> {
         let space = self.0.space(tenant.tenant()).await?;
         blocking(move || {
             let before = before.map(keys::case);
@@ -127,7 +132,8 @@ impl Rights for SledStore {
             let gone: Vec<_> = found.into_iter().filter(|(_, it)| is_over(it)).map(|(key, _)| key).collect();
             if !gone.is_empty() {
                 forgotten += gone.len() as u64;
-                let remove = move |tx: &mut Tx<'_>| gone.iter().try_for_each(|key| tx.remove_row(key).map(drop));
+                let remove =
+                    move |tx: &mut Tx<'_>| gone.iter().try_for_each(|key| tx.remove_row(key).map(drop));
                 self.0.writer.write(&self.0.platform, remove).await?;
             }
             if last.is_none() {

@@ -1,12 +1,12 @@
 //! What people asked about their own data, how what is known of them stands, and what they agreed to.
 
+use iassistance_domain::Pii;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{CaseId, ContactId, ConversationId};
 use iassistance_domain::pii::Rights;
 use iassistance_domain::privacy::rights::{Amendment, CaseAct, ConsentKind, Mark, RightsCase};
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_domain::Pii;
 use iassistance_storage::rights::CaseCommit;
 use iassistance_storage::{StorageError, TenantStore};
 
@@ -25,20 +25,25 @@ async fn wrote_as(tenant: &dyn TenantStore, name: &str, text: &str) -> (ContactI
 }
 
 fn correct(case: RightsCase, fields: &[(&str, Option<&str>)], mark: Option<Option<Mark>>) -> CaseCommit {
-    let fields = fields.iter().map(|(name, value)| {
-        ((*name).to_owned(), value.map(|value| Pii::new(value.to_owned())))
-    });
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.map(|value| Pii::new(value.to_owned()))));
     let amendment = Amendment { fields: fields.collect(), mark, ..Amendment::default() };
     let names = amendment.fields.iter().map(|(name, _)| name.clone()).collect();
     let told = EventKind::PrivacyCorrect { subject: case.contact, case: case.id, names };
-    CaseCommit { amendment: Some((amendment, Actor::CommandLine)), events: vec![told], ..CaseCommit::new(case) }
+    CaseCommit {
+        amendment: Some((amendment, Actor::CommandLine)),
+        events: vec![told],
+        ..CaseCommit::new(case)
+    }
 }
 
 pub async fn a_case_is_changed_by_who_has_seen_it(world: World) {
     let tenant = world.tenant(1).await;
     let (contact, conversation) = wrote_as(&*tenant, "Ada", "hello").await;
     let rights = world.store.rights();
-    let (first, _) = rights.commit_case(ctx(), CaseCommit::new(rights_case(1, contact, conversation))).await.unwrap();
+    let (first, _) =
+        rights.commit_case(ctx(), CaseCommit::new(rights_case(1, contact, conversation))).await.unwrap();
     assert_eq!(first.revision, 1);
     let stale = CaseCommit::new(rights_case(1, contact, conversation));
     assert!(matches!(rights.commit_case(ctx(), stale).await, Err(StorageError::Stale)));
@@ -63,7 +68,8 @@ pub async fn what_is_corrected_is_told_in_the_same_write_and_stays(world: World)
     let rights = world.store.rights();
     let case = rights_case(1, contact, conversation);
     let fields = [("profile_name", Some("Ada")), ("city", Some("Rosario"))];
-    let (case, seq) = rights.commit_case(ctx(), correct(case, &fields, Some(Some(Mark::Blocked)))).await.unwrap();
+    let (case, seq) =
+        rights.commit_case(ctx(), correct(case, &fields, Some(Some(Mark::Blocked)))).await.unwrap();
     assert_eq!(seq, *tenant.latest_event().borrow());
     let told = tenant.events(EventSeq(seq.0 - 1), 9).await.unwrap();
     assert!(matches!(told[0].kind, EventKind::PrivacyCorrect { .. }) && told[0].contact == Some(contact));
@@ -80,8 +86,10 @@ pub async fn what_is_corrected_is_told_in_the_same_write_and_stays(world: World)
     let (case, _) = rights.commit_case(ctx(), correct(case, &[("city", None)], Some(None))).await.unwrap();
     let versions = rights.contact_versions(ctx(), contact).await.unwrap();
     let said = |text: &Option<Pii<String>>| text.as_ref().map(|text| text.reveal(Rights).clone());
-    let shown: Vec<_> =
-        versions.iter().map(|it| (it.version, it.field.as_str(), said(&it.before), said(&it.after))).collect();
+    let shown: Vec<_> = versions
+        .iter()
+        .map(|it| (it.version, it.field.as_str(), said(&it.before), said(&it.after)))
+        .collect();
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(
         shown,

@@ -7,8 +7,8 @@ use iassistance_domain::audit::Actor;
 use iassistance_domain::conversation::Input;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId};
 use iassistance_domain::privacy::{
-    CertificateOf, Class, DestructionCertificate, Disclosures, Erasure, ErasureGround, ErasureState, HoldScope, LegalHold,
-    Receipt, Retention, Suppression, SweepRecord,
+    CertificateOf, Class, DestructionCertificate, Disclosures, Erasure, ErasureGround, ErasureState,
+    HoldScope, LegalHold, Receipt, Retention, Suppression, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::Store;

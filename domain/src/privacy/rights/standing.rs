@@ -69,7 +69,8 @@ impl Standing {
 
     /// What is known of somebody who proved to be the same person is as strictly kept.
     pub fn join(&mut self, other: &Self) {
-        let strictness = |mark: Option<Mark>| mark.map_or(0, |mark| if mark == Mark::Blocked { 2 } else { 1 });
+        let strictness =
+            |mark: Option<Mark>| mark.map_or(0, |mark| if mark == Mark::Blocked { 2 } else { 1 });
         if strictness(other.mark) > strictness(self.mark) {
             self.mark = other.mark;
         }

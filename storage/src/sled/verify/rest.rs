@@ -6,9 +6,8 @@ use iassistance_vault::VaultError;
 use super::super::channels::{address_key, open_channel};
 use super::super::keys::{
     self, API_KEY, ASSISTANT, CASE, CHANNEL_ADDRESS, CONSENT, CONTACT_VERSION, ChannelOwner, DISCLOSURES,
-    DOCUMENT, INTAKE, PARKED, PASSAGE,
-    RESERVATION, SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT, TOMBSTONE, UNROUTED, UNROUTED_SEEN,
-    id_in, number_in,
+    DOCUMENT, INTAKE, PARKED, PASSAGE, RESERVATION, SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT,
+    TOMBSTONE, UNROUTED, UNROUTED_SEEN, id_in, number_in,
 };
 use super::super::provider::parked_since;
 use super::super::space::{Read, Result, Unopened, vault_error};
