@@ -81,7 +81,7 @@ impl RightKind {
 /// How a case came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[data(part)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = CaseOpened))]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Opened {
     /// The person asked on the public page.
@@ -192,9 +192,9 @@ impl CaseState {
 /// Who got what was corrected or erased since, and that they were told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[data(part)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = RecipientTold))]
 pub struct Told {
-    /// Who: `meta`, `openai`, `webhook hok_…`.
+    /// Who: `meta`, `model` and its host, `webhook hok_…`.
     #[data(operational)]
     pub recipient: String,
     /// Until when they are to be told.

@@ -143,6 +143,7 @@ impl CaseView {
 /// How a case comes about.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CaseOpening)]
 pub enum How {
     /// The person asked.
     Staff,

@@ -11,7 +11,7 @@ use crate::id::{CaseId, ChannelId, ContactId, IntakeId, MessageId, TenantId};
 /// How it was proven who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[data(part)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = IdentityProof))]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Proof {
     /// They had the code that was sent to them.
