@@ -26,6 +26,7 @@ use crate::copies::Copies;
 use crate::identity::{Identity, IdentityError};
 use crate::keeping::{Keeper, KeepingError, KeyCopies};
 use crate::notary::Notary;
+use crate::rights::{LawError, Registrar};
 
 /// How long a connection to a destination may take to come about, milliseconds.
 const CONNECT_MS: u64 = 5_000;
@@ -60,6 +61,9 @@ pub enum AppError {
     /// Who was erased could not be erased again.
     #[error("who was erased could not be erased again, and nothing is served before that: {0}")]
     Keeping(#[from] KeepingError),
+    /// The laws cannot be kept to.
+    #[error(transparent)]
+    Law(#[from] LawError),
     /// A folder could not be made.
     #[error("cannot create {path}: {source}")]
     Folder {
@@ -148,6 +152,8 @@ pub struct App {
     pub copies: Option<Copies>,
     /// Erases, sweeps and ends tenants.
     pub keeper: Keeper,
+    /// Serves what people ask about their own data.
+    pub registrar: Registrar,
     /// Vouches for the audit log.
     pub notary: Notary,
     /// Keeps a record of each request.
@@ -223,6 +229,8 @@ impl App {
         let keeper = Keeper::new(vaulted, Some(&engine));
         let copies = Copies::open(vaulted, &engine, &keeper)?;
         let identity = Identity::start(settings, keyring, store, egress, &vaulted.clock, &vaulted.entropy)?;
+        let identity = Arc::new(identity);
+        let registrar = Registrar::new(vaulted, &keeper, Some(&engine), Some(&identity))?;
         let notary = Notary::new(vaulted)?;
         let access = AccessLog::start(Arc::clone(store), Arc::clone(&vaulted.clock), &settings.access);
         let tenants = engine.recover(settings.storage.dedup_days).await?;
@@ -232,6 +240,7 @@ impl App {
         }
         notary.run();
         keeper.run();
+        registrar.run();
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
@@ -240,9 +249,10 @@ impl App {
             egress: egress.clone(),
             copies,
             keeper,
+            registrar,
             notary,
             access,
-            identity: Arc::new(identity),
+            identity,
         })
     }
 
@@ -254,13 +264,13 @@ impl App {
             Some(copies) => copies.stop(limit_ms).await,
             None => Ok(()),
         };
-        let erased = self.keeper.stop(limit_ms).await;
+        let (erased, served) = futures::join!(self.keeper.stop(limit_ms), self.registrar.stop(limit_ms));
         let delivered = self.identity.stop(limit_ms).await;
         let (stopped, kept) = futures::join!(self.engine.stop(limit_ms), self.access.stop(limit_ms));
         // Nothing comes to the audit log any more.
         let vouched = self.notary.stop(limit_ms).await;
         self.store.close().await;
-        stopped.and(copied).and(erased).and(delivered).and(vouched).and(kept)
+        stopped.and(copied).and(erased).and(served).and(delivered).and(vouched).and(kept)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod keeping;
 pub mod notary;
 pub mod replay;
+pub mod rights;
 pub mod serving;
 pub mod settings_check;
 pub mod telemetry;

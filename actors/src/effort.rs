@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use iassistance_assistant::answer::{Answer, AnswerEnd, AnswerPolicy, Asking, Progress, answer};
 use iassistance_assistant::breaker::Breakers;
-use iassistance_assistant::generate::Prompt;
+use iassistance_assistant::generate::{Generator, Prompt};
 use iassistance_assistant::knowledge::Knowledge;
 use iassistance_assistant::money::{Prices, Purse};
 use iassistance_assistant::prompt::PromptInput;
+use iassistance_assistant::services::Services;
 use iassistance_assistant::tools::Tools;
 use iassistance_assistant::tools::http::HttpCaller;
 use iassistance_assistant::tools::toolbox::{Acts, ToolLimits, Toolbox, ToolboxParts};
@@ -52,6 +53,8 @@ pub(crate) struct Means<'a> {
     pub(crate) breakers: &'a Breakers,
     pub(crate) prices: &'a Prices,
     pub(crate) http: Arc<dyn HttpCaller>,
+    pub(crate) generator: Arc<dyn Generator>,
+    pub(crate) services: Arc<dyn Services>,
 }
 
 /// What is to be answered, and by which rules.
@@ -192,8 +195,8 @@ impl Case<'_> {
         let keep = (overflows && self.assistant.context.summary).then_some(prompt.history_messages / 2);
         let server = means.settings.model_server(self.assistant);
         let asking = Asking {
-            generator: &*parts.generator,
-            services: &*parts.services,
+            generator: &*means.generator,
+            services: &*means.services,
             server: &server,
             moderation_model: &means.settings.model.moderation_model,
             fallback_models: &self.assistant.fallback_models,

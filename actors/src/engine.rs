@@ -387,6 +387,8 @@ impl Shared {
             breakers: &self.breakers,
             prices: &self.prices,
             http: Arc::clone(&self.parts.http),
+            generator: Arc::clone(&self.parts.generator),
+            services: Arc::clone(&self.parts.services),
         }
     }
 

@@ -19,10 +19,12 @@ use iassistance_domain::content::{Media, MediaKind, MediaSource};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, MediaId, MessageId};
 use iassistance_domain::pii::{Deliver, Reply};
+use iassistance_domain::privacy::{Handed, Recipient, RecipientKind};
 use iassistance_storage::content::{ContentError, ContentOwner};
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishDestruction, FinishMedia, SettledFile};
+use crate::disclosing::Ledger;
 use crate::engine::Shared;
 
 /// The largest document of a contact that is read, bytes, and how much of its text is kept, characters.
@@ -240,9 +242,11 @@ impl Fetch {
         let platform = &shared.settings.model;
         let server = shared.settings.service_server(settings, &platform.transcription_model)?;
         let _slot = shared.slots.acquire(self.key.tenant).await;
+        let ledger = Ledger::of(&shared.parts, self.key.tenant, self.contact);
+        let services = ledger.services(&shared.parts.services);
         for attempt in 1.. {
             let written = tokio::select! {
-                written = shared.parts.services.transcribe(&server, audio.clone()) => written,
+                written = services.transcribe(&server, audio.clone()) => written,
                 () = shared.parts.clock.sleep_millis(platform.attempt_ms) => {
                     Err(GenerateError::DeadlineAttempt { ms: platform.attempt_ms })
                 }
@@ -285,6 +289,10 @@ impl Fetch {
         let filename = filename.as_ref().map(|name| name.reveal(Deliver).as_str());
         let owner = ContentOwner::Contact(self.contact);
         let content = &shared.parts.content;
+        if let Some(host) = shared.settings.media.bucket_host() {
+            let to = Recipient::at(RecipientKind::Files, host);
+            Ledger::of(&shared.parts, self.key.tenant, self.contact).note(to, Handed::File).await?;
+        }
         let stored = content.put_bytes(self.key.tenant, owner, id, &mime, filename, bytes.clone()).await?;
         Ok((id, stored.bytes, (mime, bytes)))
     }

@@ -13,6 +13,7 @@ use iassistance_domain::turn::Attempt;
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishSummary, MadeSummary};
+use crate::disclosing::Ledger;
 use crate::engine::Shared;
 use crate::money::TurnPurse;
 
@@ -103,9 +104,10 @@ impl Work {
             (self.turn, self.key.conversation, self.contact),
         );
         let server = shared.settings.model_server(settings);
+        let generator = Ledger::of(parts, self.key.tenant, self.contact).generator(&parts.generator);
         let cancel = shared.dispatcher.stopping();
         let asking = Summarising {
-            generator: &*parts.generator,
+            generator: &*generator,
             server: &server,
             purse: &purse,
             prices: &shared.prices,

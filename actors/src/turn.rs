@@ -14,6 +14,7 @@ use iassistance_domain::turn::TurnWork;
 use iassistance_storage::{StorageError, TenantStore};
 
 use crate::conversation::{ConversationKey, FinishTurn, LoadedTurn};
+use crate::disclosing::Ledger;
 use crate::effort::{Case, Context, Effort, Means, broken};
 use crate::engine::Shared;
 use crate::kernel::panics;
@@ -99,8 +100,11 @@ impl Turn {
         };
         let effort = Case { knowledge, ..self.case(settings, &context, closed_since.is_none()) };
         let mut whispers = Whispers::new(&shared.hub, self.key, self.running.id);
-        let http = self.loaded.deeds.of(self.running.id, Arc::clone(&shared.parts.http));
-        let means = Means { http, ..shared.means() };
+        let ledger = self.ledger(shared);
+        let http = self.loaded.deeds.of(self.running.id, ledger.tools(&shared.parts.http));
+        let generator = ledger.generator(&shared.parts.generator);
+        let services = ledger.services(&shared.parts.services);
+        let means = Means { http, generator, services, ..shared.means() };
         let made = effort.make(&means, purse, cancel, &mut |progress| whispers.tell(&progress)).await;
         let Effort { outcome, work, attributes, keep } = made;
         // What was decided while the answer came in stands above it.
@@ -139,6 +143,10 @@ impl Turn {
         }
     }
 
+    fn ledger(&self, shared: &Shared) -> Ledger {
+        Ledger::of(&shared.parts, self.key.tenant, self.loaded.contact)
+    }
+
     fn purse(&self, shared: &Shared) -> TurnPurse {
         TurnPurse::new(
             Arc::clone(&self.loaded.store),
@@ -174,7 +182,8 @@ impl Turn {
         if !settings.built_in.knowledge {
             return None;
         }
-        let opened = shared.library.open(self.key.tenant, &self.loaded.store, settings).await;
+        let services = self.ledger(shared).services(&shared.parts.services);
+        let opened = shared.library.open_by(services, self.key.tenant, &self.loaded.store, settings).await;
         opened.unwrap_or_else(|error| {
             tracing::warn!(tenant = %self.key.tenant, %error, "a turn goes on without the tenant's documents");
             None
@@ -196,7 +205,10 @@ impl Turn {
         let (conversation, covers) = (self.key.conversation, &self.running.covers);
         let mut context = Context::read(store, conversation, covers, &assistant.settings).await?;
         let contact = store.contact(self.loaded.contact).await?;
-        context.attributes = contact.map(|contact| contact.attributes).unwrap_or_default();
+        context.attributes = contact
+            .filter(|contact| contact.standing.may_be_used())
+            .map(|contact| contact.attributes)
+            .unwrap_or_default();
         Ok((assistant, context))
     }
 

@@ -5,6 +5,7 @@ mod edge;
 mod hooks;
 mod identity;
 mod retention;
+mod rights;
 mod rules;
 mod secret;
 mod settings;
@@ -14,6 +15,7 @@ mod turns;
 pub use hooks::HookSettings;
 pub use identity::{IdentitySettings, MailSettings, MailTransport, SmtpSecurity};
 pub use retention::{ClassDays, RetentionSettings};
+pub use rights::{LAW, RightsSettings};
 pub use secret::Secret;
 pub use settings::{
     ActorSettings, AssistantDefaults, Backend, BackupSettings, DispatchSettings, LimitSettings, LiveSettings,

@@ -153,7 +153,7 @@ impl Settings {
 }
 
 impl Settings {
-    fn rules_of_hooks(&self) -> [Rule; 13] {
+    fn rules_of_hooks(&self) -> [Rule; 14] {
         let (hooks, access) = (&self.hooks, &self.access);
         let retention = &self.retention;
         let classes = [
@@ -175,6 +175,13 @@ impl Settings {
                     && (15..=2_880).contains(&retention.keys_turn_minutes),
                 "retention.sweep_minutes",
                 "must be 15 to 1440, and retention.keys_turn_minutes 15 to 2880",
+            ),
+            (
+                self.rights.are_sound(),
+                "rights",
+                "must name a law, and have code_digits of 6 to 12, code_minutes of 1 to 60, code_tries of 1 to 10, \
+                 codes_per_day of 1 to 50, link_minutes of 1 to 120, unproven_days of 1 to 365, repeat_days of at most \
+                 3650, page_burst and page_interval_ms of at least 1 and page_per_hour of 1 to 100000",
             ),
             (self.vault.copies_days <= 7, "vault.copies_days", "must be at most 7"),
             (self.audit.checkpoint_ms > 0, "audit.checkpoint_ms", "must be at least 1"),

@@ -10,6 +10,7 @@ use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
 use crate::retention::RetentionSettings;
+use crate::rights::RightsSettings;
 use crate::trail::{AccessSettings, AuditSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
 
@@ -61,6 +62,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// How long data is kept.
     pub retention: RetentionSettings,
+    /// How people's rights are served.
+    pub rights: RightsSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -275,6 +278,19 @@ pub struct MediaSettings {
     pub fetch_attempts_max: u32,
     /// How long a try may take, milliseconds.
     pub fetch_timeout_ms: u64,
+}
+
+impl MediaSettings {
+    /// The host of the bucket in which files are kept; nothing where they are in a folder.
+    pub fn bucket_host(&self) -> Option<String> {
+        (!self.s3_bucket.is_empty()).then(|| bucket_host(&self.s3_endpoint))
+    }
+}
+
+/// The host of a bucket's server; the cloud's own where none is named.
+pub(crate) fn bucket_host(endpoint: &str) -> String {
+    let named = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    named.unwrap_or_else(|| "amazonaws.com".to_owned())
 }
 
 /// The model server.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Mapped;
 use crate::id::{ChannelId, ContactId, ConversationId};
+use crate::privacy::rights::Standing;
 use crate::{Pii, Timestamp};
 
 /// What a webhook knows an end user by. At least one of them is there, and none is empty.
@@ -90,6 +91,10 @@ pub struct Contact {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[data(identity)]
     pub attributes: BTreeMap<String, Pii<String>>,
+    /// How what is known of them stands: corrected, in dispute, for few.
+    #[serde(default, skip_serializing_if = "Standing::is_plain")]
+    #[data(parts)]
+    pub standing: Standing,
     /// When they first wrote.
     #[data(operational)]
     pub created_at: Timestamp,

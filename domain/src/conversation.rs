@@ -157,6 +157,9 @@ pub struct Conversation {
     #[serde(default)]
     #[data(operational)]
     opted_out: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[data(operational)]
+    refuses_assistant: bool,
     #[serde(default)]
     #[data(parts)]
     follow_up: Option<FollowUp>,
@@ -195,6 +198,7 @@ impl Conversation {
             said_at: None,
             closed_said_at: None,
             opted_out: false,
+            refuses_assistant: false,
             follow_up: None,
             policy: TurnPolicy::default(),
         }
@@ -276,6 +280,11 @@ impl Conversation {
     /// Whether the contact asked for silence and wrote nothing since.
     pub const fn opted_out(&self) -> bool {
         self.opted_out
+    }
+
+    /// Whether the contact refuses to be answered by a machine.
+    pub const fn refuses_assistant(&self) -> bool {
+        self.refuses_assistant
     }
 
     /// When the assistant means to come back by itself.
@@ -396,6 +405,7 @@ impl Conversation {
             Input::TurnFinished { turn, outcome } => self.finish(turn, outcome, now, effects),
             Input::TakenOver { operator } => self.take_over(operator, now, effects),
             Input::HandedBack => self.hand_back(now, effects),
+            Input::AssistantRefused { refused } => self.refuse_assistant(refused, now, effects),
             Input::Assigned { operator } => {
                 if self.assigned != operator {
                     self.assigned.clone_from(&operator);
@@ -441,6 +451,28 @@ impl Conversation {
         }
     }
 
+    /// From now on a person answers, or the assistant may again.
+    fn refuse_assistant(&mut self, refused: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.refuses_assistant == refused {
+            return;
+        }
+        self.refuses_assistant = refused;
+        effects.push(Effect::RefuseAssistant { refused });
+        if refused {
+            self.cancel(TurnEnd::TakenOver, effects);
+            self.quiet_until = None;
+            self.plan(None, effects);
+            if self.control == Control::Assistant {
+                let reason = HandoverReason::Refused;
+                self.change_control(Control::Waiting { since: now, reason }, effects);
+            }
+            self.floor = self.epoch;
+        } else {
+            self.hold_back(now);
+            self.collect(now, effects);
+        }
+    }
+
     fn lose_thread(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if self.control == Control::Assistant {
             self.cancel(TurnEnd::TakenOver, effects);
@@ -473,6 +505,9 @@ impl Conversation {
     /// When the assistant answers again although nobody gave control back.
     fn handback_at(&self) -> Option<Timestamp> {
         let Control::Operator { since, .. } = &self.control else { return None };
+        if self.refuses_assistant {
+            return None;
+        }
         let active = self.person_acted_at.map_or(*since, |at| at.max(*since));
         self.policy.handback_ms.map(|ms| active.plus_millis(ms))
     }
@@ -490,7 +525,7 @@ impl Conversation {
     }
 
     fn hand_back(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.control != Control::Assistant {
+        if self.control != Control::Assistant && !self.refuses_assistant {
             self.change_control(Control::Assistant, effects);
             self.hold_back(now);
             self.collect(now, effects);
@@ -545,7 +580,9 @@ impl Conversation {
     /// What is written to this app shows that the conversation is its again.
     fn regain(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if matches!(self.control, Control::OtherApp { .. }) {
-            self.change_control(Control::Assistant, effects);
+            let waiting = Control::Waiting { since: now, reason: HandoverReason::Refused };
+            let control = if self.refuses_assistant { waiting } else { Control::Assistant };
+            self.change_control(control, effects);
             self.hold_back(now);
         }
     }
@@ -615,7 +652,7 @@ impl Conversation {
     }
 
     fn may_answer(&self) -> bool {
-        self.policy.enabled && self.control == Control::Assistant
+        self.policy.enabled && self.control == Control::Assistant && !self.refuses_assistant
     }
 
     /// Begins a turn when the window has closed.

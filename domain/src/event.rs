@@ -8,12 +8,13 @@ use crate::channel::{ChannelHealth, Notice};
 use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
-    AccountId, BreakGlassId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId,
-    MessageId, SubscriptionId, TurnId,
+    AccountId, BreakGlassId, CaseId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId,
+    DocumentId, MessageId, SubscriptionId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;
 use crate::outbox::WithdrawnReason;
+use crate::privacy::rights::{RightKind, Standing};
 use crate::turn::{TurnEnd, Usage};
 use crate::{Pii, Timestamp};
 
@@ -442,6 +443,72 @@ pub enum EventKind {
         #[data(id)]
         erased: ContactId,
     },
+    /// What is known of a contact is in dispute, is for few, or is so no more.
+    #[serde(rename = "contact.standing_changed")]
+    ContactStandingChanged {
+        /// How it stands now.
+        #[data(parts)]
+        standing: Standing,
+    },
+    /// A contact refuses to be answered by a machine, or allows it again.
+    #[serde(rename = "assistant.refused")]
+    AssistantRefused {
+        /// Whether they refuse.
+        #[data(operational)]
+        refused: bool,
+    },
+    /// Somebody asked something about their own data, or that got further.
+    #[serde(rename = "rights.changed")]
+    RightsChanged {
+        /// The case.
+        #[data(id)]
+        case: CaseId,
+        /// What they asked.
+        #[data(operational)]
+        right: RightKind,
+        /// How far it is: `received`, `verified`, `answered`, `refused`, `withdrawn`, `lapsed`.
+        #[data(operational)]
+        state: String,
+    },
+    /// So much of the time that the law gives for a case is over.
+    #[serde(rename = "rights.due")]
+    RightsDue {
+        /// The case.
+        #[data(id)]
+        case: CaseId,
+        /// What was asked.
+        #[data(operational)]
+        right: RightKind,
+        /// How much, per cent.
+        #[data(operational)]
+        percent: u8,
+        /// When it is due.
+        #[data(operational)]
+        due_at: Timestamp,
+    },
+    /// To the tenant's own systems: what they hold of this contact is to be corrected.
+    #[serde(rename = "privacy.correct")]
+    PrivacyCorrect {
+        /// Whom.
+        #[data(id)]
+        subject: ContactId,
+        /// For which case.
+        #[data(id)]
+        case: CaseId,
+        /// Names of the fields.
+        #[data(operational)]
+        names: Vec<String>,
+    },
+    /// To the tenant's own systems: what they hold of this contact is to be erased.
+    #[serde(rename = "privacy.redact")]
+    PrivacyRedact {
+        /// Whom: an id that stands for nobody any more.
+        #[data(id)]
+        subject: ContactId,
+        /// For which case.
+        #[data(id)]
+        case: CaseId,
+    },
     /// The platform's owner asked to look into this tenant's content.
     #[serde(rename = "break_glass.asked")]
     BreakGlassAsked {
@@ -485,7 +552,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All names there are.
-    pub const NAMES: [&str; 48] = [
+    pub const NAMES: [&str; 54] = [
         "conversation.opened",
         "message.received",
         "message.echoed",
@@ -531,6 +598,12 @@ impl EventKind {
         "event.unreadable",
         "event.erased",
         "contact.erased",
+        "contact.standing_changed",
+        "assistant.refused",
+        "rights.changed",
+        "rights.due",
+        "privacy.correct",
+        "privacy.redact",
         "break_glass.asked",
         "break_glass.opened",
         "break_glass.ended",
@@ -584,6 +657,12 @@ impl EventKind {
             Self::EventUnreadable => "event.unreadable",
             Self::EventErased => "event.erased",
             Self::ContactErased { .. } => "contact.erased",
+            Self::ContactStandingChanged { .. } => "contact.standing_changed",
+            Self::AssistantRefused { .. } => "assistant.refused",
+            Self::RightsChanged { .. } => "rights.changed",
+            Self::RightsDue { .. } => "rights.due",
+            Self::PrivacyCorrect { .. } => "privacy.correct",
+            Self::PrivacyRedact { .. } => "privacy.redact",
             Self::BreakGlassAsked { .. } => "break_glass.asked",
             Self::BreakGlassOpened { .. } => "break_glass.opened",
             Self::BreakGlassEnded { .. } => "break_glass.ended",

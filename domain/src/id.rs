@@ -153,6 +153,14 @@ ids! {
     ErasureId = "era";
     /// A duty to keep.
     HoldId = "hld";
+    /// What somebody asked about their own data.
+    CaseId = "cas";
+    /// A request of the public page.
+    IntakeId = "rqs";
+    /// An order of an authority.
+    OrderId = "ord";
+    /// Something that got into hands that it was not for.
+    IncidentId = "inc";
 }
 
 impl MessageId {

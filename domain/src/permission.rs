@@ -59,6 +59,10 @@ pub enum Act {
     ExportSubject,
     /// Erase it.
     EraseSubject,
+    /// See what people asked about their own data, and when that is due.
+    SeeRights,
+    /// Take it up, have who asks proven, correct, refuse, answer.
+    ServeRights,
     /// See which erasures there are, and their receipts: ids, and nothing of the people.
     SeeErasures,
     /// Keep something from being erased, for a court.
@@ -105,6 +109,7 @@ impl Act {
             Self::ExportContent
                 | Self::ExportSubject
                 | Self::EraseSubject
+                | Self::ServeRights
                 | Self::ManagePeople
                 | Self::ManageAgencyPeople
                 | Self::ManageOwners
@@ -246,7 +251,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 42] = [
+pub const MATRIX: [(Act, Grants); 44] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -272,6 +277,8 @@ pub const MATRIX: [(Act, Grants); 42] = [
     line(Act::GrantAgencyReading, [No,         No,        StepUp, No,      No,     No]),
     line(Act::ExportSubject,      [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::EraseSubject,       [BreakGlass, No,        StepUp, No,      No,     DSAR]),
+    line(Act::SeeRights,          [Metadata,   No,        Yes,    No,      No,     DSAR]),
+    line(Act::ServeRights,        [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::SeeErasures,        [Yes,        No,        Yes,    No,      No,     DSAR]),
     line(Act::LegalHold,          [Yes,        No,        Yes,    No,      No,     No]),
     line(Act::ReadAudit,          [Metadata,   Own,       Yes,    No,      No,     AUDIT]),

@@ -13,6 +13,7 @@ mod people;
 mod privacy;
 mod replay;
 mod restore;
+mod rights;
 mod root_key;
 mod sandbox;
 mod serve;
@@ -100,6 +101,9 @@ enum Command {
     /// For how long data is kept: show, set, sweep.
     #[command(subcommand)]
     Retention(privacy::RetentionCommand),
+    /// What people ask about their own data: list, open, show, step, data.
+    #[command(subcommand)]
+    Rights(rights::RightsCommand),
     /// The end of a tenant: export, destroy.
     #[command(subcommand)]
     Ending(privacy::EndingCommand),
@@ -177,6 +181,9 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         }
         Command::Ending(command) => {
             on_store(settings, &sources, output, async |v| privacy::ending(v, command, output).await)
+        }
+        Command::Rights(command) => {
+            on_store(settings, &sources, output, async |v| rights::run(v, command, output).await)
         }
         Command::Account(command) => {
             on_store(settings, &sources, output, async |v| people::account(v, command, output).await)

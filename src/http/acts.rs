@@ -26,7 +26,7 @@ acts! {
     OwnAccount, ListTenants, CreateTenant, ChangeTenant, SuspendTenant, SeeSetUp, ReadContent, WatchLive,
     ExportContent, Send, SeeDeadLetters, ReplayDeadLetter, ReadKnowledge, EditAssistant, SeeSpending,
     ConnectChannel, ManageHooks, SeePeople, ManagePeople, ManageKeys, GrantAgencyReading, ExportSubject,
-    EraseSubject, SeeErasures, LegalHold, ReadAudit, ReadAccessLog, AskBreakGlass, SeeBreakGlass, EndBreakGlass,
+    EraseSubject, SeeRights, ServeRights, SeeErasures, LegalHold, ReadAudit, ReadAccessLog, AskBreakGlass, SeeBreakGlass, EndBreakGlass,
     ManageAgencies, SeeAgency, ManageAgencyPeople, ManageOwners, SeeMetaApps, ManageMetaApps,
     ManagePlatformKeys, OperatePlatform, ReadPlatformLogs, RotateKeys, SeeDataMap,
 }

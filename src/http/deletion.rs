@@ -5,7 +5,6 @@
 //! which the request's progress is told in plain words, and by a code. The person is named by an
 //! app-scoped id: mostly whoever connected a channel, never an end user who chats.
 
-use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use url::form_urlencoded;
@@ -18,6 +17,7 @@ use iassistance_domain::id::{DeletionId, MetaAppId};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
 
+use super::public::{Speaks, Words};
 use super::{Problem, State, body};
 
 /// Largest form that Meta sends, bytes.
@@ -122,25 +122,44 @@ async fn revoke(
     Ok(revoked)
 }
 
+const TITLE: Words = Words::new("Solicitud de eliminación", "Solicitação de exclusão", "Deletion request");
+const CODE: Words = Words::new("Código de confirmación", "Código de confirmação", "Confirmation code");
+const BEGUN: Words = Words::new(
+    "Recibimos su solicitud y la estamos llevando a cabo.",
+    "Recebemos sua solicitação e ela está em andamento.",
+    "Your request was received and is being carried out.",
+);
+const NOTHING: Words = Words::new(
+    "Su solicitud se cumplió. No había nada guardado bajo su inicio de sesión.",
+    "Sua solicitação foi cumprida. Nada estava guardado sob o seu login.",
+    "Your request was carried out. Nothing was stored under your sign-in.",
+);
+const DONE: Words = Words::new(
+    "Su solicitud se cumplió. Se eliminaron el acceso que su inicio de sesión había dado a este servicio y la nota \
+     de que era suyo. Los mensajes que las empresas intercambiaron con sus clientes pertenecen a esas empresas: \
+     pida a la empresa con la que habló que elimine los suyos.",
+    "Sua solicitação foi cumprida. O acesso que o seu login tinha dado a este serviço e a nota de que era seu foram \
+     excluídos. As mensagens que as empresas trocaram com seus clientes pertencem a essas empresas: peça à empresa \
+     com a qual você falou que exclua as suas.",
+    "Your request was carried out. The access that your sign-in had given to this service, and the note that it was \
+     yours, are deleted. Messages that businesses exchanged with their customers belong to those businesses: ask the \
+     business that you wrote with to delete yours.",
+);
+
 /// The page that Meta shows to the person.
-async fn progress(state: web::Data<State>, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn progress(
+    state: web::Data<State>,
+    path: web::Path<String>,
+    speaks: Speaks,
+) -> Result<HttpResponse, Problem> {
     let id: DeletionId = path.parse().map_err(|_| Problem::not_found())?;
     let deletion = state.app.store.deletion(id).await?.ok_or_else(Problem::not_found)?;
     let found = match deletion.state {
-        DeletionState::Begun => "Your request was received and is being carried out.",
-        DeletionState::Done { channels: 0, .. } => {
-            "Your request was carried out. Nothing was stored under your sign-in."
-        }
-        DeletionState::Done { .. } => {
-            "Your request was carried out. The access that your sign-in had given to this service, and the note \
-             that it was yours, are deleted. Messages that businesses exchanged with their customers belong to \
-             those businesses: ask the business that you wrote with to delete yours."
-        }
+        DeletionState::Begun => BEGUN,
+        DeletionState::Done { channels: 0, .. } => NOTHING,
+        DeletionState::Done { .. } => DONE,
     };
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Deletion request</title>\
-         <h1>Deletion request</h1><p>{found}</p><p>Confirmation code: {id}</p></html>"
-    );
-    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page))
+    let mut page = state.page(speaks, &format!("/deletions/{id}"), TITLE);
+    page.notice(found.to(speaks.0)).facts([(CODE.to(speaks.0), id.to_string().as_str())]);
+    Ok(page.respond())
 }

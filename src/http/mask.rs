@@ -78,6 +78,10 @@ const HARMLESS: &[&str] = &[
     "event",
     "grant",
     "account",
+    "mark",
+    "right",
+    "due_at",
+    "percent",
 ];
 
 /// Fields within which only the form is shown.

@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod principal;
 pub mod problem;
 mod promises;
+pub mod public;
 pub mod recent;
 pub mod refusals;
 pub mod seen;
@@ -79,7 +80,8 @@ impl State {
     pub fn new(app: App, metrics: Metrics) -> Self {
         let tickets = tickets::Tickets::new(app.settings.live.ticket_ms);
         let door = door::Door::new(&app.settings.server, Arc::clone(app.engine.clock()));
-        let rates = Arc::new(edge::rates::Rates::new(&app.settings.server, app.engine.clock()));
+        let rates =
+            Arc::new(edge::rates::Rates::new(&app.settings.server, &app.settings.rights, app.engine.clock()));
         let bodies = body::InFlight::new(app.settings.server.webhook_bytes_in_flight_max, door.clone());
         let sockets = live::Sockets::new(&app.settings.live);
         let idempotency = idempotency::Idempotency::default();

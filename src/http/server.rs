@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::door::{Door, Seat};
 use super::edge::tls::{Tls, TlsError};
 use super::edge::{cors, headers, rates, security_txt};
-use super::{Problem, State, deletion, health, links, live, openapi, promises, seen, v1, webhook};
+use super::{Problem, State, deletion, health, links, live, openapi, promises, public, seen, v1, webhook};
 
 /// How many headers a request may have. From 97 on the parser refuses it, without a word.
 const HEADERS_MAX: usize = 80;
@@ -229,6 +229,7 @@ pub fn routes(
         .configure(health::configure)
         .configure(security_txt::configure)
         .configure(promises::configure)
+        .configure(public::configure)
         .configure(openapi::configure)
         .configure(links::configure)
         .configure(live::configure)

@@ -8,8 +8,8 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId, TenantId};
 use iassistance_domain::privacy::{
-    Class, Erasure, ErasureGround, ErasureState, How, LegalHold, Place, Receipt, Remainder, Remains,
-    Suppression,
+    Class, Disclosures, Erasure, ErasureGround, ErasureState, How, LegalHold, Place, Receipt, Remainder,
+    Remains, Suppression,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
@@ -102,6 +102,7 @@ impl Keeper {
             refused: None,
             state: ErasureState::Begun,
             receipt: Receipt::default(),
+            disclosures: Disclosures::default(),
         };
         let by = match ground {
             ErasureGround::Asked { by } => by,
@@ -152,6 +153,16 @@ impl Keeper {
             files: Vec::new(),
             refused,
         };
+        if keep.is_empty() {
+            // It goes with their keys; who is to be told of the erasure must still be known.
+            let mut told = Disclosures::default();
+            for contact in &erasure.contacts {
+                told.merge(self.0.store.leaving().disclosures(ctx, *contact).await?);
+            }
+            if !told.lines.is_empty() {
+                erasure.disclosures = told;
+            }
+        }
         let counts = keeping.erase(ctx, person, keep.clone()).await?;
         if let Some(held) = &held {
             held.forget_what_is_shown();

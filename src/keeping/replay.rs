@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use iassistance_domain::id::{ErasureId, TenantId};
-use iassistance_domain::privacy::{Erasure, ErasureGround, ErasureState, Receipt, Suppression};
+use iassistance_domain::privacy::{Disclosures, Erasure, ErasureGround, ErasureState, Receipt, Suppression};
 use iassistance_domain::tenant::TenantCtx;
 
 use super::{DAY_MS, Keeper, Result};
@@ -64,6 +64,7 @@ impl Keeper {
                 refused: line.refused,
                 state: ErasureState::Begun,
                 receipt: Receipt::default(),
+                disclosures: Disclosures::default(),
             },
             |known| Erasure {
                 contacts: person.contacts.clone(),

@@ -34,7 +34,9 @@ use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::hooks::Hooks;
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::People;
+use crate::rights::Rights;
 use crate::trail::Trail;
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -48,6 +50,10 @@ pub trait Store: Send + Sync + 'static {
     fn trail(&self) -> &dyn Trail;
     /// What is kept of how data goes.
     fn keeping(&self) -> &dyn Keeping;
+    /// What people asked about their own data.
+    fn rights(&self) -> &dyn Rights;
+    /// What is kept of data that leaves.
+    fn leaving(&self) -> &dyn Leaving;
 
     /// Creates a tenant with its keys and its tree.
     async fn create_tenant(&self, tenant: Tenant) -> Result<()>;
@@ -195,7 +201,7 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn append(&self, conversation: Option<ConversationId>, events: Vec<EventKind>) -> Result<EventSeq>;
 
     /// Takes the head of a conversation's outbox up: one write that checks the epoch floor and the
-    /// window and marks the entry as being handed over. An entry that may have left already (it is
+    /// window and marks the entry as being handed over, and notes it in the contact's ledger of disclosures. An entry that may have left already (it is
     /// being handed over, or its outcome is unknown) is never withdrawn.
     async fn begin_dispatch(&self, conversation: ConversationId) -> Result<Dispatch>;
     /// Records how handing over ended and leaves a letter in the conversation's inbox, in one write.

@@ -80,7 +80,7 @@ async fn a_request_to_delete_is_carried_out_and_its_page_says_so() {
         let code = confirmed["confirmation_code"].as_str().unwrap();
         let url = confirmed["url"].as_str().unwrap();
         assert!(url.starts_with("http") && url.ends_with(code), "{confirmed}");
-        let page = within("the page", flow.http.get(url).send()).await.unwrap();
+        let page = within("the page", flow.http.get(format!("{url}?lang=en")).send()).await.unwrap();
         assert_eq!(page.status(), 200);
         assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
         let page = page.text().await.unwrap();
@@ -93,8 +93,10 @@ async fn a_request_to_delete_is_carried_out_and_its_page_says_so() {
         // The same request again finds nothing more.
         let again = flow.post_form(&format!("/webhooks/meta/{app}/data-deletion"), &form).await;
         let again: Value = again.json().await.unwrap();
-        let page = within("the page", flow.http.get(again["url"].as_str().unwrap()).send()).await.unwrap();
-        assert!(page.text().await.unwrap().contains("Nothing was stored"));
+        let url = again["url"].as_str().unwrap();
+        let page =
+            within("the page", flow.http.get(url).header("accept-language", "pt-BR").send()).await.unwrap();
+        assert!(page.text().await.unwrap().contains("Nada estava guardado"));
         flow.finish().await;
     }
 }

@@ -27,10 +27,11 @@ use iassistance_domain::summary::Summary;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
+use iassistance_storage::Rights;
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, People,
-    Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, Leaving,
+    People, Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;
@@ -137,6 +138,12 @@ impl Store for FaultyStore {
     }
     fn keeping(&self) -> &dyn Keeping {
         self.inner.keeping()
+    }
+    fn rights(&self) -> &dyn Rights {
+        self.inner.rights()
+    }
+    fn leaving(&self) -> &dyn Leaving {
+        self.inner.leaving()
     }
     async fn create_tenant(&self, tenant: Tenant) -> Result<()> {
         let _held = (self.hook)(Act { name: "create_tenant", conversation: None })?;

@@ -48,6 +48,7 @@ mod records;
 mod rehearsing;
 mod replaying;
 mod rest;
+mod rights;
 mod supersede;
 mod supervision;
 mod takeover;

@@ -7,8 +7,10 @@
 mod book;
 mod folder;
 mod people;
+mod served;
 mod support;
 
+mod promise_02;
 mod promise_03;
 mod promise_04;
 mod promise_05;
@@ -16,7 +18,11 @@ mod promise_11;
 mod promise_13;
 mod promise_14;
 mod promise_15;
+mod promise_20;
+mod promise_21;
 mod promise_22;
+mod promise_23;
+mod promise_24;
 
 /// A size that a flag may make larger: `IASSISTANCE_SUBJECTS=10000 cargo test --test promises`.
 pub fn size(name: &str, usual: usize) -> usize {

@@ -50,6 +50,18 @@ pub enum Command {
         /// To whom.
         operator: Option<String>,
     },
+    /// From now on no machine answers the contact, or one may again.
+    RefuseAssistant {
+        /// Whether they refuse.
+        refused: bool,
+    },
+    /// Tell the contact something that is no answer: control and what is under way stay as they are.
+    Notify {
+        /// By which name.
+        by: String,
+        /// What.
+        content: Content,
+    },
     /// Write something for the other people.
     Note {
         /// Who.
@@ -144,6 +156,12 @@ impl Core {
             }
             Command::Replay(id) => replay(&shared, loaded, &mut step, id).await?,
             Command::Assign { operator } => step.decide(Input::Assigned { operator }),
+            Command::RefuseAssistant { refused } => step.decide(Input::AssistantRefused { refused }),
+            Command::Notify { by, content } => {
+                let draft = permitted(loaded, shared.parts.clock.now(), content, None).await?;
+                step.speak_as(by);
+                step.decide(Input::OperatorSigned { draft });
+            }
             Command::Note { operator, body } => noted = Some(step.note(operator, body)),
         }
         let message = noted.or_else(|| step.last_message());
@@ -330,6 +348,31 @@ impl Engine {
         operator: Option<String>,
     ) -> Result<Done, CommandError> {
         self.command(ctx, conversation, Command::Assign { operator }).await
+    }
+
+    /// From now on no machine answers the contact of a conversation, or one may again.
+    pub async fn refuse_assistant(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        refused: bool,
+    ) -> Result<Done, CommandError> {
+        let done = self.command(ctx, conversation, Command::RefuseAssistant { refused }).await?;
+        let key = ConversationKey { tenant: ctx.tenant(), conversation };
+        self.shared.dispatcher.in_hand_settled(key).await;
+        Ok(done)
+    }
+
+    /// Tells the contact something that answers nothing; the message is committed to the outbox when this
+    /// returns. The channel's window counts, as for a person's reply.
+    pub async fn notify(
+        &self,
+        ctx: TenantCtx,
+        conversation: ConversationId,
+        by: String,
+        content: Content,
+    ) -> Result<Done, CommandError> {
+        self.command(ctx, conversation, Command::Notify { by, content }).await
     }
 
     /// Writes something for the other people; the contact and the model never see it.

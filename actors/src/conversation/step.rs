@@ -293,6 +293,7 @@ impl Step {
                     self.tell(EventKind::ConversationAssigned { operator, before });
                 }
                 Effect::OptOut => self.tell(EventKind::ContactOptedOut),
+                Effect::RefuseAssistant { refused } => self.tell(EventKind::AssistantRefused { refused }),
                 Effect::PlanFollowUp(at) => self.tell(EventKind::FollowUpScheduled { at }),
                 Effect::WakeAt(at) => self.wake_at = Some(at),
             }

@@ -8,6 +8,7 @@ use iassistance_config::HookSettings;
 use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{DeliveryId, SubscriptionId, TenantId};
 use iassistance_domain::pii::TenantView;
+use iassistance_domain::privacy::{Handed, Recipient, RecipientKind};
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription, SubscriptionState};
 use iassistance_domain::tenant::TenantState;
 use iassistance_domain::{Entropy, Timestamp};
@@ -15,6 +16,7 @@ use iassistance_hooks::{HookCall, HookProblem};
 use iassistance_storage::{StorageError, TenantStore};
 
 use super::queue::LaneKey;
+use crate::disclosing::{Ledger, host_of};
 use crate::engine::Shared;
 
 /// How long it is until the store is asked again, milliseconds.
@@ -98,7 +100,10 @@ async fn try_once(
         return Ok(Came::Later(now.plus_millis(HOUR_MS)));
     }
     let result = match event_of(store, &delivery, &subscription).await? {
-        Some(event) => hand_over(shared, tenant, &subscription, &delivery, &event).await,
+        Some(event) => {
+            note(shared, tenant, &subscription, &event).await?;
+            hand_over(shared, tenant, &subscription, &delivery, &event).await
+        }
         None => return give_up_on(store, delivery, now).await,
     };
     let ended = shared.parts.clock.now();
@@ -127,6 +132,23 @@ async fn event_of(
         !matches!(event.kind, EventKind::EventUnreadable) || subscription.wants(event.kind.name())
     };
     Ok(event.filter(is_there))
+}
+
+/// What tells of somebody is in their ledger before it leaves.
+async fn note(
+    shared: &Shared,
+    tenant: TenantId,
+    subscription: &Subscription,
+    event: &Event,
+) -> Result<(), StorageError> {
+    let Some(contact) = event.contact else { return Ok(()) };
+    let host = host_of(subscription.url.reveal(TenantView));
+    let to = Recipient::at(RecipientKind::Webhook, host);
+    match Ledger::of(&shared.parts, tenant, contact).note(to, Handed::Event).await {
+        // They were erased, and the event says nothing of them any more.
+        Err(StorageError::NotFound(_)) => Ok(()),
+        noted => noted,
+    }
 }
 
 async fn hand_over(

@@ -75,6 +75,17 @@ impl Library {
         store: &Arc<dyn TenantStore>,
         assistant: &AssistantSettings,
     ) -> Result<Option<Arc<dyn Knowledge>>, StorageError> {
+        self.open_by(Arc::clone(&self.services), tenant, store, assistant).await
+    }
+
+    /// The same, with a way of one's own to the server that says where a question points.
+    pub(crate) async fn open_by(
+        self: &Arc<Self>,
+        services: Arc<dyn Services>,
+        tenant: TenantId,
+        store: &Arc<dyn TenantStore>,
+        assistant: &AssistantSettings,
+    ) -> Result<Option<Arc<dyn Knowledge>>, StorageError> {
         let shelf = self.shelf(tenant);
         let mut holds_any = shelf.holds_any.lock().await;
         let any = match *holds_any {
@@ -92,6 +103,7 @@ impl Library {
         }
         Ok(Some(Arc::new(Opened {
             library: Arc::clone(self),
+            services,
             tenant,
             shelf,
             store: Arc::clone(store),
@@ -150,6 +162,7 @@ impl Drop for Change {
 /// One tenant's documents, for a turn.
 struct Opened {
     library: Arc<Library>,
+    services: Arc<dyn Services>,
     tenant: TenantId,
     shelf: Arc<Shelf>,
     store: Arc<dyn TenantStore>,
@@ -176,7 +189,7 @@ impl Opened {
     /// Where the question points; nothing where nobody says so in time.
     async fn meaning(&self, index: &Index, query: &str) -> Option<Vec<f32>> {
         let server = self.server.as_ref().filter(|_| index.by_meaning())?;
-        let embed = self.library.services.embed(server, vec![Pii::new(query.to_owned())]);
+        let embed = self.services.embed(server, vec![Pii::new(query.to_owned())]);
         let embedded = tokio::select! {
             embedded = embed => embedded,
             () = self.library.clock.sleep_millis(MEANING_MS) => return None,

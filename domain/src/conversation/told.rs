@@ -60,6 +60,8 @@ pub enum HandoverReason {
     OverBudget,
     /// Moderation objected.
     Objected,
+    /// The contact refuses to be answered by a machine.
+    Refused,
 }
 
 /// When, and about what, the assistant means to come back by itself.
@@ -193,6 +195,11 @@ pub enum Input {
     },
     /// A person gives control back to the assistant.
     HandedBack,
+    /// The contact refuses to be answered by a machine, or allows it again.
+    AssistantRefused {
+        /// Whether they refuse.
+        refused: bool,
+    },
     /// The conversation is given to one of the people, or to none. Who answers stays as it is.
     Assigned {
         /// To whom.
@@ -203,7 +210,7 @@ pub enum Input {
         /// What they wrote.
         draft: Draft,
     },
-    /// A person sends what is no answer: a reaction.
+    /// A person sends what is no answer: a reaction, a notice.
     OperatorSigned {
         /// What they send.
         draft: Draft,
@@ -306,6 +313,11 @@ pub enum Effect {
     },
     /// The contact asked for silence.
     OptOut,
+    /// The contact refuses to be answered by a machine, or allows it again.
+    RefuseAssistant {
+        /// Whether they refuse.
+        refused: bool,
+    },
     /// When the assistant means to come back; nothing when it does not any more.
     PlanFollowUp(Option<Timestamp>),
     /// Say that time passed, at this moment. The last one counts.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::disclosure::Disclosures;
 use super::retention::Class;
 use super::suppression::Suppression;
 use crate::Mapped;
@@ -46,6 +47,10 @@ pub struct Erasure {
     #[serde(default)]
     #[data(parts)]
     pub receipt: Receipt,
+    /// Who had been handed what about them, as their ledger said when it went: they are told of the erasure.
+    #[serde(default)]
+    #[data(parts)]
+    pub disclosures: Disclosures,
 }
 
 /// Why somebody's data goes.
@@ -176,6 +181,8 @@ pub enum Place {
     Quarantine,
     /// Sums of money spent on them.
     Spending,
+    /// The ledger of who was handed what.
+    Disclosures,
     /// Webhooks for addresses that nobody connected.
     Unrouted,
     /// The access log.
@@ -190,7 +197,7 @@ pub enum Place {
 
 impl Place {
     /// All there are.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::SubjectKey,
         Self::Contacts,
         Self::Conversations,
@@ -208,6 +215,7 @@ impl Place {
         Self::Parked,
         Self::Quarantine,
         Self::Spending,
+        Self::Disclosures,
         Self::Unrouted,
         Self::AccessLog,
         Self::AuditLog,

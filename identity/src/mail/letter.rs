@@ -56,6 +56,19 @@ pub enum Letter<'a> {
         /// Where their sessions are.
         link: &'a Url,
     },
+    /// The time that the law gives for what somebody asked about their own data passes.
+    RightDue {
+        /// Which tenant.
+        tenant: &'a str,
+        /// Which case: an id.
+        case: &'a str,
+        /// How much of the time is over, per cent.
+        percent: u8,
+        /// When it is due.
+        due_at: &'a str,
+        /// Where it is shown.
+        link: &'a Url,
+    },
     /// The platform asks for, or has, a look into their tenant's content.
     BreakGlass {
         /// Which tenant.
@@ -99,6 +112,10 @@ impl Letter<'_> {
                 new_device(language, platform, &agent, address.reveal(Deliver), link)
             }
             Self::CredentialsChanged { link } => credentials_changed(language, platform, link),
+            Self::RightDue { tenant, case, percent, due_at, link } => {
+                let tenant = shown(tenant, NAME_CHARS_MAX);
+                right_due(language, platform, &tenant, (case, *percent, due_at), link)
+            }
             Self::BreakGlass { tenant, reason, minutes, opened, link } => {
                 let tenant = shown(tenant, NAME_CHARS_MAX);
                 let reason = shown(reason.reveal(Deliver), REASON_CHARS_MAX);
@@ -300,6 +317,35 @@ struct Look<'a> {
     link: &'a Url,
 }
 
+fn right_due(
+    language: Language,
+    platform: &str,
+    tenant: &str,
+    (case, percent, due_at): (&str, u8, &str),
+    link: &Url,
+) -> (String, String) {
+    match language {
+        Language::Es => (
+            format!("{platform}: un pedido sobre datos personales vence"),
+            format!(
+                "Pasó el {percent} % del plazo legal de un pedido sobre datos personales de {tenant}.\n\nPedido: {case}\nVence: {due_at}\n\nNo responder a tiempo es una infracción grave:\n{link}"
+            ),
+        ),
+        Language::Pt => (
+            format!("{platform}: um pedido sobre dados pessoais vence"),
+            format!(
+                "Passou {percent} % do prazo legal de um pedido sobre dados pessoais de {tenant}.\n\nPedido: {case}\nVence: {due_at}\n\nNão responder a tempo é uma infração grave:\n{link}"
+            ),
+        ),
+        Language::En => (
+            format!("{platform}: a request about personal data falls due"),
+            format!(
+                "{percent} % of the legal time for a request about personal data of {tenant} is over.\n\nRequest: {case}\nDue: {due_at}\n\nNot answering in time is a grave infringement:\n{link}"
+            ),
+        ),
+    }
+}
+
 fn break_glass(language: Language, platform: &str, look: &Look<'_>) -> (String, String) {
     let Look { tenant, reason, minutes, opened, link } = look;
     match language {
@@ -356,6 +402,13 @@ mod tests {
             Letter::NewDevice { agent: "Firefox, Linux", address: &text, link: &link },
             Letter::NewDevice { agent: "", address: &text, link: &link },
             Letter::CredentialsChanged { link: &link },
+            Letter::RightDue {
+                tenant: "Acme",
+                case: "cas_1",
+                percent: 80,
+                due_at: "2026-12-01",
+                link: &link,
+            },
             Letter::BreakGlass { tenant: "Acme", reason: &text, minutes: 60, opened: true, link: &link },
             Letter::BreakGlass { tenant: "Acme", reason: &text, minutes: 60, opened: false, link: &link },
         ];

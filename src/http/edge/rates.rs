@@ -13,7 +13,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, ResponseError, web};
-use iassistance_config::ServerSettings;
+use iassistance_config::{RightsSettings, ServerSettings};
 use iassistance_domain::{Clock, Timestamp};
 use iassistance_identity::rate::Rate;
 
@@ -31,6 +31,8 @@ pub struct Rates {
     address: Option<Named>,
     key: Option<Named>,
     session: Option<Named>,
+    /// Of the public pages on which people ask about their own data.
+    page: Option<Named>,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,7 +53,7 @@ struct Named {
 
 impl Rates {
     /// Rates of which nothing is used up.
-    pub fn new(settings: &ServerSettings, clock: &Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &ServerSettings, rights: &RightsSettings, clock: &Arc<dyn Clock>) -> Self {
         // No burst is no limit.
         let rate = |name, burst, interval_ms, places| {
             let rate = Rate::new(NonZeroU32::new(burst)?, interval_ms, places, Arc::clone(clock));
@@ -66,7 +68,19 @@ impl Rates {
             address: rate("address", settings.rate_address_burst, address, ADDRESSES),
             key: rate("key", settings.rate_key_burst, key, CREDENTIALS),
             session: rate("session", settings.rate_session_burst, session, CREDENTIALS),
+            page: rate("rights_page", rights.page_burst, rights.page_interval_ms, ADDRESSES),
             clock: Arc::clone(clock),
+        }
+    }
+
+    /// Counts a request about somebody's own data; after how many seconds it may come if it is one too many.
+    pub fn take_page(&self, door: &Door, request: &HttpRequest) -> Result<(), u64> {
+        match (&self.page, door.address(request)) {
+            (Some(rate), Some(address)) => {
+                let standing = Standing::default().with(rate, &address, self.clock.now());
+                standing.map(drop).map_err(|(_, wait_s)| wait_s)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -165,10 +179,10 @@ mod tests {
     fn rates(flags: &[&str]) -> (ManualClock, Rates, Door) {
         let clock = ManualClock::at(Timestamp::from_secs(1_790_000_000));
         let flags = flags.iter().map(|flag| format!("server.rate_{flag}")).collect();
-        let settings = Sources { flags, ..Sources::default() }.settings().unwrap().server;
+        let settings = Sources { flags, ..Sources::default() }.settings().unwrap();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let rates = Rates::new(&settings, &shared);
-        (clock, rates, Door::new(&settings, shared))
+        let rates = Rates::new(&settings.server, &settings.rights, &shared);
+        (clock, rates, Door::new(&settings.server, shared))
     }
 
     fn request(last: u8, header: Option<(&str, &str)>) -> HttpRequest {

@@ -13,7 +13,7 @@ use super::flatten::flatten;
 use crate::http::v1::{self, Signature};
 
 /// The groups of routes, and what each is about.
-const TAGS: [(&str, &str); 23] = [
+const TAGS: [(&str, &str); 24] = [
     ("signing in", "For those who have no credential yet"),
     ("your account", "Who is signed in: sessions, factors, a proof anew"),
     ("tenants", "The clients of the platform"),
@@ -27,6 +27,7 @@ const TAGS: [(&str, &str); 23] = [
     ("knowledge", "Documents that the assistant looks things up in"),
     ("conversations", "What was said, and why each reply was what it was"),
     ("contacts", "The end users, as one tenant knows them"),
+    ("rights", "What people ask about their own data, by when, and what became of it"),
     ("operators", "What people do in conversations"),
     ("events", "The log, and the live feed"),
     ("dead letters", "Work that was given up"),

@@ -9,7 +9,7 @@ const DEPTH_MAX: usize = 16;
 const MOMENT: u64 = 1_790_000_000_000;
 
 /// What identifiers begin with, by the name of what holds them.
-pub const PREFIXES: [(&str, &str); 32] = [
+pub const PREFIXES: [(&str, &str); 34] = [
     ("tenant", "ten"),
     ("meta_app", "app"),
     ("channel", "chn"),
@@ -42,6 +42,8 @@ pub const PREFIXES: [(&str, &str); 32] = [
     ("asked_by", "acc"),
     ("approved_by", "acc"),
     ("rotated_to", "key"),
+    ("case", "cas"),
+    ("intake", "rqs"),
 ];
 
 /// An identifier with this prefix.

@@ -6,16 +6,18 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use iassistance_domain::Pii;
 use iassistance_domain::contact::Contact;
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, TenantId};
 use iassistance_domain::pii::TenantView;
+use iassistance_domain::privacy::rights::Standing;
 
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
-use crate::http::{Problem, State};
+use crate::http::{Problem, State, mask};
 
 /// The end user of a conversation.
 #[derive(Serialize, ToSchema)]
@@ -37,22 +39,25 @@ pub struct ContactView {
     merged: Vec<ContactId>,
     /// Facts that the assistant noted about them, by name.
     attributes: BTreeMap<String, String>,
+    /// How what is known of them stands. What is blocked or confidential is hidden above.
+    standing: Standing,
 }
 
 impl From<Contact> for ContactView {
     fn from(contact: Contact) -> Self {
+        let is_hidden = !contact.standing.may_be_used();
+        let shown = |text: Pii<String>| {
+            if is_hidden { mask::HIDDEN.to_owned() } else { text.into_inner(TenantView) }
+        };
         Self {
             id: contact.id,
-            profile_name: contact.profile_name.map(|name| name.into_inner(TenantView)),
-            wa_id: contact.identity.wa_id.map(|id| id.into_inner(TenantView)),
-            user_id: contact.identity.user_id.map(|id| id.into_inner(TenantView)),
-            scoped_id: contact.identity.scoped_id.map(|id| id.into_inner(TenantView)),
+            profile_name: contact.profile_name.map(shown),
+            wa_id: contact.identity.wa_id.map(shown),
+            user_id: contact.identity.user_id.map(shown),
+            scoped_id: contact.identity.scoped_id.map(shown),
             merged: contact.merged,
-            attributes: contact
-                .attributes
-                .into_iter()
-                .map(|(name, value)| (name, value.into_inner(TenantView)))
-                .collect(),
+            attributes: contact.attributes.into_iter().map(|(name, value)| (name, shown(value))).collect(),
+            standing: contact.standing,
         }
     }
 }

@@ -51,6 +51,8 @@ mod proof;
 mod quarantine;
 mod rehearsals;
 mod retention;
+mod rights;
+mod rights_view;
 mod search;
 mod settings_form;
 mod sign_in;
@@ -193,6 +195,12 @@ routes! {
     "/tenants/{tenant}/spending" => { get: spending::show }
     "/tenants/{tenant}/contacts" => { get: contacts::list }
     "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
+    "/tenants/{tenant}/contacts/{contact}/consents" => { get: rights::consents }
+    "/tenants/{tenant}/contacts/{contact}/corrections" => { get: rights::corrections }
+    "/tenants/{tenant}/rights" => { get: rights::list, post: rights::open }
+    "/tenants/{tenant}/rights/{case}" => { get: rights::show }
+    "/tenants/{tenant}/rights/{case}/steps" => { post: rights::step }
+    "/tenants/{tenant}/rights/{case}/data" => { get: rights::data }
     "/tenants/{tenant}/contacts/{contact}/erasure" => { post: erasures::erase }
     "/tenants/{tenant}/erasures" => { get: erasures::list }
     "/tenants/{tenant}/erasures/{erasure}" => { get: erasures::show }

@@ -237,6 +237,7 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{contact}", &format!("con_{digits}"))
         .replace("{backup}", &format!("bak_{digits}"))
         .replace("{delivery}", &format!("dlv_{digits}"))
+        .replace("{case}", &format!("cas_{digits}"))
         .replace("{kind}", "contacts")
         .replace("{erasure}", &format!("era_{digits}"))
         .replace("{hold}", &format!("hld_{digits}"))
@@ -247,6 +248,11 @@ fn filled(path: &str, tenant: TenantId) -> String {
 /// A body that the route takes, where it takes one.
 fn body_for(method: &str, path: &str) -> Option<Value> {
     match (method, path.rsplit('/').next().unwrap()) {
+        ("post", "rights") => {
+            let contact = format!("con_{}", "0".repeat(32));
+            Some(json!({ "contact": contact, "right": "access", "how": "staff" }))
+        }
+        ("post", "steps") => Some(json!({ "step": "withdraw" })),
         ("post", "takeover") => Some(json!({ "operator": "Ada" })),
         ("post", "messages") => Some(json!({ "operator": "Ada", "text": "Hello" })),
         ("post", "keys") if path == "/keys" => Some(json!({ "name": "k" })),

@@ -7,6 +7,7 @@ use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 use iassistance_domain::privacy::Suppression;
+use iassistance_domain::privacy::rights::{NAME_FIELD, Standing};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::Around;
@@ -63,7 +64,9 @@ impl TenantData {
         let name = profile_name.cloned().or(former_name);
         let merged = known.split_off(1.min(known.len()));
         let mut survivor = known.pop()?;
-        survivor.profile_name = name;
+        if !survivor.standing.is_corrected(NAME_FIELD) {
+            survivor.profile_name = name;
+        }
         if !merged.is_empty() || survivor.identity != identity {
             self.addresses
                 .retain(|(channel, ..), owner| *channel != around.channel || !people.contains(owner));
@@ -74,6 +77,7 @@ impl TenantData {
         survivor.identity = identity;
         for other in merged {
             survivor.merged.push(other.id);
+            survivor.standing.join(&other.standing);
             let mut facts = other.attributes;
             facts.retain(|name, _| !survivor.attributes.contains_key(name));
             note(&mut survivor.attributes, facts);
@@ -136,6 +140,7 @@ impl TenantData {
                 profile_name: profile_name.cloned(),
                 merged: Vec::new(),
                 attributes: BTreeMap::new(),
+                standing: Standing::default(),
                 created_at: now,
             },
         );

@@ -61,7 +61,9 @@ impl TenantData {
         }
         self.dead_letters.extend(commit.dead_letters.into_iter().map(|letter| (letter.id, letter)));
         if let Some(contact) = self.contacts.get_mut(&contact) {
-            note(&mut contact.attributes, commit.attributes);
+            let mut facts = commit.attributes;
+            facts.retain(|(name, _)| !contact.standing.is_corrected(name));
+            note(&mut contact.attributes, facts);
         }
         self.change_summary(id, commit.summary);
         for event in commit.events {

@@ -132,10 +132,14 @@ impl TenantData {
         take!(counts, Place::Contacts, self.addresses, |_: &_, contact: &ContactId| person
             .contacts
             .contains(contact));
+        take!(counts, Place::Disclosures, self.leaving.disclosures, |id: &ContactId, _: &_| {
+            person.contacts.contains(id)
+        });
         take!(counts, Place::Contacts, self.contacts, |id: &ContactId, _: &_| person.contacts.contains(id));
         take!(counts, Place::Conversations, self.conversations, |id: &ConversationId, _: &_| {
             person.conversations.contains(id)
         });
+        *counts.entry(Place::Contacts).or_default() += self.rights.forget_of(&person.contacts);
         self.unsaid.retain(|id, _| !person.conversations.contains(id));
         for contact in &person.contacts {
             self.safety.remove(contact);

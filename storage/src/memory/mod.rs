@@ -11,9 +11,11 @@ mod handle;
 mod hooks;
 mod keeping;
 mod knowledge;
+mod leaving;
 mod money;
 mod outbox;
 mod people;
+mod rights;
 mod tenant;
 mod trail;
 
@@ -25,10 +27,11 @@ use tokio::sync::watch;
 
 use iassistance_domain::channel::{AddressScope, Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, IncidentId, IntakeId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
-use iassistance_domain::privacy::DestructionCertificate;
+use iassistance_domain::privacy::rights::Intake;
+use iassistance_domain::privacy::{DestructionCertificate, Incident};
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Clock, Entropy, Pii, Timestamp};
 
@@ -36,7 +39,9 @@ use crate::Limits;
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::{People, Revocation};
+use crate::rights::Rights;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
 use crate::trail::Trail;
@@ -71,6 +76,8 @@ struct State {
     people: PeopleData,
     trail: TrailData,
     certificates: BTreeMap<TenantId, DestructionCertificate>,
+    intakes: BTreeMap<IntakeId, Intake>,
+    incidents: BTreeMap<IncidentId, Incident>,
 }
 
 impl State {
@@ -121,6 +128,14 @@ impl Store for MemoryStore {
     }
 
     fn keeping(&self) -> &dyn Keeping {
+        self
+    }
+
+    fn rights(&self) -> &dyn Rights {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 

@@ -4,6 +4,8 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
+use iassistance_domain::privacy::{Handed, Recipient};
+
 use super::tenant::{Known, TenantData};
 use crate::commit::{Letter, SendReport};
 use crate::rules::settle;
@@ -16,6 +18,7 @@ impl TenantData {
     }
 
     pub(super) fn begin_dispatch(&mut self, id: ConversationId, now: Timestamp) -> Dispatch {
+        let whose = self.conversations.get(&id).map(|stored| stored.conversation.contact);
         let floor = self.conversations.get(&id).map(|stored| stored.conversation.floor()).unwrap_or_default();
         let Some((_, entry)) = self.outbox.range_mut((id, 0)..=(id, u64::MAX)).next() else {
             return Dispatch::Empty;
@@ -34,7 +37,12 @@ impl TenantData {
         }
         entry.attempts = entry.attempts.saturating_add(1);
         entry.state = OutboxState::Dispatching { since: now };
-        Dispatch::Go(Box::new(entry.clone()))
+        let entry = entry.clone();
+        if let Some(contact) = whose {
+            let ledger = self.leaving.disclosures.entry(contact).or_default();
+            ledger.note(Recipient::META, Handed::Message, now);
+        }
+        Dispatch::Go(Box::new(entry))
     }
 
     pub(super) fn settle(&mut self, id: ConversationId, report: SendReport, now: Timestamp) {

@@ -25,7 +25,9 @@ use iassistance_vault::ContentKey;
 
 use super::hooks::HooksData;
 use super::keeping::KeepingData;
+use super::leaving::LeavingData;
 use super::money::Money;
+use super::rights::RightsData;
 use crate::commit::{InboxEntry, Letter};
 use crate::content::ContentOwner;
 use crate::rules::strip;
@@ -90,8 +92,10 @@ pub(super) struct TenantData {
     pub(super) documents: BTreeMap<DocumentId, (Document, BTreeMap<u32, Passage>)>,
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
     pub(super) keeping: KeepingData,
+    pub(super) rights: RightsData,
     /// What those refused of whom nothing else is left.
     pub(super) suppressed: HashMap<(ChannelId, &'static str, Pii<String>), Suppression>,
+    pub(super) leaving: LeavingData,
     /// Messages that were erased, by Meta's ids: since when.
     pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
     /// How many events at the beginning of the log are not told of any more.
@@ -122,13 +126,9 @@ impl TenantData {
         }
         let contact =
             conversation.and_then(|id| self.conversations.get(&id)).map(|stored| stored.conversation.contact);
-        self.events.push(Event {
-            seq: EventSeq(self.events.len() as u64 + 1),
-            at,
-            conversation,
-            contact,
-            kind,
-        });
+        let event = Event { seq: EventSeq(self.events.len() as u64 + 1), at, conversation, contact, kind };
+        self.rights.note(&event);
+        self.events.push(event);
     }
 
     /// Tells those who watch the log.
@@ -187,7 +187,9 @@ impl TenantData {
             self.documents.values().map(|(_, passages)| passages.len()).sum(),
             self.golden.len(),
             self.keeping.records(),
+            self.rights.records(),
             self.suppressed.len(),
+            self.leaving.records(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

@@ -8,6 +8,7 @@ use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::privacy::Suppression;
+use iassistance_domain::privacy::rights::{NAME_FIELD, Standing};
 use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::{Circumstances, Place};
@@ -106,6 +107,7 @@ impl Tx<'_> {
         }
         for other in others {
             contact.merged.push(other.id);
+            contact.standing.join(&other.standing);
             for (name, value) in &other.attributes {
                 if !contact.attributes.contains_key(name) {
                     note(&mut contact.attributes, [(name.clone(), value.clone())]);
@@ -116,7 +118,10 @@ impl Tx<'_> {
         }
         let names = std::iter::once(profile_name.cloned())
             .chain(contacts.iter().map(|contact| contact.profile_name.clone()));
-        contact.profile_name = names.flatten().next();
+        // What they had corrected is not taken back by what the channel says.
+        if !contact.standing.is_corrected(NAME_FIELD) {
+            contact.profile_name = names.flatten().next();
+        }
         if contact != *before {
             self.put(&keys::contact(contact.id), Owner::Contact(contact.id), &contact)?;
         }
@@ -171,6 +176,7 @@ impl Tx<'_> {
             profile_name: profile_name.cloned(),
             merged: Vec::new(),
             attributes: BTreeMap::new(),
+            standing: Standing::default(),
             created_at: around.now,
         };
         self.put(&keys::contact(who.contact), Owner::Contact(who.contact), &contact)

@@ -61,12 +61,13 @@ impl Tx<'_> {
     }
 
     /// Notes facts about a contact. One whose record does not open cannot be told of.
-    fn note(&mut self, id: ContactId, facts: Vec<(String, Pii<String>)>) -> Result<()> {
+    fn note(&mut self, id: ContactId, mut facts: Vec<(String, Pii<String>)>) -> Result<()> {
         if facts.is_empty() {
             return Ok(());
         }
         let key = keys::contact(id);
         let Some(mut contact) = self.get_readable(&key)? else { return Ok(()) };
+        facts.retain(|(name, _)| !contact.standing.is_corrected(name));
         note(&mut contact.attributes, facts);
         self.put(&key, Owner::Contact(id), &contact)
     }

@@ -10,7 +10,8 @@ use super::disk::Step;
 use super::erasing::{Counts, add};
 use super::keys::{
     self, ACCESS_OF_TENANT, ADDRESS, ANSWER, API_KEY, AUDIT, CONTACT, CONVERSATION, DEAD_LETTER, DELIVERY,
-    EVENT, INBOX, INVITED, MEMBER, MESSAGE, OUTBOX, PARKED, SET_ASIDE, SUBJECT_KEY, SUMMARY, TURN, id_in,
+    DISCLOSURES, EVENT, INBOX, INVITED, MEMBER, MESSAGE, OUTBOX, PARKED, SET_ASIDE, SUBJECT_KEY, SUMMARY,
+    TURN, id_in,
 };
 use super::open::failed;
 use super::space::{Counters, Page, Result, vault_error};
@@ -32,6 +33,7 @@ fn place_of(key: &[u8]) -> Place {
         code if code == OUTBOX.code => Place::Outbox,
         code if code == TURN.code => Place::Executions,
         code if code == SUMMARY.code => Place::Summaries,
+        code if code == DISCLOSURES.code => Place::Disclosures,
         code if code == EVENT.code => Place::Events,
         code if code == DEAD_LETTER.code => Place::DeadLetters,
         code if code == DELIVERY.code => Place::Webhooks,

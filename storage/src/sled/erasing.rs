@@ -437,6 +437,12 @@ impl Tx<'_> {
             gone.push(Gone::row(Place::Conversations, keys::conversation(*id).bytes()));
         }
         for id in &person.contacts {
+            for prefix in [keys::contact_versions(*id).bytes(), keys::consents(*id).bytes()] {
+                gone.extend(
+                    self.rows(prefix, usize::MAX)?.iter().map(|(key, _)| Gone::row(Place::Contacts, key)),
+                );
+            }
+            gone.push(Gone::row(Place::Disclosures, keys::disclosures(*id).bytes()));
             gone.push(Gone::row(Place::Contacts, keys::contact(*id).bytes()));
             gone.push(Gone::row(Place::SubjectKey, keys::subject_key(*id).bytes()));
         }

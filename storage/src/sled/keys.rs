@@ -54,6 +54,11 @@
 //! | 54 retention | tenant | nothing: there is one | [`Retention`] |
 //! | 55 sweep | tenant | class | [`SweepRecord`] |
 //! | 56 epoch | tenant | nothing: there is one | [`Turning`] |
+//! | 57 rights case | tenant | case | [`RightsCase`] |
+//! | 58 contact's version | tenant | contact ‖ version | [`ContactVersion`] |
+//! | 59 consent | tenant | contact ‖ seq of an event | [`Consent`] |
+//! | 60 disclosures | tenant | contact | [`Disclosures`] |
+//! | 61 order | tenant | order | [`LegalOrder`] |
 //! | 62 kept webhook | tenant | the seq of an event | nothing |
 //! | 64 tenant | platform | tenant | [`Tenant`] |
 //! | 65 Meta app | platform | app | [`MetaApp`] |
@@ -64,6 +69,8 @@
 //! | 70 unrouted seen | platform | hash of address and key | nothing |
 //! | 71 deletion | platform | deletion | [`Deletion`] |
 //! | 72 certificate | platform | tenant | [`DestructionCertificate`] |
+//! | 73 intake | platform | intake | [`Intake`] |
+//! | 75 incident | platform | incident | [`Incident`] |
 //! | 80 account | platform | account | [`Account`] |
 //! | 81 account by e-mail | platform | hash of the address | an account |
 //! | 82 account by subject | platform | hash of the subject | an account |
@@ -117,9 +124,9 @@ use iassistance_domain::deletion::Deletion;
 use iassistance_domain::event::{DeadLetter, Event, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
-    AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, ChannelId, ContactId, ConversationId,
-    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, InvitationId, MailId,
-    MessageId, MetaAppId, SessionId, SubscriptionId, TenantId, TurnId,
+    AccessId, AccountId, AgencyId, ApiKeyId, BreakGlassId, CaseId, ChannelId, ContactId, ConversationId,
+    DeadLetterId, DeletionId, DeliveryId, DocumentId, ErasureId, GoldenId, HoldId, IncidentId, IntakeId,
+    InvitationId, MailId, MessageId, MetaAppId, OrderId, SessionId, SubscriptionId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
@@ -128,8 +135,10 @@ use iassistance_domain::mail::Mail;
 use iassistance_domain::map::Shape;
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::privacy::rights::{Consent, ContactVersion, Intake, RightsCase};
 use iassistance_domain::privacy::{
-    Class, DestructionCertificate, Erasure, LegalHold, Retention, Suppression, SweepRecord,
+    Class, DestructionCertificate, Disclosures, Erasure, Incident, LegalHold, LegalOrder, Retention,
+    Suppression, SweepRecord,
 };
 use iassistance_domain::session::Session;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
@@ -376,8 +385,15 @@ kinds! {
     RETENTION: Retention = 54, "retention", schema 1;
     SWEEP: SweepRecord = 55, "sweep", schema 1;
     EPOCH: Turning = 56, "epoch", schema 1;
+    CASE: RightsCase = 57, "rights_case", schema 1;
+    CONTACT_VERSION: ContactVersion = 58, "contact_version", schema 1;
+    CONSENT: Consent = 59, "consent", schema 1;
+    DISCLOSURES: Disclosures = 60, "disclosures", schema 1;
+    ORDER: LegalOrder = 61, "order", schema 1;
+    INCIDENT: Incident = 75, "incident", schema 1;
     KEPT_RAW: () = 62, "kept_webhook", schema 1;
     CERTIFICATE: DestructionCertificate = 72, "certificate", schema 1;
+    INTAKE: Intake = 73, "intake", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
     CLOSED: u64 = 34, "closed", schema 1;
     SUPPRESSION: Suppression = 35, "suppression", schema 1;
@@ -632,7 +648,14 @@ keys_of_one_id! {
     subscription_cursor(SubscriptionId) -> EventSeq = SUBSCRIPTION_CURSOR;
     deliveries(SubscriptionId) -> Delivery = DELIVERY;
     erasure(ErasureId) -> Erasure = ERASURE;
+    disclosures(ContactId) -> Disclosures = DISCLOSURES;
+    order(OrderId) -> LegalOrder = ORDER;
+    incident(IncidentId) -> Incident = INCIDENT;
     hold(HoldId) -> LegalHold = HOLD;
+    case(CaseId) -> RightsCase = CASE;
+    contact_versions(ContactId) -> ContactVersion = CONTACT_VERSION;
+    consents(ContactId) -> Consent = CONSENT;
+    intake(IntakeId) -> Intake = INTAKE;
     certificate(TenantId) -> DestructionCertificate = CERTIFICATE;
     access(AccessId) -> AccessRecord = ACCESS;
     access_of_account(AccountId) -> () = ACCESS_OF_ACCOUNT;

@@ -6,6 +6,8 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ContactId, ConversationId, MessageId};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome, WithdrawnReason};
 
+use iassistance_domain::privacy::{Handed, Recipient};
+
 use super::keys::{self, Key, Known, id_in, number_in};
 use super::provider::provider_hash;
 use super::space::{Read, Result};
@@ -93,6 +95,7 @@ impl Tx<'_> {
         let order = number_in(&key, 17).unwrap_or_default();
         let key = keys::outbox_entry(conversation, order, entry.message);
         self.put(&key, Owner::Contact(fence.state.contact), &entry)?;
+        self.disclose(fence.state.contact, Recipient::META, Handed::Message, now)?;
         Ok(Dispatch::Go(Box::new(entry)))
     }
 

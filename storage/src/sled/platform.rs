@@ -27,7 +27,9 @@ use super::{Core, SledStore, blocking};
 use crate::error::StorageError;
 use crate::findings::{Examination, Findings, Progress, SetAside};
 use crate::keeping::Keeping;
+use crate::leaving::Leaving;
 use crate::people::People;
+use crate::rights::Rights;
 use crate::rules::described;
 use crate::store::{Store, TenantStore};
 use crate::trail::Trail;
@@ -134,6 +136,14 @@ impl Store for SledStore {
     }
 
     fn keeping(&self) -> &dyn Keeping {
+        self
+    }
+
+    fn rights(&self) -> &dyn Rights {
+        self
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
         self
     }
 

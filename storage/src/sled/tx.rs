@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use iassistance_domain::Timestamp;
 use iassistance_domain::event::{Event, EventKind, EventSeq};
 use iassistance_domain::id::{ContactId, ConversationId};
+use iassistance_domain::privacy::rights::{Consent, ConsentKind};
 use iassistance_vault::KeyRef;
 
 use super::keys::{self, KEPT_RAW, Key};
@@ -170,6 +171,10 @@ impl<'a> Tx<'a> {
         if contact.is_none() && matches!(kind, EventKind::WebhookKept { .. }) {
             // It may speak of somebody, and is looked through when they are erased.
             self.put(&KEPT_RAW.key().number(seq), Owner::Tenant, &())?;
+        }
+        if let (Some(contact), Some(kind)) = (contact, ConsentKind::of(&kind)) {
+            let consent = Consent { contact, seq, at, kind };
+            self.put(&keys::consents(contact).number(seq), Owner::Contact(contact), &consent)?;
         }
         let event = Event { seq: EventSeq(seq), at, conversation, contact, kind };
         self.put(&keys::event(seq), contact.into(), &event)

@@ -20,12 +20,12 @@ use iassistance_vault::{KeyRef, Keyring, Place, TenantVault, VaultError, subject
 
 use super::audit::entry_key;
 use super::keys::{
-    self, ADDRESS, API_KEY, ASSISTANT, AUDIT, AUDIT_ENTRY, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS,
-    CONTACT, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DOCUMENT, EVENT, FenceState, HOME,
-    Hash, Home, INBOX, KEPT_RAW, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED, PARKED_SINCE,
-    PASSAGE, PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY,
-    SessionHome, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN, aside, id_in,
-    kind_of,
+    self, ADDRESS, API_KEY, ASSISTANT, AUDIT, AUDIT_ENTRY, Addressee, BUSY, CASE, CHANNEL, CHANNEL_ADDRESS,
+    CONSENT, CONTACT, CONTACT_VERSION, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DISCLOSURES,
+    DOCUMENT, EVENT, FenceState, HOME, Hash, Home, INBOX, INTAKE, KEPT_RAW, Key, Kind, Known, MARKS, MESSAGE,
+    META_APP, OUTBOX, PARKED, PARKED_SINCE, PASSAGE, PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT,
+    SPENT_CONVERSATION, SUBJECT_KEY, SUMMARY, SessionHome, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE,
+    TURN, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_of,
 };
 use super::quarantine::unframe;
 use super::space::{Read, Result, Space, Unopened, unseal, vault_error};
@@ -219,6 +219,10 @@ impl<R: Read> Look<'_, R> {
             _ if code == RESERVATION.code => self.reservation(),
             _ if code == SPENT_CONTACT.code => self.spent_on_contact(),
             _ if code == SPENT_CONVERSATION.code => self.spent_in_conversation(),
+            _ if code == DISCLOSURES.code => self.disclosures(),
+            _ if code == CASE.code => self.rights_case(),
+            _ if code == CONTACT_VERSION.code => self.contact_version(),
+            _ if code == CONSENT.code => self.consent(),
             _ if code == AUDIT.code => self.audit(),
             _ => self.of_platform(code),
         }
@@ -237,6 +241,7 @@ impl<R: Read> Look<'_, R> {
             _ if code == API_KEY.code => self.api_key(),
             _ if code == UNROUTED.code => self.unrouted(),
             _ if code == UNROUTED_SEEN.code => self.unrouted_seen(),
+            _ if code == INTAKE.code => self.intake(),
             _ if code == DELETION.code => {
                 let Some(deletion) = self.open(DELETION)? else { return Ok(()) };
                 self.must_be_at(Some(deletion.id.to_bytes()), 1);

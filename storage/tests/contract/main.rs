@@ -14,6 +14,7 @@ mod money;
 mod outbox;
 mod people;
 mod platform;
+mod rights;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
@@ -39,6 +40,10 @@ contract! {
         what_is_over_its_period_goes
         what_is_chosen_and_proven_is_kept
         a_tenant_is_destroyed;
+    rights: a_case_is_changed_by_who_has_seen_it
+        what_is_corrected_is_told_in_the_same_write_and_stays
+        what_somebody_refuses_is_on_the_record_and_goes_with_them
+        requests_of_the_page_go_when_they_are_over;
     platform: platform_records
         channels_are_routed_and_their_addresses_are_unique
         an_account_s_address_is_all_its_channels

@@ -7,8 +7,8 @@ use iassistance_domain::audit::Actor;
 use iassistance_domain::conversation::Input;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId};
 use iassistance_domain::privacy::{
-    CertificateOf, Class, DestructionCertificate, Erasure, ErasureGround, ErasureState, HoldScope, LegalHold,
-    Receipt, Retention, Suppression, SweepRecord,
+    CertificateOf, Class, DestructionCertificate, Disclosures, Erasure, ErasureGround, ErasureState,
+    HoldScope, LegalHold, Receipt, Retention, Suppression, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::Store;
@@ -46,6 +46,7 @@ async fn furnish_tenant(store: &dyn Store, number: u8) {
         refused: Some(Suppression { at: START, silence: true, no_marketing_until: None }),
         state: ErasureState::Erased { at: START },
         receipt: Receipt::default(),
+        disclosures: Disclosures::default(),
     };
     keeping.put_erasure(ctx, erasure).await.unwrap();
     let hold = LegalHold {

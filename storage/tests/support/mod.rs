@@ -5,6 +5,7 @@
 pub mod furnish;
 mod furnish_keeping;
 mod furnish_people;
+pub mod furnish_rights;
 pub mod rows;
 
 use std::path::{Path, PathBuf};

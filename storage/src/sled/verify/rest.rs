@@ -5,9 +5,9 @@ use iassistance_vault::VaultError;
 
 use super::super::channels::{address_key, open_channel};
 use super::super::keys::{
-    self, API_KEY, ASSISTANT, CHANNEL_ADDRESS, ChannelOwner, DOCUMENT, PARKED, PASSAGE, RESERVATION,
-    SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT, TOMBSTONE, UNROUTED, UNROUTED_SEEN, id_in,
-    number_in,
+    self, API_KEY, ASSISTANT, CASE, CHANNEL_ADDRESS, CONSENT, CONTACT_VERSION, ChannelOwner, DISCLOSURES,
+    DOCUMENT, INTAKE, PARKED, PASSAGE, RESERVATION, SPENT_CONTACT, SPENT_CONVERSATION, TEMPLATES, TENANT,
+    TOMBSTONE, UNROUTED, UNROUTED_SEEN, id_in, number_in,
 };
 use super::super::provider::parked_since;
 use super::super::space::{Read, Result, Unopened, vault_error};
@@ -118,6 +118,36 @@ impl<R: Read> Look<'_, R> {
     pub(super) fn spent_in_conversation(&mut self) -> Result<()> {
         let opened = self.open(SPENT_CONVERSATION)?;
         self.must_be_of(opened.and_then(|_| id_in(self.key, 1)), None)
+    }
+
+    pub(super) fn disclosures(&mut self) -> Result<()> {
+        let opened = self.open(DISCLOSURES)?;
+        self.must_be_of(None, opened.and_then(|_| id_in(self.key, 1)))
+    }
+
+    pub(super) fn rights_case(&mut self) -> Result<()> {
+        let opened = self.open(CASE)?;
+        self.must_be_at(opened.map(|case| case.id.to_bytes()), 1);
+        Ok(())
+    }
+
+    pub(super) fn intake(&mut self) -> Result<()> {
+        let opened = self.open(INTAKE)?;
+        self.must_be_at(opened.map(|intake| intake.id.to_bytes()), 1);
+        Ok(())
+    }
+
+    /// What was corrected of somebody.
+    pub(super) fn contact_version(&mut self) -> Result<()> {
+        let opened = self.open(CONTACT_VERSION)?;
+        self.must_be_of(None, opened.and_then(|_| id_in(self.key, 1)))
+    }
+
+    /// What somebody agreed to or refused.
+    pub(super) fn consent(&mut self) -> Result<()> {
+        let opened = self.open(CONSENT)?;
+        self.must_be_at(opened.map(|consent| consent.contact.to_bytes()), 1);
+        self.must_be_of(None, opened.map(|consent| consent.contact.to_bytes()))
     }
 
     /// Money is spent on somebody; or on nobody, for documents and rehearsals.
