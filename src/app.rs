@@ -24,8 +24,10 @@ use iassistance_vault::{BadNote, Keyring, RootKey, SystemEntropy, VaultError};
 use crate::access_log::AccessLog;
 use crate::copies::Copies;
 use crate::identity::{Identity, IdentityError};
+use crate::incidents::Incidents;
 use crate::keeping::{Keeper, KeepingError, KeyCopies};
 use crate::notary::Notary;
+use crate::orders::Orders;
 
 /// How long a connection to a destination may take to come about, milliseconds.
 const CONNECT_MS: u64 = 5_000;
@@ -154,6 +156,10 @@ pub struct App {
     pub access: AccessLog,
     /// What signing in needs.
     pub identity: Arc<Identity>,
+    /// Looks after incidents.
+    pub incidents: Incidents,
+    /// Answers orders of authorities.
+    pub orders: Orders,
 }
 
 impl Vaulted {
@@ -232,6 +238,9 @@ impl App {
         }
         notary.run();
         keeper.run();
+        let (identity, clock, entropy) = (Arc::new(identity), &vaulted.clock, &vaulted.entropy);
+        let incidents = Incidents::new(store, clock, entropy, &settings.privacy);
+        incidents.run(&identity);
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
@@ -242,7 +251,9 @@ impl App {
             keeper,
             notary,
             access,
-            identity: Arc::new(identity),
+            identity,
+            incidents,
+            orders: Orders::new(store, clock, entropy),
         })
     }
 
@@ -255,12 +266,13 @@ impl App {
             None => Ok(()),
         };
         let erased = self.keeper.stop(limit_ms).await;
+        let reminded = self.incidents.stop(limit_ms).await;
         let delivered = self.identity.stop(limit_ms).await;
         let (stopped, kept) = futures::join!(self.engine.stop(limit_ms), self.access.stop(limit_ms));
         // Nothing comes to the audit log any more.
         let vouched = self.notary.stop(limit_ms).await;
         self.store.close().await;
-        stopped.and(copied).and(erased).and(delivered).and(vouched).and(kept)
+        stopped.and(copied).and(erased).and(reminded).and(delivered).and(vouched).and(kept)
     }
 }
 

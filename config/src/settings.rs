@@ -9,6 +9,7 @@ use url::Url;
 use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
+use crate::privacy::PrivacySettings;
 use crate::retention::RetentionSettings;
 use crate::trail::{AccessSettings, AuditSettings};
 use crate::turns::{KnowledgeSettings, PriceSettings, ToolSettings};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// How long data is kept.
     pub retention: RetentionSettings,
+    /// What is told to people about their data.
+    pub privacy: PrivacySettings,
     /// The log.
     pub log: LogSettings,
 }

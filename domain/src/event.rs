@@ -9,7 +9,7 @@ use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
     AccountId, BreakGlassId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId,
-    MessageId, SubscriptionId, TurnId,
+    MessageId, OrderId, SubscriptionId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;
@@ -442,6 +442,19 @@ pub enum EventKind {
         #[data(id)]
         erased: ContactId,
     },
+    /// An authority ordered that data of this tenant be handed over, and the tenant may know it.
+    #[serde(rename = "order.received")]
+    OrderReceived {
+        /// The order.
+        #[data(id)]
+        order: OrderId,
+        /// Who ordered it.
+        #[data(operational)]
+        authority: String,
+        /// Its file, norm and date.
+        #[data(operational)]
+        reference: String,
+    },
     /// The platform's owner asked to look into this tenant's content.
     #[serde(rename = "break_glass.asked")]
     BreakGlassAsked {
@@ -485,7 +498,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All names there are.
-    pub const NAMES: [&str; 48] = [
+    pub const NAMES: [&str; 49] = [
         "conversation.opened",
         "message.received",
         "message.echoed",
@@ -531,6 +544,7 @@ impl EventKind {
         "event.unreadable",
         "event.erased",
         "contact.erased",
+        "order.received",
         "break_glass.asked",
         "break_glass.opened",
         "break_glass.ended",
@@ -584,6 +598,7 @@ impl EventKind {
             Self::EventUnreadable => "event.unreadable",
             Self::EventErased => "event.erased",
             Self::ContactErased { .. } => "contact.erased",
+            Self::OrderReceived { .. } => "order.received",
             Self::BreakGlassAsked { .. } => "break_glass.asked",
             Self::BreakGlassOpened { .. } => "break_glass.opened",
             Self::BreakGlassEnded { .. } => "break_glass.ended",

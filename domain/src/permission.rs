@@ -91,6 +91,8 @@ pub enum Act {
     ReadPlatformLogs,
     /// Rotate encryption keys, handle incidents.
     RotateKeys,
+    /// Enter orders of authorities about a tenant's data, approve another's, answer them within their scope.
+    AnswerOrders,
 }
 
 impl Act {
@@ -109,6 +111,7 @@ impl Act {
                 | Self::GrantAgencyReading
                 | Self::AskBreakGlass
                 | Self::RotateKeys
+                | Self::AnswerOrders
         )
     }
 
@@ -240,7 +243,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 40] = [
+pub const MATRIX: [(Act, Grants); 41] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -282,6 +285,7 @@ pub const MATRIX: [(Act, Grants); 40] = [
     line(Act::OperatePlatform,    [Yes,        No,        No,     No,      No,     PLATFORM]),
     line(Act::ReadPlatformLogs,   [Yes,        No,        No,     No,      No,     No]),
     line(Act::RotateKeys,         [Yes,        No,        No,     No,      No,     No]),
+    line(Act::AnswerOrders,       [Yes,        No,        No,     No,      No,     No]),
 ];
 
 /// What the table gives to `who` for `act`: nothing where it says nothing.

@@ -29,8 +29,8 @@ use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::store::Dispatch;
 use iassistance_storage::{
-    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, Leaving, People,
-    Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
+    Accepted, ContentOwner, ConversationCommit, Examination, Findings, Hooks, InboxEntry, Keeping, Leaving,
+    People, Progress, SendReport, SetAside, StorageError, Store, TenantStore, Trail, TurnCommit,
 };
 use iassistance_vault::ContentKey;
 use tokio::sync::watch;

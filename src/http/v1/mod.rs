@@ -26,11 +26,13 @@ mod contacts;
 mod conversations;
 mod dead_letters;
 mod deliveries;
+mod disclosures;
 mod email;
 mod events;
 mod export;
 mod factors;
 mod golden;
+mod incidents;
 mod input;
 mod invitations;
 mod keys;
@@ -41,6 +43,7 @@ mod media;
 mod members;
 mod meta_apps;
 mod operator;
+mod orders;
 mod page;
 mod passwords;
 mod proof;
@@ -186,6 +189,7 @@ routes! {
     "/tenants/{tenant}/spending" => { get: spending::show }
     "/tenants/{tenant}/contacts" => { get: contacts::list }
     "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
+    "/tenants/{tenant}/contacts/{contact}/disclosures" => { get: disclosures::list }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }
@@ -227,6 +231,18 @@ routes! {
     "/audit/export" => { get: audit::export_platform }
     "/access-log" => { get: access_log::of_platform }
     "/me/access-log" => { get: access_log::own }
+    "/incidents" => { get: incidents::list, post: incidents::open }
+    "/incidents/{incident}" => { get: incidents::show, put: incidents::change }
+    "/incidents/{incident}/scope" => { post: incidents::scope }
+    "/incidents/{incident}/drafts" => { get: incidents::draft }
+    "/incidents/{incident}/dossier" => { get: incidents::file }
+    "/incidents/{incident}/told" => { post: incidents::told }
+    "/incidents/{incident}/close" => { post: incidents::close }
+    "/tenants/{tenant}/orders" => { get: orders::list, post: orders::enter }
+    "/tenants/{tenant}/orders/{order}" => { get: orders::show }
+    "/tenants/{tenant}/orders/{order}/approve" => { post: orders::approve }
+    "/tenants/{tenant}/orders/{order}/tell" => { post: orders::tell }
+    "/tenants/{tenant}/orders/{order}/answer" => { post: orders::answer }
     "/tenants/{tenant}/webhooks" => { get: webhooks::list, post: webhooks::create }
     "/tenants/{tenant}/webhooks/{webhook}" => {
         get: webhooks::show, put: webhooks::change, delete: webhooks::remove

@@ -238,11 +238,19 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{delivery}", &format!("dlv_{digits}"))
         .replace("{kind}", "contacts")
         .replace("{passkey}", &format!("pky_{digits}"))
+        .replace("{incident}", &format!("inc_{digits}"))
+        .replace("{order}", &format!("ord_{digits}"))
 }
 
 /// A body that the route takes, where it takes one.
 fn body_for(method: &str, path: &str) -> Option<Value> {
     match (method, path.rsplit('/').next().unwrap()) {
+        ("post", "incidents") | ("put", "{incident}") => Some(json!({ "title": "t", "from": 0, "until": 1 })),
+        ("post", "told") => Some(json!({ "party": "meta", "proof": "mail 7" })),
+        ("post", "orders") => Some(json!({
+            "authority": "a", "reference": "r", "document": "d", "may_tell": true, "scope": order_scope(),
+        })),
+        ("post", "answer") => Some(order_scope()),
         ("post", "takeover") => Some(json!({ "operator": "Ada" })),
         ("post", "messages") => Some(json!({ "operator": "Ada", "text": "Hello" })),
         ("post", "keys") if path == "/keys" => Some(json!({ "name": "k" })),
@@ -296,6 +304,10 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "accept" | "link") => Some(json!({ "token": "x" })),
         _ => None,
     }
+}
+
+fn order_scope() -> Value {
+    json!({ "contacts": [], "classes": ["message"], "from": 0, "until": 1 })
 }
 
 fn assistant() -> Value {

@@ -10,6 +10,7 @@ mod derived;
 mod hooks;
 mod keeping;
 mod knowledge;
+mod leaving;
 mod money;
 mod outbox;
 mod people;
@@ -38,6 +39,8 @@ contract! {
         what_is_over_its_period_goes
         what_is_chosen_and_proven_is_kept
         a_tenant_is_destroyed;
+    leaving: what_leaves_is_on_the_ledger_and_goes_with_the_person
+        orders_and_incidents_are_kept;
     platform: platform_records
         channels_are_routed_and_their_addresses_are_unique
         an_account_s_address_is_all_its_channels
