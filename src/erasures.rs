@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use iassistance_domain::id::{ContactId, TenantId};
-use iassistance_domain::privacy::Class;
+use iassistance_domain::privacy::{Class, Suppression};
 
 /// The first format was one JSON document, which nothing ever wrote.
 const FORMAT: u32 = 2;
@@ -57,6 +57,9 @@ pub struct Erased {
     /// What was kept of them, for a legal hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<Class>,
+    /// What they had refused: a backup may be of a time before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Suppression>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,11 +182,12 @@ mod tests {
             tenant,
             contact: Some(ContactId::from_bytes([contact; 16])),
             keep: keep.to_vec(),
+            refused: None,
         };
         list.add(&[line(2, &[Class::Execution]), line(3, &[])]).unwrap();
         list.add(&[line(2, &[])]).unwrap();
         assert_eq!(list.read().unwrap(), [line(2, &[]), line(3, &[])]);
-        list.add(&[Erased { tenant, contact: None, keep: Vec::new() }]).unwrap();
+        list.add(&[Erased { tenant, contact: None, keep: Vec::new(), refused: None }]).unwrap();
         assert_eq!(list.read().unwrap().len(), 3);
     }
 
@@ -192,15 +196,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let keyring = folder.path().join("keyring.json");
         let (tenant, contact) = (TenantId::from_bytes([1; 16]), ContactId::from_bytes([2; 16]));
-        let line = Erased { tenant, contact: Some(contact), keep: Vec::new() };
-        ErasureList::beside(&keyring).add(&[line.clone()]).unwrap();
+        let line = Erased { tenant, contact: Some(contact), keep: Vec::new(), refused: None };
+        ErasureList::beside(&keyring).add(std::slice::from_ref(&line)).unwrap();
         let path = folder.path().join(FILE);
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{}", &whole[whole.len() - 40..whole.len() - 5])).unwrap();
         let list = ErasureList::beside(&keyring);
-        assert_eq!(list.read().unwrap(), [line.clone()]);
+        assert_eq!(list.read().unwrap(), std::slice::from_ref(&line));
         let other = Erased { contact: Some(ContactId::from_bytes([3; 16])), ..line.clone() };
-        list.add(&[other.clone()]).unwrap();
+        list.add(std::slice::from_ref(&other)).unwrap();
         assert_eq!(list.read().unwrap(), [line, other]);
         for bad in [whole.replace(":2}", ":3}"), whole.replace("ten_", "tan_"), "{}".to_owned()] {
             std::fs::write(&path, bad).unwrap();

@@ -137,7 +137,7 @@ impl AuditEntry {
             "account.password_changed",
             "account.password_reset",
             "audit.exported",
-            "contact.erased",
+            "contact.erasure_asked",
             "invitation.accepted",
             "meta_app.changed",
             "retention.changed",

@@ -12,6 +12,7 @@ use crate::Timestamp;
 use crate::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
 use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId};
 use crate::message::Content;
+use crate::privacy::Suppression;
 use crate::turn::{TurnEnd, WindowEnd};
 use crate::window::{Opening, Window, WindowPolicy};
 
@@ -197,6 +198,14 @@ impl Conversation {
             follow_up: None,
             policy: TurnPolicy::default(),
         }
+    }
+
+    /// One with somebody who refused messages before everything of them was erased.
+    #[must_use]
+    pub fn suppressed(mut self, by: &Suppression) -> Self {
+        self.opted_out = by.silence;
+        self.marketing_refused_until = by.no_marketing_until;
+        self
     }
 
     /// Who answers.

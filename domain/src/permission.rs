@@ -59,6 +59,8 @@ pub enum Act {
     ExportSubject,
     /// Erase it.
     EraseSubject,
+    /// See which erasures there are, and their receipts: ids, and nothing of the people.
+    SeeErasures,
     /// Keep something from being erased, for a court.
     LegalHold,
     /// Read a tenant's audit log.
@@ -91,6 +93,8 @@ pub enum Act {
     ReadPlatformLogs,
     /// Rotate encryption keys, handle incidents.
     RotateKeys,
+    /// See what every stored field is, and what is told of how the platform treats data.
+    SeeDataMap,
     /// Enter orders of authorities about a tenant's data, approve another's, answer them within their scope.
     AnswerOrders,
 }
@@ -132,6 +136,7 @@ impl Act {
                 | Self::OperatePlatform
                 | Self::ReadPlatformLogs
                 | Self::RotateKeys
+                | Self::SeeDataMap
         )
     }
 }
@@ -235,6 +240,7 @@ const OPERATE: Grant = Grant::Scope(&[Scope::Operate]);
 const MANAGE: Grant = Grant::Scope(&[Scope::Manage]);
 const TENANTS: Grant = Grant::Scope(&[Scope::Read, Scope::Operate, Scope::Manage]);
 const ANY: Grant = Grant::Scope(&[Scope::Read, Scope::Operate, Scope::Manage, Scope::Platform]);
+const EVERY: Grant = Grant::Scope(&Scope::ALL);
 const DSAR: Grant = Grant::Scope(&[Scope::Dsar]);
 const AUDIT: Grant = Grant::Scope(&[Scope::Audit]);
 const PLATFORM: Grant = Grant::Scope(&[Scope::Platform]);
@@ -243,7 +249,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 41] = [
+pub const MATRIX: [(Act, Grants); 43] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -269,6 +275,7 @@ pub const MATRIX: [(Act, Grants); 41] = [
     line(Act::GrantAgencyReading, [No,         No,        StepUp, No,      No,     No]),
     line(Act::ExportSubject,      [BreakGlass, No,        StepUp, No,      No,     DSAR]),
     line(Act::EraseSubject,       [BreakGlass, No,        StepUp, No,      No,     DSAR]),
+    line(Act::SeeErasures,        [Yes,        No,        Yes,    No,      No,     DSAR]),
     line(Act::LegalHold,          [Yes,        No,        Yes,    No,      No,     No]),
     line(Act::ReadAudit,          [Metadata,   Own,       Yes,    No,      No,     AUDIT]),
     line(Act::ReadAccessLog,      [Metadata,   Own,       Yes,    No,      No,     AUDIT]),
@@ -285,6 +292,7 @@ pub const MATRIX: [(Act, Grants); 41] = [
     line(Act::OperatePlatform,    [Yes,        No,        No,     No,      No,     PLATFORM]),
     line(Act::ReadPlatformLogs,   [Yes,        No,        No,     No,      No,     No]),
     line(Act::RotateKeys,         [Yes,        No,        No,     No,      No,     No]),
+    line(Act::SeeDataMap,         [Yes,        Yes,       Yes,    Yes,     Yes,    EVERY]),
     line(Act::AnswerOrders,       [Yes,        No,        No,     No,      No,     No]),
 ];
 

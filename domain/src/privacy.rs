@@ -8,6 +8,7 @@ mod hold;
 mod incident;
 mod order;
 mod retention;
+mod suppression;
 
 pub use closing::{CertificateOf, DestructionCertificate};
 pub use disclosure::{Disclosure, Disclosures, Handed, LINES_MAX, OTHERS, Recipient, RecipientKind};
@@ -26,3 +27,4 @@ pub use order::{
     OrderStep,
 };
 pub use retention::{Class, ClassBounds, Retention, RetentionProblem, RetentionRules, SweepRecord};
+pub use suppression::Suppression;

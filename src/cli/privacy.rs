@@ -8,15 +8,15 @@ use serde_json::json;
 
 use iassistance_domain::Pii;
 use iassistance_domain::Timestamp;
-use iassistance_domain::audit::Actor;
+use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::id::{ContactId, HoldId, TenantId};
-use iassistance_domain::map::{Basis, Category, Use};
 use iassistance_domain::privacy::{Class, Erasure, ErasureGround, HoldScope, LegalHold};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::keeping::MappedKind;
 
 use super::{Failure, Output};
 use crate::app::Vaulted;
+use crate::http::v1::DataMapView;
 use crate::keeping::Keeper;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -139,21 +139,22 @@ fn class(text: &str) -> Result<Class, String> {
     Class::from_name(text).filter(|class| class.is_chosen()).ok_or_else(|| format!("one of: {}", known()))
 }
 
+/// Puts on a tenant's audit log what is about to be done.
+async fn record(
+    vaulted: &Vaulted,
+    tenant: TenantId,
+    act: &str,
+    on: &(impl ToString + Sync),
+) -> Result<(), Failure> {
+    let entry = AuditEntry::new(vaulted.clock.now(), Actor::CommandLine, act).on(on).of(tenant);
+    vaulted.store.trail().append_audit(Some(tenant), entry).await?;
+    Ok(())
+}
+
 /// The data map of this version, which needs no store.
 pub fn data_map(output: &Output) -> Result<(), Failure> {
     let map = iassistance_storage::keeping::data_map();
-    output.answer(&shown(&map)?, &as_json(&map))
-}
-
-fn as_json(map: &[MappedKind]) -> serde_json::Value {
-    let classes: Vec<_> =
-        Class::ALL.iter().map(|class| json!({ "class": class.name(), "kept": class.rule() })).collect();
-    let words = json!({
-        "categories": Category::ALL.iter().map(|it| json!({ "name": it.name(), "means": it.says() })).collect::<Vec<_>>(),
-        "purposes": Use::ALL.iter().map(|it| json!({ "name": it.name(), "means": it.says() })).collect::<Vec<_>>(),
-        "bases": Basis::ALL.iter().map(|it| json!({ "name": it.name(), "means": it.says() })).collect::<Vec<_>>(),
-    });
-    json!({ "kinds": map, "classes": classes, "words": words })
+    output.answer(&shown(&map)?, &DataMapView::of_this_version())
 }
 
 fn shown(map: &[MappedKind]) -> Result<String, Failure> {
@@ -245,10 +246,12 @@ pub async fn hold(vaulted: &Vaulted, command: HoldCommand, output: &Output) -> R
                 made_at: now,
                 released: None,
             };
+            record(vaulted, tenant, "hold.laid", &hold.id).await?;
             let hold = keeper.lay_hold(tenant, hold).await?;
             output.answer(&format!("{} is laid: {}", hold.id, hold.norm), &hold)
         }
         HoldCommand::Release { tenant, hold } => {
+            record(vaulted, tenant, "hold.released", &hold).await?;
             let hold = keeper.release_hold(tenant, hold, Actor::CommandLine).await?;
             output.answer(&format!("{} is released; what waited for it is erased.", hold.id), &hold)
         }
@@ -295,7 +298,8 @@ pub async fn retention(vaulted: &Vaulted, command: RetentionCommand, output: &Ou
             let ctx = TenantCtx::platform(tenant);
             let mut chosen = keeping.retention(ctx).await?;
             chosen.days.insert(class, days);
-            keeper.choose_periods(tenant, chosen.clone(), Actor::CommandLine).await?;
+            record(vaulted, tenant, "retention.changed", &class).await?;
+            keeper.choose_periods(tenant, chosen.clone()).await?;
             output.answer(&format!("{class} is kept for {days} days."), &chosen)
         }
         RetentionCommand::Sweep { tenant } => {

@@ -26,9 +26,9 @@ acts! {
     OwnAccount, ListTenants, CreateTenant, ChangeTenant, SuspendTenant, SeeSetUp, ReadContent, WatchLive,
     ExportContent, Send, SeeDeadLetters, ReplayDeadLetter, ReadKnowledge, EditAssistant, SeeSpending,
     ConnectChannel, ManageHooks, SeePeople, ManagePeople, ManageKeys, GrantAgencyReading, ExportSubject,
-    EraseSubject, LegalHold, ReadAudit, ReadAccessLog, AskBreakGlass, SeeBreakGlass, EndBreakGlass,
+    EraseSubject, SeeErasures, LegalHold, ReadAudit, ReadAccessLog, AskBreakGlass, SeeBreakGlass, EndBreakGlass,
     ManageAgencies, SeeAgency, ManageAgencyPeople, ManageOwners, SeeMetaApps, ManageMetaApps,
-    ManagePlatformKeys, OperatePlatform, ReadPlatformLogs, RotateKeys,
+    ManagePlatformKeys, OperatePlatform, ReadPlatformLogs, RotateKeys, SeeDataMap,
     AnswerOrders,
 }
 

@@ -58,7 +58,7 @@ impl Keeper {
     async fn go_on_ending(&self, mut certificate: DestructionCertificate) -> Result<DestructionCertificate> {
         let tenant = certificate.tenant;
         let _one = self.0.doing.lock().await;
-        self.write_down(vec![Erased { tenant, contact: None, keep: Vec::new() }]).await?;
+        self.write_down(vec![Erased { tenant, contact: None, keep: Vec::new(), refused: None }]).await?;
         let held = match &self.0.engine {
             Some(engine) => {
                 Some(engine.hold_tenant(tenant, self.0.aside_ms).await.ok_or(KeepingError::Busy)?)

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use tokio::sync::oneshot;
+
 use iassistance_domain::Timestamp;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::id::{ContactId, ErasureId, HoldId, TenantId};
 use iassistance_domain::privacy::{
     Class, Disclosures, Erasure, ErasureGround, ErasureState, How, LegalHold, Place, Receipt, Remainder,
-    Remains,
+    Remains, Suppression,
 };
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::StorageError;
@@ -36,14 +38,53 @@ impl Keeper {
         ground: ErasureGround,
         due_at: Timestamp,
     ) -> Result<Erasure> {
-        let _one = self.0.doing.lock().await;
+        let asked = self.ask_erasure(tenant, contact, ground, due_at).await?;
+        self.carry_out(tenant, asked).await
+    }
+
+    /// The same, waiting for it no longer than `wait_ms`: what takes longer goes on by itself. The erasure as far
+    /// as it is then.
+    ///
+    /// # Errors
+    /// [`KeepingError::NoSuchContact`], and what the store says before the erasure is written down.
+    pub async fn erase_soon(
+        &self,
+        tenant: TenantId,
+        contact: ContactId,
+        ground: ErasureGround,
+        due_at: Timestamp,
+        wait_ms: u64,
+    ) -> Result<Erasure> {
+        let asked = self.ask_erasure(tenant, contact, ground, due_at).await?;
+        let (done, carried) = oneshot::channel();
+        let (own, begun) = (self.clone(), asked.clone());
+        self.0.tasks.spawn("keeper.erase", async move {
+            let carried = own.carry_out(tenant, begun).await.inspect_err(|error| {
+                tracing::warn!(%tenant, %error, "an erasure was not carried out; the next round tries again");
+            });
+            // Whoever asked may have stopped waiting.
+            drop(done.send(carried.ok()));
+        });
+        tokio::select! {
+            carried = carried => Ok(carried.ok().flatten().unwrap_or(asked)),
+            () = self.0.clock.sleep_millis(wait_ms) => Ok(asked),
+        }
+    }
+
+    /// Writes an erasure down, from when on it is carried out whatever happens. Asked again while one is under
+    /// way, it is that one.
+    async fn ask_erasure(
+        &self,
+        tenant: TenantId,
+        contact: ContactId,
+        ground: ErasureGround,
+        due_at: Timestamp,
+    ) -> Result<Erasure> {
+        let _one = self.0.asking.lock().await;
         let (ctx, keeping) = (TenantCtx::platform(tenant), self.0.store.keeping());
         let under_way = keeping.unfinished_erasures(ctx).await?;
         if let Some(known) = under_way.into_iter().find(|erasure| erasure.contacts.contains(&contact)) {
-            return match known.state {
-                ErasureState::Begun | ErasureState::Held { .. } => self.advance(tenant, known).await,
-                _ => Ok(known),
-            };
+            return Ok(known);
         }
         let person = keeping.person(ctx, contact).await?;
         if person.contacts.is_empty() {
@@ -58,6 +99,7 @@ impl Keeper {
             ground,
             asked_at: now,
             due_at,
+            refused: None,
             state: ErasureState::Begun,
             receipt: Receipt::default(),
             disclosures: Disclosures::default(),
@@ -68,15 +110,33 @@ impl Keeper {
         };
         self.audit(tenant, by, "contact.erased", &contact).await?;
         keeping.put_erasure(ctx, erasure.clone()).await?;
-        self.advance(tenant, erasure).await
+        Ok(erasure)
+    }
+
+    async fn carry_out(&self, tenant: TenantId, asked: Erasure) -> Result<Erasure> {
+        let _one = self.0.doing.lock().await;
+        // A round may have been there before.
+        let known = self.0.store.keeping().erasure(TenantCtx::platform(tenant), asked.id).await?;
+        let erasure = known.unwrap_or(asked);
+        match erasure.state {
+            ErasureState::Begun | ErasureState::Held { .. } => self.advance(tenant, erasure).await,
+            _ => Ok(erasure),
+        }
     }
 
     /// Carries an erasure as far as holds let it.
     pub(super) async fn advance(&self, tenant: TenantId, mut erasure: Erasure) -> Result<Erasure> {
         let (ctx, keeping) = (TenantCtx::platform(tenant), self.0.store.keeping());
+        let refused = self.refused(tenant, &erasure).await?;
+        if refused != erasure.refused {
+            // Before anything goes: afterwards nobody knows.
+            erasure.refused = refused;
+            keeping.put_erasure(ctx, erasure.clone()).await?;
+        }
         let holds = self.holds_in_force(tenant).await?;
         let (keep, by_hold) = kept_by(&holds, &erasure.contacts);
-        let line = |contact: &ContactId| Erased { tenant, contact: Some(*contact), keep: keep.clone() };
+        let line =
+            |contact: &ContactId| Erased { tenant, contact: Some(*contact), keep: keep.clone(), refused };
         let lines: Vec<_> = erasure.contacts.iter().map(line).collect();
         self.write_down(lines).await?;
         let held = match &self.0.engine {
@@ -91,6 +151,7 @@ impl Keeper {
             contacts: erasure.contacts.clone(),
             conversations: erasure.conversations.clone(),
             files: Vec::new(),
+            refused,
         };
         if keep.is_empty() {
             // It goes with their keys; who is to be told of the erasure must still be known.
@@ -109,7 +170,7 @@ impl Keeper {
         drop(held);
         write_receipt(&mut erasure, &counts, files);
         let now = self.now();
-        erasure.receipt.remains = self.remains(&keep, by_hold, now);
+        erasure.receipt.remains = self.remains(&keep, by_hold, refused.is_some(), now);
         erasure.state = match by_hold {
             Some(hold) => ErasureState::Held { hold, since: now },
             None => ErasureState::Erased { at: now },
@@ -133,7 +194,24 @@ impl Keeper {
         Ok(removed)
     }
 
-    fn remains(&self, keep: &[Class], by_hold: Option<HoldId>, now: Timestamp) -> Vec<Remains> {
+    /// What they refused, as far as their conversations or the erasure say it.
+    async fn refused(&self, tenant: TenantId, erasure: &Erasure) -> Result<Option<Suppression>> {
+        let (store, now) = (self.0.store.tenant(TenantCtx::platform(tenant)).await?, self.now());
+        let mut known = Vec::from_iter(erasure.refused);
+        for id in &erasure.conversations {
+            let found = store.conversation(*id).await?;
+            known.extend(found.and_then(|(conversation, _)| Suppression::of(&conversation, now)));
+        }
+        Ok(Suppression::together(known))
+    }
+
+    fn remains(
+        &self,
+        keep: &[Class],
+        by_hold: Option<HoldId>,
+        has_refused: bool,
+        now: Timestamp,
+    ) -> Vec<Remains> {
         let mut remains = Vec::new();
         let mut add = |what, until| remains.push(Remains { what, until });
         if let Some(hold) = by_hold {
@@ -149,6 +227,9 @@ impl Keeper {
             add(Remainder::KeyCopies, Some(until));
         }
         add(Remainder::Marks, Some(now.plus_millis((self.0.dedup_days + 1) * DAY_MS)));
+        if has_refused {
+            add(Remainder::Suppression, None);
+        }
         add(Remainder::Ids, None);
         remains
     }

@@ -92,6 +92,7 @@ impl Keeper {
         self.set_up(&*store, &mut out).await?;
         let files = self.talk(tenant, &*store, &mut out, folder).await?;
         self.log(&*store, &mut out).await?;
+        self.proofs(tenant, &*store, &mut out).await?;
         out.to.flush().map_err(failed)?;
         out.to.get_ref().sync_all().map_err(failed)?;
         Ok(Exported { records: out.records, files, sha256: hex::encode(out.hash.finalize()) })
@@ -108,7 +109,8 @@ impl Keeper {
         }
         out.all("assistant", &store.assistant_versions(None, usize::MAX).await?)?;
         out.all("document", &store.documents().await?)?;
-        out.all("golden_question", &store.golden().await?)
+        out.all("golden_question", &store.golden().await?)?;
+        out.all("webhook", &store.hooks().subscriptions().await?)
     }
 
     async fn talk<W: Write>(
@@ -172,6 +174,46 @@ impl Keeper {
         let bytes = opened.read().await?;
         std::fs::write(folder.join("files").join(id.to_string()), bytes).map_err(failed)?;
         Ok(true)
+    }
+
+    /// What was given up, what was done by whom, and how data was kept and went.
+    async fn proofs<W: Write>(
+        &self,
+        tenant: TenantId,
+        store: &dyn TenantStore,
+        out: &mut Out<W>,
+    ) -> Result<()> {
+        let mut before = None;
+        loop {
+            let letters = store.dead_letters(before, PAGE).await?;
+            before = letters.last().map(|letter| letter.id);
+            out.all("dead_letter", &letters)?;
+            if letters.len() < PAGE {
+                break;
+            }
+        }
+        let mut before = None;
+        loop {
+            let entries = self.0.store.trail().audit(Some(tenant), before, PAGE).await?;
+            before = entries.last().map(|entry| entry.seq);
+            out.all("audit_entry", &entries)?;
+            if entries.len() < PAGE {
+                break;
+            }
+        }
+        let (ctx, keeping) = (TenantCtx::platform(tenant), self.0.store.keeping());
+        out.put("retention", &keeping.retention(ctx).await?)?;
+        out.all("sweep", &keeping.sweeps(ctx).await?)?;
+        out.all("legal_hold", &keeping.holds(ctx).await?)?;
+        let mut before = None;
+        loop {
+            let erasures = keeping.erasures(ctx, before, PAGE).await?;
+            before = erasures.last().map(|erasure| erasure.id);
+            out.all("erasure", &erasures)?;
+            if erasures.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     async fn log<W: Write>(&self, store: &dyn TenantStore, out: &mut Out<W>) -> Result<()> {

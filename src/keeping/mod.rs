@@ -120,6 +120,8 @@ pub(crate) struct Inner {
     sweep_ms: u64,
     turn_ms: u64,
     aside_ms: u64,
+    /// One erasure of a person is written down, however often it is asked for.
+    asking: Mutex<()>,
     /// One thing at a time: two erasures of one person would each count half of it.
     doing: Mutex<()>,
     tasks: Tasks,
@@ -165,6 +167,7 @@ impl Keeper {
             sweep_ms: settings.retention.sweep_minutes.saturating_mul(MINUTE_MS),
             turn_ms: settings.retention.keys_turn_minutes.saturating_mul(MINUTE_MS),
             aside_ms: settings.server.shutdown_ms,
+            asking: Mutex::new(()),
             doing: Mutex::new(()),
             tasks: Tasks::new(),
             stopping: CancellationToken::new(),
@@ -234,15 +237,14 @@ impl Keeper {
         &self.0.rules
     }
 
-    /// Lays a hold on data of a tenant: it stays until the hold is released.
+    /// Lays a hold on data of a tenant: it stays until the hold is released. Whoever asks puts it on the audit
+    /// log first, as with what follows.
     ///
     /// # Errors
     /// [`KeepingError::Hold`], [`KeepingError::Storage`].
     pub async fn lay_hold(&self, tenant: TenantId, hold: LegalHold) -> Result<LegalHold> {
         hold.check(hold.document.reveal(iassistance_domain::pii::Rights).chars().count())?;
-        let ctx = TenantCtx::platform(tenant);
-        self.audit(tenant, hold.made_by, "hold.laid", &hold.id).await?;
-        self.0.store.keeping().put_hold(ctx, hold.clone()).await?;
+        self.0.store.keeping().put_hold(TenantCtx::platform(tenant), hold.clone()).await?;
         Ok(hold)
     }
 
@@ -251,14 +253,32 @@ impl Keeper {
     /// # Errors
     /// [`KeepingError::NoSuchHold`], [`KeepingError::Storage`].
     pub async fn release_hold(&self, tenant: TenantId, id: HoldId, by: Actor) -> Result<LegalHold> {
-        let ctx = TenantCtx::platform(tenant);
-        let keeping = self.0.store.keeping();
+        let hold = self.end_hold(tenant, id, by).await?;
+        self.go_on_with_erasures(tenant).await?;
+        Ok(hold)
+    }
+
+    /// The same, without waiting for the erasures: these go on by themselves.
+    ///
+    /// # Errors
+    /// As [`Self::release_hold`].
+    pub async fn release_hold_soon(&self, tenant: TenantId, id: HoldId, by: Actor) -> Result<LegalHold> {
+        let hold = self.end_hold(tenant, id, by).await?;
+        let own = self.clone();
+        self.0.tasks.spawn("keeper.released", async move {
+            if let Err(error) = own.go_on_with_erasures(tenant).await {
+                tracing::warn!(%tenant, %error, "what a hold kept was not erased; the next round tries again");
+            }
+        });
+        Ok(hold)
+    }
+
+    async fn end_hold(&self, tenant: TenantId, id: HoldId, by: Actor) -> Result<LegalHold> {
+        let (ctx, keeping) = (TenantCtx::platform(tenant), self.0.store.keeping());
         let held = keeping.hold(ctx, id).await?.filter(|hold| hold.released.is_none());
         let mut hold = held.ok_or(KeepingError::NoSuchHold)?;
-        self.audit(tenant, by, "hold.released", &id).await?;
         hold.released = Some(HoldRelease { at: self.now(), by });
         keeping.put_hold(ctx, hold.clone()).await?;
-        self.go_on_with_erasures(tenant).await?;
         Ok(hold)
     }
 
@@ -266,9 +286,8 @@ impl Keeper {
     ///
     /// # Errors
     /// [`KeepingError::Retention`], [`KeepingError::Storage`].
-    pub async fn choose_periods(&self, tenant: TenantId, chosen: Retention, by: Actor) -> Result<()> {
+    pub async fn choose_periods(&self, tenant: TenantId, chosen: Retention) -> Result<()> {
         self.0.rules.check(&chosen)?;
-        self.audit(tenant, by, "retention.changed", &tenant).await?;
         Ok(self.0.store.keeping().put_retention(TenantCtx::platform(tenant), chosen).await?)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use iassistance_domain::id::{ErasureId, TenantId};
-use iassistance_domain::privacy::{Disclosures, Erasure, ErasureGround, ErasureState, Receipt};
+use iassistance_domain::privacy::{Disclosures, Erasure, ErasureGround, ErasureState, Receipt, Suppression};
 use iassistance_domain::tenant::TenantCtx;
 
 use super::{DAY_MS, Keeper, Result};
@@ -61,6 +61,7 @@ impl Keeper {
                 ground: ErasureGround::Restored,
                 asked_at: now,
                 due_at: now.plus_millis(DUE_MS),
+                refused: line.refused,
                 state: ErasureState::Begun,
                 receipt: Receipt::default(),
                 disclosures: Disclosures::default(),
@@ -68,6 +69,7 @@ impl Keeper {
             |known| Erasure {
                 contacts: person.contacts.clone(),
                 conversations: person.conversations.clone(),
+                refused: Suppression::together(known.refused.into_iter().chain(line.refused)),
                 state: ErasureState::Begun,
                 ..known
             },

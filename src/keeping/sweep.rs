@@ -43,10 +43,11 @@ impl Keeper {
         if class == Class::Contact {
             self.sweep_contacts(tenant, &mut sweep).await?;
         } else {
-            let holds = self.holds_in_force(tenant).await?;
             let mut from = None;
             loop {
-                let swept = keeping.sweep(ctx, class, before, holds.clone(), from).await?;
+                // Anew for each part: one may have been laid meanwhile.
+                let holds = self.holds_in_force(tenant).await?;
+                let swept = keeping.sweep(ctx, class, before, holds, from).await?;
                 sweep.removed += swept.removed;
                 sweep.held += swept.held;
                 for file in swept.files {

@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ContactId, ConversationId, ErasureId, HoldId, MediaId, TenantId};
 use iassistance_domain::map::Line;
 use iassistance_domain::privacy::{
-    Class, DestructionCertificate, Erasure, LegalHold, Place, Retention, SweepRecord,
+    Class, DestructionCertificate, Erasure, LegalHold, Place, Retention, Suppression, SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
 
@@ -25,6 +25,8 @@ pub struct Person {
     pub conversations: Vec<ConversationId>,
     /// The files of their messages.
     pub files: Vec<MediaId>,
+    /// What is known of their refusing messages, beside what their conversations say.
+    pub refused: Option<Suppression>,
 }
 
 /// Where a sweep goes on.
@@ -144,8 +146,8 @@ pub trait Keeping: Send + Sync {
     /// nothing is there of them.
     async fn person(&self, tenant: TenantCtx, contact: ContactId) -> Result<Person>;
     /// Erases a person: every record of theirs, but for those of the classes to keep, a part at a time; where
-    /// nothing is kept, their keys and what leads to them in the last write, with the event that tells of it.
-    /// Their files are not touched. It may be interrupted anywhere and begun anew. How many records went, by
+    /// nothing is kept, their keys and what leads to them in the last write, with the event that tells of it,
+    /// and a keyed hash of who refused messages. Their files are not touched. It may be interrupted anywhere and begun anew. How many records went, by
     /// place. Their conversations are not to run meanwhile.
     async fn erase(
         &self,

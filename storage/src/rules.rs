@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use iassistance_domain::budget::{Budgets, Cost};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
+use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{MessageId, TurnId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
 use iassistance_domain::pii::Deliver;
+use iassistance_domain::privacy::Suppression;
 use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -53,6 +55,13 @@ pub(crate) fn known_by_id(event: &InboundEvent) -> Option<&Pii<String>> {
         }
         _ => None,
     }
+}
+
+/// What the log tells of somebody who comes back and had refused messages before they were erased.
+pub(crate) fn suppressed(by: &Suppression) -> impl Iterator<Item = EventKind> + use<> {
+    let silence = by.silence.then_some(EventKind::ContactOptedOut);
+    let marketing = by.no_marketing_until.map(|_| EventKind::ContactMarketingChanged { allowed: false });
+    silence.into_iter().chain(marketing)
 }
 
 /// The moment in an id that is ordered by time.

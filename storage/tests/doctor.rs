@@ -75,7 +75,7 @@ fn prefix_of(kind: u8) -> Vec<u8> {
 }
 
 /// Rows that say no more than that they are there.
-const MARKS: [u8; 10] = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN, 47, 48, 83, 89, 93, 94];
+const MARKS: [u8; 11] = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN, 47, 48, 62, 83, 89, 93, 94];
 /// What finds accounts, sessions, invitations and tokens.
 const INDEXES_OF_PEOPLE: [u8; 5] = [81, 82, 85, 88, 91];
 
@@ -149,9 +149,9 @@ async fn damage_to_every_kind_is_found_and_stops_nothing_else() {
         seen(&*world.open_tenant(1).await).await;
 
         let repaired = examine(&world, true, false).await;
-        // Some are moved by the server as soon as it meets them.
-        assert!(repaired.total > 0 || repaired.set_aside > 0, "kind {kind}");
         let left = examine(&world, false, false).await;
+        // Some are moved by the server as soon as it meets them: it may have come between two looks at one.
+        assert!(repaired.total > 0 || repaired.set_aside + left.set_aside > 0, "kind {kind}");
         assert_eq!(left.unmended, 0, "kind {kind}: {:?}", left.findings);
         (records, kinds) = (records + damaged, kinds + 1);
     }
@@ -203,7 +203,7 @@ async fn what_is_gone_is_missed_and_indexes_are_made_anew() {
     let unnoticed =
         [INBOX, OUTBOX, PARKED, 14, 17, EVENT, 19, TOMBSTONE, 22, 23, 24, 27, 28, 29, 30, 31, 68, 69, 71]
             .into_iter()
-            .chain([41, 42, 43, 49, 50, 51, 95])
+            .chain([35, 41, 42, 43, 49, 50, 51, 52, 53, 54, 55, 72, 95])
             .collect::<Vec<_>>();
     for kind in all_kinds() {
         let mut world = furnished().await;

@@ -198,7 +198,10 @@ fn filled(
         "{place}" => return "0".to_owned(),
         "{version}" => return (1 + chance.below(3)).to_string(),
         "{channel}" => "chn",
+        "{contact}" => "con",
         "{conversation}" => "cnv",
+        "{erasure}" => "era",
+        "{hold}" => "hld",
         "{message}" => "msg",
         "{turn}" => "trn",
         "{document}" => "doc",
@@ -291,6 +294,13 @@ fn body(
         | ("put", "{channel}" | "{meta_app}" | "{tenant}" | "{agency}" | "me") => {
             json!({ "name": set_up() })
         }
+        ("post", "erasure") => json!({ "ground": set_up() }),
+        ("post", "holds") => json!({
+            "norm": set_up(), "proven_by": set_up(), "review_at": 2_000_000_000_000_u64,
+            "contact": chance.happens(700).then(|| seen.draw(chance, "con", owner)),
+            "classes": if chance.happens(500) { json!(["message"]) } else { json!([]) },
+        }),
+        ("put", "retention") => json!({ "days": { "message": 30 + chance.below(300) } }),
         ("post", "suspend") => json!({ "reason": set_up() }),
         ("post", "break-glass") => json!({ "reason": set_up(), "minutes": 1 + chance.below(30) }),
         ("put", "agency-reading") => json!({ "allowed": chance.happens(500) }),

@@ -30,6 +30,7 @@ mod hooks;
 mod hostile;
 mod inbound;
 mod isolation;
+mod keeping;
 mod knowledge;
 mod limits;
 mod live;

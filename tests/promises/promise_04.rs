@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iassistance_domain::audit::Actor;
-use iassistance_domain::privacy::{Class, ErasureGround, Place as Where, Retention};
+use iassistance_domain::audit::{Actor, AuditEntry};
+use iassistance_domain::id::{ContactId, HoldId};
+use iassistance_domain::privacy::{Class, ErasureGround, HoldScope, LegalHold, Place as Where, Retention};
 use iassistance_domain::subscription::{Delivery, Subscription, SubscriptionState};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, event::EventSeq, id::SubscriptionId};
@@ -43,9 +44,24 @@ async fn promise_04() {
     store.hooks().take_up(subscription, deliveries.collect(), EventSeq(9)).await.unwrap();
 
     let keeper = keeper(&vaulted);
+    let hold = LegalHold {
+        id: HoldId::from_bytes([1; 16]),
+        norm: "a norm".to_owned(),
+        // Nobody whom this is about.
+        scope: HoldScope { contact: Some(ContactId::from_bytes([9; 16])), classes: Vec::new() },
+        document: Pii::new("a file".to_owned()),
+        review_at: vaulted.clock.now().plus_millis(DAY_MS),
+        made_by: Actor::CommandLine,
+        made_at: vaulted.clock.now(),
+        released: None,
+    };
+    let entry = AuditEntry::new(vaulted.clock.now(), Actor::CommandLine, "hold.laid").on(&hold.id);
+    vaulted.store.trail().append_audit(Some(tenant_of(1)), entry.of(tenant_of(1))).await.unwrap();
+    keeper.lay_hold(tenant_of(1), hold).await.unwrap();
     let exported = keeper.export_tenant(tenant_of(1), &place.folder.join("export")).await.unwrap();
     let text = std::fs::read_to_string(place.folder.join("export/records.jsonl")).unwrap();
-    for kind in ["contact", "conversation", "message", "turn", "summary", "event"] {
+    let kinds = ["contact", "conversation", "message", "turn", "summary", "event", "dead_letter", "webhook"];
+    for kind in kinds.into_iter().chain(["retention", "legal_hold", "audit_entry"]) {
         assert!(text.contains(&format!("\"kind\":\"{kind}\"")), "{kind} is not in the export");
     }
     assert!(people.iter().all(|it| text.contains(&it.secret)));
@@ -59,7 +75,7 @@ async fn promise_04() {
     assert!(places.iter().all(|place| erasure.receipt.count(*place) > 0), "{:?}", erasure.receipt);
 
     let days: BTreeMap<_, _> = Class::CHOSEN.iter().map(|class| (*class, 30)).collect();
-    keeper.choose_periods(tenant_of(1), Retention { days }, Actor::CommandLine).await.unwrap();
+    keeper.choose_periods(tenant_of(1), Retention { days }).await.unwrap();
     place.clock.advance_millis(29 * DAY_MS);
     keeper.round().await;
     let ctx = TenantCtx::platform(tenant_of(1));

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::audit::Actor;
 use iassistance_domain::id::MessageId;
 use iassistance_domain::privacy::{Class, Retention};
 
@@ -31,7 +30,7 @@ async fn promise_14() {
     }
     let keeper = keeper(&vaulted);
     let days = BTreeMap::from([(Class::Message, period), (Class::Execution, period)]);
-    keeper.choose_periods(tenant_of(1), Retention { days }, Actor::CommandLine).await.unwrap();
+    keeper.choose_periods(tenant_of(1), Retention { days }).await.unwrap();
     let mut written: BTreeMap<MessageId, (usize, Timestamp)> = BTreeMap::new();
     let (mut early, mut late, mut gone) = (0, 0, 0);
     for day in 0..simulated {

@@ -1,5 +1,6 @@
 //! Deletion: of a thousand people nothing can be read any more, wherever its bytes are: in the files of the store,
-//! with all keys that live, and in every older backup that is restored; and nobody else lost anything.
+//! with all keys that live, and in every older backup that is restored; and nobody else lost anything. Who had asked
+//! for silence is not written to first, also after a restore of what was before they asked.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,9 +8,13 @@ use std::path::Path;
 use iassistance::app::Vaulted;
 use iassistance::copies::backups;
 use iassistance_config::BackupSettings;
+use iassistance_domain::Pii;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::content::Content;
+use iassistance_domain::conversation::Input;
 use iassistance_domain::event::EventSeq;
+use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
+use iassistance_domain::message::Elsewhere;
 use iassistance_domain::pii::Rights;
 use iassistance_domain::privacy::{ErasureGround, ErasureState, Place as Where, Remainder};
 use iassistance_domain::tenant::TenantCtx;
@@ -19,8 +24,11 @@ use crate::book::Proof;
 use crate::folder::{Place, close, copy, files, keeper};
 use crate::people::{Somebody, channel_of, first, of, readable, tenant_of, tenants, writes};
 use crate::size;
+use crate::support::{identity, step};
 
 const NEIGHBOURS: usize = 40;
+/// Of so many one asked for silence, after the backups were made.
+const SILENT_EVERY: usize = 50;
 
 struct Scene {
     place: Place,
@@ -105,6 +113,7 @@ async fn promise_22() {
     copy(&scene.place.folder, &image);
     let vaulted = scene.place.open();
 
+    ask_for_silence(&scene, &vaulted).await;
     erase_all(&scene, &vaulted).await;
     let vaulted = interrupted(&mut scene, vaulted).await;
     scene.back_up(&vaulted).await;
@@ -113,6 +122,7 @@ async fn promise_22() {
     assert_eq!(scene.found(&vaulted).await, (0, 0), "recovered, harmed");
     repeated_webhooks_bring_nobody_back(&scene, &vaulted).await;
     the_log_says_nothing(&scene, &vaulted).await;
+    let silent = who_asked_for_silence_has_it(&scene, &vaulted).await;
     let findings = vaulted.store.check(&|_, _| ()).await.unwrap().1;
     assert_eq!(findings, Vec::<String>::new(), "the store is whole");
     close(vaulted).await;
@@ -122,8 +132,50 @@ async fn promise_22() {
     let restored = backups_bring_nobody_back(&scene).await;
     std::fs::remove_dir_all(&image).unwrap();
     proof.kept(format!(
-        "{subjects} erased with {receipts} receipts, {NEIGHBOURS}x2 neighbours whole; {bytes} bytes of files searched; {opened} tried with the keys that live; {restored} backups restored"
+        "{subjects} erased with {receipts} receipts, {NEIGHBOURS}x2 neighbours whole; {bytes} bytes of files searched; {opened} tried with the keys that live; {restored} backups restored; {silent} silent, each time"
     ));
+}
+
+impl Scene {
+    fn silent(&self) -> impl Iterator<Item = &Somebody> {
+        self.erased[..self.erased.len() / 2].iter().step_by(SILENT_EVERY)
+    }
+}
+
+async fn ask_for_silence(scene: &Scene, vaulted: &Vaulted) {
+    let store = of(vaulted, 1).await;
+    for somebody in scene.silent() {
+        let mut commit = step(&*store, somebody.conversation).await;
+        commit.conversation.apply(Input::OptedOut, vaulted.clock.now());
+        store.commit(commit).await.unwrap();
+    }
+}
+
+/// The business writes to them on its own phone: a conversation comes of it, in which nobody else writes. How many.
+async fn who_asked_for_silence_has_it(scene: &Scene, vaulted: &Vaulted) -> usize {
+    let store = of(vaulted, 1).await;
+    let mut silent = 0;
+    for somebody in scene.silent() {
+        let provider_id = format!("wamid.echo to {}", somebody.number);
+        let echo = InboundEvent {
+            dedup: Pii::new(format!("m:{provider_id}")),
+            occurred_at: vaulted.clock.now(),
+            kind: InboundKind::EchoReceived {
+                provider_id: Pii::new(provider_id),
+                to: identity(&somebody.number),
+                message: None,
+                content: Content::text("we have news"),
+                context: None,
+                through: Elsewhere::Phone,
+                arrival: Arrival::Live,
+            },
+        };
+        let accepted = store.accept(channel_of(1), &[echo]).await.unwrap();
+        let (conversation, _) = store.conversation(accepted.conversations[0]).await.unwrap().unwrap();
+        assert!(conversation.contact != somebody.contact && conversation.opted_out());
+        silent += 1;
+    }
+    silent
 }
 
 /// Half of them are erased, then the process ends between two steps.
@@ -150,7 +202,12 @@ async fn interrupted(scene: &mut Scene, vaulted: Vaulted) -> Vaulted {
     use iassistance::erasures::{Erased, ErasureList};
     let list = ErasureList::beside(&vaulted.settings.vault.keyring_file);
     let rest = &scene.erased[scene.erased.len() / 2..];
-    let line = |it: &Somebody| Erased { tenant: tenant_of(1), contact: Some(it.contact), keep: Vec::new() };
+    let line = |it: &Somebody| Erased {
+        tenant: tenant_of(1),
+        contact: Some(it.contact),
+        keep: Vec::new(),
+        refused: None,
+    };
     list.add(&rest.iter().map(line).collect::<Vec<_>>()).unwrap();
     close(vaulted).await;
     let vaulted = scene.place.open();
@@ -267,6 +324,7 @@ async fn backups_bring_nobody_back(scene: &Scene) -> usize {
         );
         keeper(&vaulted).make_final(tenant_of(1)).await.unwrap();
         assert_eq!(scene.found(&vaulted).await, (0, 0), "and once it is final");
+        who_asked_for_silence_has_it(scene, &vaulted).await;
         close(vaulted).await;
     }
     assert!(all.len() >= 3, "{}", all.len());

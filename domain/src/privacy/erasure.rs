@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disclosure::Disclosures;
 use super::retention::Class;
+use super::suppression::Suppression;
 use crate::Mapped;
 use crate::Timestamp;
 use crate::audit::Actor;
@@ -35,6 +36,10 @@ pub struct Erasure {
     /// When the law wants it done: keys are final before that.
     #[data(operational)]
     pub due_at: Timestamp,
+    /// What they had refused, if anything: it stays under a keyed hash of who they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(parts)]
+    pub refused: Option<Suppression>,
     /// How far it is.
     #[data(parts)]
     pub state: ErasureState,
@@ -139,7 +144,7 @@ pub enum Finality {
 /// Where something was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Mapped)]
 #[data(part)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ErasurePlace))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// The person's key.
@@ -286,7 +291,7 @@ pub enum Remainder {
     Ids,
     /// Keyed hashes that keep Meta's repetitions out.
     Marks,
-    /// A keyed hash of who wants no messages.
+    /// A keyed hash of who wants no messages, so that they are not written to first again.
     Suppression,
 }
 

@@ -13,7 +13,7 @@ use super::flatten::flatten;
 use crate::http::v1::{self, Signature};
 
 /// The groups of routes, and what each is about.
-const TAGS: [(&str, &str); 24] = [
+const TAGS: [(&str, &str); 25] = [
     ("signing in", "For those who have no credential yet"),
     ("your account", "Who is signed in: sessions, factors, a proof anew"),
     ("tenants", "The clients of the platform"),
@@ -31,6 +31,7 @@ const TAGS: [(&str, &str); 24] = [
     ("events", "The log, and the live feed"),
     ("dead letters", "Work that was given up"),
     ("export", "Everything of a kind, as lines of JSON"),
+    ("privacy", "For how long data is kept, how it goes, and the proof of it"),
     ("webhooks out", "A tenant's own webhooks"),
     ("audit", "What needed a right, and every request"),
     ("backups", "Backups, and putting a tenant back"),

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 /// Schemas within schemas that are followed.
-const DEPTH_MAX: usize = 12;
+const DEPTH_MAX: usize = 16;
 
 /// A moment that stands for any.
 const MOMENT: u64 = 1_790_000_000_000;
 
 /// What identifiers begin with, by the name of what holds them.
-pub const PREFIXES: [(&str, &str); 29] = [
+pub const PREFIXES: [(&str, &str); 32] = [
     ("tenant", "ten"),
     ("meta_app", "app"),
     ("channel", "chn"),
@@ -34,6 +34,9 @@ pub const PREFIXES: [(&str, &str); 29] = [
     ("grant", "brk"),
     ("webhook", "hok"),
     ("delivery", "dlv"),
+    ("erasure", "era"),
+    ("hold", "hld"),
+    ("destroyed", "ten"),
     ("reply_to", "msg"),
     ("base", "bak"),
     ("asked_by", "acc"),

@@ -77,10 +77,10 @@ pub struct ContactsQuery {
 pub struct InContact {
     /// The tenant.
     #[param(value_type = String)]
-    pub(super) tenant: TenantId,
+    pub tenant: TenantId,
     /// The contact.
     #[param(value_type = String, example = "con_0199a8a2c4007b3e8f5d6c1b2a390817")]
-    pub(super) contact: ContactId,
+    pub contact: ContactId,
 }
 
 /// Contacts, the newest conversations first

@@ -20,18 +20,22 @@ mod assistant_versions;
 mod audit;
 mod backups;
 mod break_glass;
+mod certificates;
 mod channels;
 mod checks;
 mod contacts;
 mod conversations;
+mod data_map;
 mod dead_letters;
 mod deliveries;
 mod disclosures;
 mod email;
+mod erasures;
 mod events;
 mod export;
 mod factors;
 mod golden;
+mod holds;
 mod incidents;
 mod input;
 mod invitations;
@@ -49,6 +53,7 @@ mod passwords;
 mod proof;
 mod quarantine;
 mod rehearsals;
+mod retention;
 mod settings_form;
 mod sign_in;
 mod signature;
@@ -63,6 +68,7 @@ mod view;
 mod waiting;
 mod webhooks;
 
+pub use data_map::DataMapView;
 pub use export::EXPORTS_MAX;
 pub use settings_form::SettingsView;
 pub use signature::Signature;
@@ -190,6 +196,15 @@ routes! {
     "/tenants/{tenant}/contacts" => { get: contacts::list }
     "/tenants/{tenant}/contacts/{contact}" => { get: contacts::show }
     "/tenants/{tenant}/contacts/{contact}/disclosures" => { get: disclosures::list }
+    "/tenants/{tenant}/contacts/{contact}/erasure" => { post: erasures::erase }
+    "/tenants/{tenant}/erasures" => { get: erasures::list }
+    "/tenants/{tenant}/erasures/{erasure}" => { get: erasures::show }
+    "/tenants/{tenant}/holds" => { get: holds::list, post: holds::lay }
+    "/tenants/{tenant}/holds/{hold}" => { get: holds::show, delete: holds::release }
+    "/tenants/{tenant}/retention" => { get: retention::show, put: retention::change }
+    "/certificates" => { get: certificates::list }
+    "/certificates/{destroyed}" => { get: certificates::show }
+    "/privacy/data-map" => { get: data_map::show }
     "/tenants/{tenant}/export/{kind}" => { get: export::export }
     "/tenants/{tenant}/conversations" => { get: conversations::list }
     "/tenants/{tenant}/conversations/{conversation}" => { get: conversations::show }

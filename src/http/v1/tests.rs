@@ -1,6 +1,7 @@
 mod assistant;
 mod described;
 mod doors;
+mod keeping;
 mod knowledge;
 mod matrix;
 
@@ -237,6 +238,9 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{backup}", &format!("bak_{digits}"))
         .replace("{delivery}", &format!("dlv_{digits}"))
         .replace("{kind}", "contacts")
+        .replace("{erasure}", &format!("era_{digits}"))
+        .replace("{hold}", &format!("hld_{digits}"))
+        .replace("{destroyed}", &format!("ten_{digits}"))
         .replace("{passkey}", &format!("pky_{digits}"))
         .replace("{incident}", &format!("inc_{digits}"))
         .replace("{order}", &format!("ord_{digits}"))
@@ -284,6 +288,11 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         }
         ("post", "invitations") => Some(json!({ "email": "new@example.com", "name": "New" })),
         ("post", "break-glass") => Some(json!({ "reason": "Incident 42.", "minutes": 5 })),
+        ("post", "erasure") => Some(json!({ "ground": "They asked for it." })),
+        ("post", "holds") => Some(json!({
+            "norm": "a norm", "proven_by": "a file", "review_at": 1_798_761_600_000_u64,
+        })),
+        ("put", "retention") => Some(json!({ "days": { "message": 60 } })),
         ("post", "meta-apps") => Some(json!({ "name": "a", "secrets": ["s"], "verify_token": "t" })),
         ("post", "step-up") => Some(json!({ "password": "not it" })),
         ("put", "password") => Some(json!({ "new": "correct horse battery staple" })),

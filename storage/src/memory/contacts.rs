@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iassistance_domain::Pii;
 use iassistance_domain::contact::{Contact, ContactIdentity};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
+use iassistance_domain::privacy::Suppression;
+use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::Around;
 use super::tenant::{Stored, TenantData};
-use crate::rules::note;
+use crate::rules::{note, suppressed};
 
 impl TenantData {
     /// The conversation of a contact, who is made known if they are new.
@@ -138,10 +139,43 @@ impl TenantData {
                 created_at: now,
             },
         );
-        let conversation = Conversation::open(id, channel, contact, now);
+        let mut conversation = Conversation::open(id, channel, contact, now);
+        let suppression = self.take_suppression(channel, identity);
+        if let Some(suppression) = &suppression {
+            conversation = conversation.suppressed(suppression);
+        }
         self.conversations.insert(id, Stored { conversation, revision: 0, busy: false });
         let opened = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
         self.record(Some(id), opened, now);
+        for told in suppression.iter().flat_map(suppressed) {
+            self.record(Some(id), told, now);
+        }
         id
+    }
+
+    /// Keeps of somebody who is erased that they refused messages, if they did.
+    pub(super) fn keep_suppression(
+        &mut self,
+        contact: ContactId,
+        refused: Option<Suppression>,
+        now: Timestamp,
+    ) {
+        let Some(contact) = self.contacts.get(&contact) else { return };
+        let stored = self.conversations.get(&contact.conversation);
+        let said = stored.and_then(|stored| Suppression::of(&stored.conversation, now));
+        for (part, value) in contact.identity.parts() {
+            let place = (contact.channel, part, value.clone());
+            let before = self.suppressed.get(&place).copied();
+            if let Some(kept) = Suppression::together(said.into_iter().chain(refused).chain(before)) {
+                self.suppressed.insert(place, kept);
+            }
+        }
+    }
+
+    /// What somebody had refused before they were erased: from now on their conversation knows.
+    fn take_suppression(&mut self, channel: ChannelId, identity: &ContactIdentity) -> Option<Suppression> {
+        let parts = identity.parts().map(|(part, value)| (channel, part, value.clone()));
+        let kept: Vec<_> = parts.filter_map(|place| self.suppressed.remove(&place)).collect();
+        Suppression::together(kept)
     }
 }

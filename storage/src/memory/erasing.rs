@@ -126,6 +126,9 @@ impl TenantData {
     }
 
     fn erase_who(&mut self, person: &Person, now: Timestamp, counts: &mut Counts) {
+        for contact in &person.contacts {
+            self.keep_suppression(*contact, person.refused, now);
+        }
         take!(counts, Place::Contacts, self.addresses, |_: &_, contact: &ContactId| person
             .contacts
             .contains(contact));

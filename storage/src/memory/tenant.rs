@@ -17,6 +17,7 @@ use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::knowledge::{Document, Passage};
 use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
+use iassistance_domain::privacy::Suppression;
 use iassistance_domain::summary::Summary;
 use iassistance_domain::turn::TurnRecord;
 use iassistance_domain::{Pii, Timestamp};
@@ -91,6 +92,8 @@ pub(super) struct TenantData {
     pub(super) golden: BTreeMap<GoldenId, GoldenQuestion>,
     pub(super) keeping: KeepingData,
     pub(super) leaving: LeavingData,
+    /// What those refused of whom nothing else is left.
+    pub(super) suppressed: HashMap<(ChannelId, &'static str, Pii<String>), Suppression>,
     /// Messages that were erased, by Meta's ids: since when.
     pub(super) erased: HashMap<(ChannelId, Pii<String>), Timestamp>,
     /// How many events at the beginning of the log are not told of any more.
@@ -187,6 +190,7 @@ impl TenantData {
             self.golden.len(),
             self.keeping.records(),
             self.leaving.records(),
+            self.suppressed.len(),
         ];
         counts.iter().map(|count| *count as u64).sum()
     }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use iassistance_domain::Pii;
 use iassistance_domain::contact::{Contact, ContactIdentity};
 use iassistance_domain::conversation::Conversation;
 use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ChannelId, ContactId, ConversationId};
 use iassistance_domain::pii::Deliver;
+use iassistance_domain::privacy::Suppression;
+use iassistance_domain::{Pii, Timestamp};
 
 use super::accept::{Circumstances, Place};
-use super::keys::{self, ADDRESS, Addressee, Key, StoredConversation};
+use super::keys::{self, ADDRESS, Addressee, Key, SUPPRESSION, StoredConversation};
 use super::space::{Read, Result, Space};
 use super::tx::{Owner, Tx};
-use crate::rules::note;
+use crate::rules::{note, suppressed};
 
 impl Tx<'_> {
     /// The conversation of a contact, who is made known if they are new.
@@ -192,12 +193,55 @@ impl Tx<'_> {
             self.put(&key, Owner::Tenant, &Addressee { contact: id, conversation })?;
         }
         self.put_contact(around, Addressee { contact: id, conversation }, identity, profile_name)?;
-        let opened = Conversation::open(conversation, channel, id, now);
+        let place = (conversation, id);
+        let mut opened = Conversation::open(conversation, channel, id, now);
+        let event = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
+        self.record(Some(place), event, now)?;
+        if let Some(suppression) = self.take_suppression(channel, identity)? {
+            opened = opened.suppressed(&suppression);
+            for told in suppressed(&suppression) {
+                self.record(Some(place), told, now)?;
+            }
+        }
         let stored = StoredConversation { revision: 0, conversation: opened };
         self.put(&keys::conversation(conversation), owner, &stored)?;
-        let event = EventKind::ConversationOpened { channel, profile_name: profile_name.cloned() };
-        self.record(Some((conversation, id)), event, now)?;
-        Ok((conversation, id))
+        Ok(place)
+    }
+
+    /// Keeps of somebody who is erased that they refused messages, if they did.
+    pub(super) fn keep_suppression(
+        &mut self,
+        contact: &Contact,
+        refused: Option<Suppression>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let stored = self.get_readable(&keys::conversation(contact.conversation))?;
+        let said = stored.and_then(|stored| Suppression::of(&stored.conversation, now));
+        for (part, value) in contact.identity.parts() {
+            let key = suppression(self.space, contact.channel, part, value);
+            let before = self.get_readable(&key)?;
+            if let Some(kept) = Suppression::together(said.into_iter().chain(refused).chain(before)) {
+                self.put(&key, Owner::Tenant, &kept)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What somebody had refused before they were erased: from now on their conversation knows.
+    fn take_suppression(
+        &mut self,
+        channel: ChannelId,
+        identity: &ContactIdentity,
+    ) -> Result<Option<Suppression>> {
+        let mut known = Vec::new();
+        for (part, value) in identity.parts() {
+            let key = suppression(self.space, channel, part, value);
+            if let Some(kept) = self.get_readable(&key)? {
+                self.remove(&key)?;
+                known.push(kept);
+            }
+        }
+        Ok(Suppression::together(known))
     }
 }
 
@@ -212,4 +256,10 @@ fn oldest_first(named: Vec<Option<Addressee>>) -> Vec<Addressee> {
 pub(super) fn address(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Addressee> {
     let hash = space.hash("address", &[part.as_bytes(), b"/", value.reveal(Deliver).as_bytes()]);
     ADDRESS.key().id(channel.to_bytes()).id(hash)
+}
+
+/// Where it is written down what somebody of whom nothing else is left refused.
+fn suppression(space: &Space, channel: ChannelId, part: &str, value: &Pii<String>) -> Key<Suppression> {
+    let hash = space.hash("suppression", &[part.as_bytes(), b"/", value.reveal(Deliver).as_bytes()]);
+    SUPPRESSION.key().id(channel.to_bytes()).id(hash)
 }

@@ -406,12 +406,14 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// The last write: what came meanwhile, what leads to them, their keys, and the event that tells of it.
+    /// The last write: what came meanwhile, what leads to them, their keys, and the event that tells of it. Of
+    /// what they refused a keyed hash stays.
     fn finish_erasure(&mut self, person: &Person, now: Timestamp) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in &person.contacts {
             let contact = self.get_readable(&keys::contact(*id))?;
             let Some(contact) = contact else { continue };
+            self.keep_suppression(&contact, person.refused, now)?;
             for (_, place) in OF_TALK {
                 let Some(prefix) = prefix(place, contact.conversation) else { continue };
                 let rows = self.rows(&prefix, usize::MAX)?;

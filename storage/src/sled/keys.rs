@@ -36,6 +36,7 @@
 //! | 32 set aside | both | the key of a record that did not open | when, and the record as it was |
 //! | 33 upgrade | both | nothing: there is one | [`Upgrading`] |
 //! | 34 closed | platform | nothing: there is one | how often the store was closed in good order |
+//! | 35 suppression | tenant | channel ‖ hash of part and value | [`Suppression`] |
 //! | 40 audit | both | seq | [`SealedAudit`] |
 //! | 41 audit's head | both | nothing: there is one | [`AuditHead`] |
 //! | 42 checkpoint | both | seq ‖ moment | [`Checkpoint`] |
@@ -131,7 +132,7 @@ use iassistance_domain::message::Message;
 use iassistance_domain::outbox::OutboxEntry;
 use iassistance_domain::privacy::{
     Class, DestructionCertificate, Disclosures, Erasure, Incident, LegalHold, LegalOrder, Retention,
-    SweepRecord,
+    Suppression, SweepRecord,
 };
 use iassistance_domain::session::Session;
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription};
@@ -385,6 +386,7 @@ kinds! {
     CERTIFICATE: DestructionCertificate = 72, "certificate", schema 1;
     UPGRADING: Upgrading = 33, "upgrade", schema 1;
     CLOSED: u64 = 34, "closed", schema 1;
+    SUPPRESSION: Suppression = 35, "suppression", schema 1;
     AUDIT: SealedAudit = 40, "audit", schema 1;
     AUDIT_HEAD: AuditHead = 41, "audit_head", schema 1;
     CHECKPOINT: Checkpoint = 42, "checkpoint", schema 1;

@@ -22,10 +22,10 @@ use super::audit::entry_key;
 use super::keys::{
     self, ADDRESS, API_KEY, ASSISTANT, AUDIT, AUDIT_ENTRY, Addressee, BUSY, CHANNEL, CHANNEL_ADDRESS,
     CONTACT, CONVERSATION, ChannelOwner, DEAD_LETTER, DEDUP, DELETION, DISCLOSURES, DOCUMENT, EVENT,
-    FenceState, HOME, Hash, Home, INBOX, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX, PARKED,
-    PARKED_SINCE, PASSAGE, PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION, SUBJECT_KEY,
-    SUMMARY, SessionHome, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED, UNROUTED_SEEN,
-    aside, id_in, kind_of,
+    FenceState, HOME, Hash, Home, INBOX, KEPT_RAW, Key, Kind, Known, MARKS, MESSAGE, META_APP, OUTBOX,
+    PARKED, PARKED_SINCE, PASSAGE, PROVIDER, RESERVATION, SET_ASIDE, SPENT_CONTACT, SPENT_CONVERSATION,
+    SUBJECT_KEY, SUMMARY, SessionHome, TEMPLATES, TENANT, TOMBSTONE, TOMBSTONE_SINCE, TURN, UNROUTED,
+    UNROUTED_SEEN, aside, id_in, kind_of,
 };
 use super::quarantine::unframe;
 use super::space::{Read, Result, Space, Unopened, unseal, vault_error};
@@ -210,6 +210,7 @@ impl<R: Read> Look<'_, R> {
             _ if code == TURN.code => self.turn(),
             _ if code == DEAD_LETTER.code => self.dead_letter(),
             _ if code == EVENT.code => self.event(),
+            _ if code == KEPT_RAW.code => self.kept_raw(),
             _ if code == ASSISTANT.code => self.assistant(),
             _ if code == TEMPLATES.code => self.templates(),
             _ if code == SUMMARY.code => self.summary(),

@@ -1,9 +1,11 @@
 //! How data goes: people, what is over its period, tenants.
 
 use iassistance_domain::audit::Actor;
+use iassistance_domain::conversation::Input;
 use iassistance_domain::delivery::DeliveryStatus;
 use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{ContactId, HoldId};
+use iassistance_domain::message::Elsewhere;
 use iassistance_domain::privacy::{Class, HoldScope, LegalHold, Place, Retention, SweepRecord};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Clock, Pii};
@@ -106,6 +108,56 @@ pub async fn what_is_kept_of_a_person_stays(world: World) {
     keeping.erase(ctx(), person, Vec::new()).await.unwrap();
     assert!(tenant.messages(conversation, None, 9).await.unwrap().is_empty());
     assert!(tenant.contact(ada).await.unwrap().is_none());
+}
+
+pub async fn who_refused_messages_is_not_written_to_first_after_all_else_is_gone(world: World) {
+    let tenant = world.tenant(1).await;
+    let keeping = world.store.keeping();
+    // Ada asked for silence, Bob refused advertising until then, Eve for a time that is over, Dan nothing.
+    let later = world.now().plus_millis(9 * DAY_MS);
+    let refusals = [
+        ("549", vec![Input::OptedOut]),
+        ("550", vec![Input::MarketingRefused { until: Some(later) }]),
+        ("551", vec![Input::MarketingRefused { until: Some(world.now()) }]),
+        ("552", Vec::new()),
+    ];
+    for (from, inputs) in refusals {
+        let contact = talk(&world, &*tenant, from, &format!("hello from {from}")).await;
+        let person = keeping.person(ctx(), contact).await.unwrap();
+        let mut commit = step(&*tenant, person.conversations[0]).await;
+        for input in inputs {
+            commit.conversation.apply(input, world.now());
+        }
+        tenant.commit(commit).await.unwrap();
+        keeping.erase(ctx(), person, Vec::new()).await.unwrap();
+    }
+    keeping.turn_epoch(ctx(), &|| Ok(())).await.unwrap();
+    // The business writes to each on its own phone: so there is a conversation again.
+    for (from, silence, until) in
+        [("549", true, None), ("550", false, Some(later)), ("551", false, None), ("552", false, None)]
+    {
+        let before = tenant.latest_event().borrow().0;
+        let echo = echo(identity(from), &format!("to {from}"), "Are you there?", None, Elsewhere::Phone);
+        let id = tenant.accept(channel_id(1), &[echo]).await.unwrap().conversations[0];
+        let (conversation, _) = tenant.conversation(id).await.unwrap().unwrap();
+        assert_eq!(conversation.opted_out(), silence, "{from}");
+        assert_eq!(conversation.marketing_refused_until(), until, "{from}");
+        let told = tenant.events(EventSeq(before), 9).await.unwrap();
+        let told: Vec<_> = told.iter().map(|event| event.kind.name()).collect();
+        assert_eq!(told.contains(&"contact.opted_out"), silence, "{from}: {told:?}");
+        assert_eq!(told.contains(&"contact.marketing_changed"), until.is_some(), "{from}: {told:?}");
+    }
+    // From now on their conversation knows: when they write again they are answered, and nothing else is kept.
+    let person = tenant.conversations(None, 9).await.unwrap();
+    let bob = person.iter().find(|it| it.marketing_refused_until().is_some()).unwrap();
+    let mut commit = step(&*tenant, bob.id).await;
+    commit.conversation.apply(Input::MarketingRefused { until: None }, world.now());
+    tenant.commit(commit).await.unwrap();
+    let bobs = keeping.person(ctx(), bob.contact).await.unwrap();
+    keeping.erase(ctx(), bobs, Vec::new()).await.unwrap();
+    let again = tenant.accept(channel_id(1), &[wrote(identity("550"), None, "again")]).await.unwrap();
+    let (again, _) = tenant.conversation(again.conversations[0]).await.unwrap().unwrap();
+    assert_eq!(again.marketing_refused_until(), None);
 }
 
 pub async fn a_turn_of_the_epoch_leaves_all_readable(world: World) {

@@ -34,6 +34,7 @@ macro_rules! contract {
 contract! {
     keeping: a_person_goes_and_nobody_else
         what_is_kept_of_a_person_stays
+        who_refused_messages_is_not_written_to_first_after_all_else_is_gone
         a_turn_of_the_epoch_leaves_all_readable
         a_turn_that_is_refused_goes_on_later
         what_is_over_its_period_goes

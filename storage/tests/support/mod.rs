@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 pub mod furnish;
+mod furnish_keeping;
 mod furnish_people;
 pub mod rows;
 

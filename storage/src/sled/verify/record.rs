@@ -7,8 +7,8 @@ use iassistance_domain::id::{DeliveryId, SubscriptionId};
 use super::super::audit::entry_key;
 use super::super::hooks;
 use super::super::keys::{
-    self, AUDIT, AUDIT_ENTRY, AUDIT_HEAD, BREAK_GLASS, CHECKPOINT, DELIVERY, DELIVERY_DUE, DELIVERY_STATE,
-    SUBSCRIPTION, SUBSCRIPTION_CURSOR, id_in, number_in,
+    self, AUDIT, AUDIT_ENTRY, AUDIT_HEAD, BREAK_GLASS, CERTIFICATE, CHECKPOINT, DELIVERY, DELIVERY_DUE,
+    DELIVERY_STATE, ERASURE, HOLD, SUBSCRIPTION, SUBSCRIPTION_CURSOR, id_in, number_in,
 };
 use super::super::space::{Read, Result};
 use super::{Found, Look, Mend};
@@ -37,6 +37,21 @@ impl<R: Read> Look<'_, R> {
             _ if code == DELIVERY.code => self.delivery(),
             _ if code == DELIVERY_DUE.code => self.delivery_index(9, 25),
             _ if code == DELIVERY_STATE.code => self.delivery_index(1, 25),
+            _ if code == ERASURE.code => {
+                let found = self.open(ERASURE)?;
+                self.must_be_at(found.map(|erasure| erasure.id.to_bytes()), 1);
+                Ok(())
+            }
+            _ if code == HOLD.code => {
+                let found = self.open(HOLD)?;
+                self.must_be_at(found.map(|hold| hold.id.to_bytes()), 1);
+                Ok(())
+            }
+            _ if code == CERTIFICATE.code => {
+                let found = self.open(CERTIFICATE)?;
+                self.must_be_at(found.map(|certificate| certificate.tenant.to_bytes()), 1);
+                Ok(())
+            }
             _ => self.by_itself(),
         }
     }

@@ -9,8 +9,8 @@ use iassistance_domain::outbox::OutboxEntry;
 use super::super::contacts::address;
 use super::super::erasing::is_of_erased;
 use super::super::keys::{
-    self, ADDRESS, Addressee, CONTACT, CONVERSATION, DEAD_LETTER, EVENT, HOME, Hash, Home, INBOX, Known,
-    MESSAGE, OUTBOX, PROVIDER, SUMMARY, TURN, aside, id_in, number_in,
+    self, ADDRESS, Addressee, CONTACT, CONVERSATION, DEAD_LETTER, EVENT, HOME, Hash, Home, INBOX, KEPT_RAW,
+    Known, MESSAGE, OUTBOX, PROVIDER, SUMMARY, TURN, aside, id_in, number_in,
 };
 use super::super::provider::provider_hash;
 use super::super::space::{Read, Result};
@@ -235,11 +235,32 @@ impl<R: Read> Look<'_, R> {
         if number_in(self.key, 1) != Some(event.seq.0) {
             self.tell(Problem::Misplaced, Mend::SetAside);
         }
+        if event.contact.is_none() && matches!(event.kind, EventKind::WebhookKept { .. }) {
+            // Who is erased is looked for in it, by this mark.
+            let mark = KEPT_RAW.key().number(event.seq.0);
+            if self.reader.sealed(mark.bytes())?.is_none() {
+                self.disagrees("mark of a kept webhook", Mend::Mark(mark.bytes().to_vec()));
+            }
+        }
         match event.conversation {
             Some(_) if matches!(event.kind, EventKind::ContactErased { .. }) => Ok(()),
             Some(id) => self.must_have_conversation(id),
             None => Ok(()),
         }
+    }
+
+    pub(super) fn kept_raw(&mut self) -> Result<()> {
+        self.by_itself()?;
+        let Some(seq) = number_in(self.key, 1) else { return Ok(()) };
+        let is_kept = match self.find(&keys::event(seq))? {
+            Found::Whole(event) => matches!(event.kind, EventKind::WebhookKept { .. }),
+            Found::Absent => false,
+            Found::Unreadable | Found::Newer | Found::Aside => true,
+        };
+        if !is_kept {
+            self.disagrees("event", Mend::Drop(self.key.to_vec()));
+        }
+        Ok(())
     }
 
     pub(super) fn summary(&mut self) -> Result<()> {
