@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(missing_docs, reason = "tests say what they are for in their names")]
 
+mod bodies;
 mod book;
 #[allow(dead_code, reason = "it is the flow tests', and they use more of it")]
 #[path = "../flow/faulty.rs"]

@@ -65,13 +65,8 @@ async fn promise_09() {
     let mut blanks = 0;
     let fields =
         ["region = \"us-east-1\"", "transfer = \"Res. AAIP 198/2023\"", "agreement = \"2026-03-01\""];
-    let mut tries: Vec<(Vec<String>, String)> = Vec::new();
     for field in fields {
         let name = field.split(' ').next().unwrap().to_owned();
-        tries.push((
-            with(&whole.replacen(field, &format!("{name} = \"\""), 1), None),
-            format!("`{name}` is blank"),
-        ));
         let text = whole.replacen(field, &format!("{name} = \"\""), 1);
         let refused = run(folder.path(), &["serve"], &with(&text, None));
         assert!(
@@ -95,7 +90,6 @@ async fn promise_09() {
     settings.push("model.base_url=https://llm.example.net/v1".to_owned());
     let refused = run(folder.path(), &["serve"], &settings);
     assert!(!refused.status.success() && said(&refused).contains("llm.example.net"), "{}", said(&refused));
-    drop(tries);
 
     let pages = shown_to_everybody().await;
     proof.kept(format!(
@@ -123,10 +117,8 @@ async fn shown_to_everybody() -> usize {
         assert!(page.contains(word) && page.contains(&format!("<html lang=\"{language}\">")), "{page}");
         for provider in providers {
             let name = provider["name"].as_str().unwrap();
-            assert!(
-                page.contains(name) && page.contains(provider["purpose"][language].as_str().unwrap()),
-                "{name}"
-            );
+            let purpose = provider["purpose"][language].as_str().unwrap().replace('\'', "&#39;");
+            assert!(page.contains(name) && page.contains(&purpose), "{name}");
         }
     }
     flow.finish().await;

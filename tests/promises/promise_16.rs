@@ -1,11 +1,12 @@
 //! Who may do what is one table, and nothing is allowed beside it.
 
-use iassistance::http::v1;
+use iassistance::http::{openapi, v1};
 use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::key::Scope;
 use iassistance_domain::permission::{Grant, Who, grant};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::bodies;
 use crate::book::Proof;
 use crate::harness::{Flow, SignedIn};
 
@@ -37,11 +38,12 @@ async fn promise_16() {
         (Who::Operator, flow.sign_in(false, &of_tenant(Role::Operator)).await),
         (Who::Viewer, flow.sign_in(false, &of_tenant(Role::Viewer)).await),
     ];
+    let document = openapi::document();
     let (mut tried, mut refused, mut allowed) = (0, 0, 0);
     for (path, method, signature) in v1::signatures() {
         let Some(act) = signature.act else { continue };
         let url = filled(path, &flow);
-        let body = (method != "get").then(|| json!({}));
+        let body = bodies::of(&document, method, path);
         let mut answers: Vec<(Who, u16, Value)> = Vec::new();
         for (who, person) in &people {
             let granted = grant(act, *who);

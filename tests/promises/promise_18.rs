@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use iassistance::http::v1;
+use iassistance::http::{openapi, v1};
 use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::id::TenantId;
 
+use crate::bodies;
 use crate::book::Proof;
 use crate::folder::files;
 use crate::harness::{Flow, NUMBERS, within};
@@ -42,6 +43,7 @@ async fn promise_18() {
         ("{kind}", "messages".to_owned()),
     ];
     let admin = flow.sign_in(false, &[(MemberOf::Tenant(ours), Role::TenantAdmin)]).await;
+    let document = openapi::document();
     let mut tried = 0;
     for (path, method, signature) in v1::signatures() {
         if !path.contains("{tenant}") || signature.act.is_none() {
@@ -53,7 +55,7 @@ async fn promise_18() {
                 continue;
             }
             let url = filled(path, tenant, &ids);
-            let body = (method != "get").then(|| serde_json::json!({}));
+            let body = bodies::of(&document, method, path);
             let method = method.to_uppercase();
             let answers =
                 [flow.api(&method, &url, body.clone()).await, flow.api_as(&admin, &method, &url, body).await];

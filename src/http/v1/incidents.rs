@@ -45,6 +45,11 @@ pub struct InIncident {
 /// What is known of an incident.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "title": "A key was stolen.", "suspects": [{ "kind": "address", "address": "203.0.113.7" }],
+    "from": 1_790_000_000_000_i64, "until": 1_790_086_400_000_i64,
+    "facts": { "what_happened": "A key was used from an address that is not ours." }
+}))]
 pub struct IncidentInput {
     /// What it is called; 1 to 200 characters.
     #[schema(example = "A key was stolen.")]

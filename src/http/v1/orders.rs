@@ -51,6 +51,14 @@ pub struct InOrder {
 /// An order to be entered.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "authority": "Juzgado Federal N° 3 de Rosario", "reference": "FRO 12345/2026, oficio del 2 de marzo",
+    "document": "Folder legal/2026/17.", "may_tell": true,
+    "scope": {
+        "contacts": ["con_0199a8a2c4007b3e8f5d6c1b2a390817"], "classes": ["message"],
+        "from": 1_790_000_000_000_i64, "until": 1_790_086_400_000_i64
+    }
+}))]
 pub struct OrderInput {
     /// Who ordered it; 1 to 200 characters.
     #[schema(example = "Juzgado Federal N° 3 de Rosario")]
