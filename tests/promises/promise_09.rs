@@ -11,7 +11,9 @@ use crate::harness::{Flow, Options, within};
 
 /// Runs the program itself.
 fn run(folder: &Path, arguments: &[&str], settings: &[String]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_iassistance"));
+    // A server that starts all the same would run for ever.
+    let mut command = Command::new("timeout");
+    command.args(["60", env!("CARGO_BIN_EXE_iassistance")]);
     command.current_dir(folder).args(arguments).arg("--json");
     for name in ["store", "media", "mail"] {
         let section = if name == "store" { "storage.path" } else { &format!("{name}.folder") };
