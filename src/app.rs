@@ -24,8 +24,10 @@ use iassistance_vault::{BadNote, Keyring, RootKey, SystemEntropy, VaultError};
 use crate::access_log::AccessLog;
 use crate::copies::Copies;
 use crate::identity::{Identity, IdentityError};
+use crate::incidents::Incidents;
 use crate::keeping::{Keeper, KeepingError, KeyCopies};
 use crate::notary::Notary;
+use crate::orders::Orders;
 use crate::rights::{LawError, Registrar};
 
 /// How long a connection to a destination may take to come about, milliseconds.
@@ -160,6 +162,10 @@ pub struct App {
     pub access: AccessLog,
     /// What signing in needs.
     pub identity: Arc<Identity>,
+    /// Looks after incidents.
+    pub incidents: Incidents,
+    /// Answers orders of authorities.
+    pub orders: Orders,
 }
 
 impl Vaulted {
@@ -241,6 +247,9 @@ impl App {
         notary.run();
         keeper.run();
         registrar.run();
+        let (clock, entropy) = (&vaulted.clock, &vaulted.entropy);
+        let incidents = Incidents::new(store, clock, entropy, &settings.privacy);
+        incidents.run(&identity);
         Ok(Self {
             settings: Arc::clone(settings),
             keyring: Arc::clone(keyring),
@@ -253,6 +262,8 @@ impl App {
             notary,
             access,
             identity,
+            incidents,
+            orders: Orders::new(store, clock, entropy),
         })
     }
 
@@ -265,12 +276,13 @@ impl App {
             None => Ok(()),
         };
         let (erased, served) = futures::join!(self.keeper.stop(limit_ms), self.registrar.stop(limit_ms));
+        let reminded = self.incidents.stop(limit_ms).await;
         let delivered = self.identity.stop(limit_ms).await;
         let (stopped, kept) = futures::join!(self.engine.stop(limit_ms), self.access.stop(limit_ms));
         // Nothing comes to the audit log any more.
         let vouched = self.notary.stop(limit_ms).await;
         self.store.close().await;
-        stopped.and(copied).and(erased).and(served).and(delivered).and(vouched).and(kept)
+        stopped.and(copied).and(erased).and(served).and(reminded).and(delivered).and(vouched).and(kept)
     }
 }
 

@@ -185,7 +185,7 @@ fn is_safe(url: &Url) -> bool {
         }
 }
 
-fn is_here(host: &str) -> bool {
+pub(crate) fn is_here(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::Domain(name)) => name == "localhost",
         Ok(Host::Ipv4(address)) => address.is_loopback(),

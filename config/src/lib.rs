@@ -4,6 +4,7 @@
 mod edge;
 mod hooks;
 mod identity;
+mod privacy;
 mod retention;
 mod rights;
 mod rules;
@@ -14,6 +15,7 @@ mod turns;
 
 pub use hooks::HookSettings;
 pub use identity::{IdentitySettings, MailSettings, MailTransport, SmtpSecurity};
+pub use privacy::{IncidentHourSettings, PrivacySettings, UsedFor};
 pub use retention::{ClassDays, RetentionSettings};
 pub use rights::{LAW, RightsSettings};
 pub use secret::Secret;
@@ -31,6 +33,8 @@ use toml::{Table, Value};
 
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../default.toml");
+/// The register of providers that comes with the program.
+pub const SUBPROCESSORS: &str = include_str!("../subprocessors.toml");
 
 /// Why settings could not be had: where, what, and what would do.
 #[derive(Debug, thiserror::Error)]

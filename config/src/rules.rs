@@ -99,7 +99,8 @@ impl Settings {
             .chain(self.server.rules())
             .chain(self.rules_of_turns())
             .chain(self.rules_of_hooks())
-            .chain(self.rules_of_identity());
+            .chain(self.rules_of_identity())
+            .chain(self.rules_of_privacy());
         match { rules }.find(|(holds, _, _)| !holds) {
             Some((_, key, rule)) => Err(ConfigError::OutOfRange { key, rule }),
             None => Ok(()),

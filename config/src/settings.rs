@@ -9,6 +9,7 @@ use url::Url;
 use crate::Secret;
 use crate::hooks::HookSettings;
 use crate::identity::{IdentitySettings, MailSettings};
+use crate::privacy::PrivacySettings;
 use crate::retention::RetentionSettings;
 use crate::rights::RightsSettings;
 use crate::trail::{AccessSettings, AuditSettings};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// How people's rights are served.
     pub rights: RightsSettings,
+    /// What is told to people about their data.
+    pub privacy: PrivacySettings,
     /// The log.
     pub log: LogSettings,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Mapped;
 use crate::audit::Actor;
-use crate::id::{AccessId, AccountId, DeviceId, SessionId, TenantId};
+use crate::id::{AccessId, AccountId, ContactId, ConversationId, DeviceId, SessionId, TenantId};
 use crate::pii::SignIn;
 use crate::{Pii, Timestamp};
 
@@ -15,6 +15,8 @@ use crate::{Pii, Timestamp};
 pub const WHOLE_DAYS: u64 = 30;
 /// Records are kept for so many days, unless the settings say otherwise.
 pub const KEPT_DAYS: u64 = 365;
+/// Contacts, and conversations, that one record holds; who was shown more has several.
+pub const READ_MAX: usize = 500;
 /// Bits of an IPv4 and of an IPv6 address that are left of one that is shortened.
 const SHORT_BITS: (u8, u8) = (24, 48);
 
@@ -62,6 +64,18 @@ pub struct AccessRecord {
     /// How long that took, milliseconds.
     #[data(operational)]
     pub ms: u32,
+    /// The contacts whose ids were in the answer: whose data was shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(id)]
+    pub contacts: Vec<ContactId>,
+    /// The conversations, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[data(id)]
+    pub conversations: Vec<ConversationId>,
+    /// The request that this goes on with: what it showed had no room in one record, or was shown later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[data(id)]
+    pub part_of: Option<AccessId>,
 }
 
 impl AccessRecord {

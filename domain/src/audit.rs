@@ -117,7 +117,17 @@ impl AuditEntry {
     /// Whether what it tells of changes who may do what, or ends something for good: it is vouched for at
     /// once, and not a while later.
     pub fn is_weighty(&self) -> bool {
-        const ALL: [&str; 7] = ["agency.", "break_glass.", "key.", "keys.", "member.", "subject.", "hold."];
+        const ALL: [&str; 9] = [
+            "agency.",
+            "break_glass.",
+            "hold.",
+            "incident.",
+            "key.",
+            "keys.",
+            "member.",
+            "order.",
+            "subject.",
+        ];
         const ONE: [&str; 17] = [
             "account.changed",
             "account.factor_removed",

@@ -9,7 +9,7 @@ use crate::conversation::{Control, Epoch};
 use crate::delivery::{Delivery, DeliveryProblem};
 use crate::id::{
     AccountId, BreakGlassId, CaseId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId,
-    DocumentId, MessageId, SubscriptionId, TurnId,
+    DocumentId, MessageId, OrderId, SubscriptionId, TurnId,
 };
 use crate::inbound::Arrival;
 use crate::message::Message;
@@ -509,6 +509,19 @@ pub enum EventKind {
         #[data(id)]
         case: CaseId,
     },
+    /// An authority ordered that data of this tenant be handed over, and the tenant may know it.
+    #[serde(rename = "order.received")]
+    OrderReceived {
+        /// The order.
+        #[data(id)]
+        order: OrderId,
+        /// Who ordered it.
+        #[data(operational)]
+        authority: String,
+        /// Its file, norm and date.
+        #[data(operational)]
+        reference: String,
+    },
     /// The platform's owner asked to look into this tenant's content.
     #[serde(rename = "break_glass.asked")]
     BreakGlassAsked {
@@ -552,7 +565,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All names there are.
-    pub const NAMES: [&str; 54] = [
+    pub const NAMES: [&str; 55] = [
         "conversation.opened",
         "message.received",
         "message.echoed",
@@ -604,6 +617,7 @@ impl EventKind {
         "rights.due",
         "privacy.correct",
         "privacy.redact",
+        "order.received",
         "break_glass.asked",
         "break_glass.opened",
         "break_glass.ended",
@@ -663,6 +677,7 @@ impl EventKind {
             Self::RightsDue { .. } => "rights.due",
             Self::PrivacyCorrect { .. } => "privacy.correct",
             Self::PrivacyRedact { .. } => "privacy.redact",
+            Self::OrderReceived { .. } => "order.received",
             Self::BreakGlassAsked { .. } => "break_glass.asked",
             Self::BreakGlassOpened { .. } => "break_glass.opened",
             Self::BreakGlassEnded { .. } => "break_glass.ended",

@@ -99,6 +99,8 @@ pub enum Act {
     RotateKeys,
     /// See what every stored field is, and what is told of how the platform treats data.
     SeeDataMap,
+    /// Enter orders of authorities about a tenant's data, approve another's, answer them within their scope.
+    AnswerOrders,
 }
 
 impl Act {
@@ -118,6 +120,7 @@ impl Act {
                 | Self::GrantAgencyReading
                 | Self::AskBreakGlass
                 | Self::RotateKeys
+                | Self::AnswerOrders
         )
     }
 
@@ -251,7 +254,7 @@ use Grant::{BreakGlass, IfGranted, Masked, Metadata, No, Own, StepUp, Yes};
 
 /// The table.
 #[rustfmt::skip]
-pub const MATRIX: [(Act, Grants); 44] = [
+pub const MATRIX: [(Act, Grants); 45] = [
     //                             owner       agency     admin   operator viewer  key
     line(Act::OwnAccount,         [Yes,        Yes,       Yes,    Yes,     Yes,    No]),
     line(Act::ListTenants,        [Yes,        Own,       Own,    Own,     Own,    PLATFORM]),
@@ -297,6 +300,7 @@ pub const MATRIX: [(Act, Grants); 44] = [
     line(Act::ReadPlatformLogs,   [Yes,        No,        No,     No,      No,     No]),
     line(Act::RotateKeys,         [Yes,        No,        No,     No,      No,     No]),
     line(Act::SeeDataMap,         [Yes,        Yes,       Yes,    Yes,     Yes,    EVERY]),
+    line(Act::AnswerOrders,       [Yes,        No,        No,     No,      No,     No]),
 ];
 
 /// What the table gives to `who` for `act`: nothing where it says nothing.

@@ -11,6 +11,7 @@ mod live;
 mod output;
 mod people;
 mod privacy;
+mod privacy_out;
 mod replay;
 mod restore;
 mod rights;
@@ -107,6 +108,15 @@ enum Command {
     /// The end of a tenant: export, destroy.
     #[command(subcommand)]
     Ending(privacy::EndingCommand),
+    /// The register of providers: check, list.
+    #[command(subcommand)]
+    Subprocessors(privacy_out::RegisterCommand),
+    /// Orders of authorities: enter, approve, answer, tell, list.
+    #[command(subcommand)]
+    Order(privacy_out::OrderCommand),
+    /// Incidents: open, list, scope, draft, dossier, told, close.
+    #[command(subcommand)]
+    Incident(privacy_out::IncidentCommand),
     /// Follow a tenant's events in the terminal, over the live socket of a running server.
     Live(live::Arguments),
     /// The root key: rotate.
@@ -158,6 +168,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Simulator(arguments) => simulator::run(arguments, output),
         Command::BareIngress => serve::bare(&settings, output),
         Command::Live(arguments) => live::run(&settings, &sources, &arguments, output),
+        Command::Subprocessors(command) => privacy_out::register(&settings, &command, output),
         Command::RootKey(command) => root_key::run(&settings, &sources, command, output),
         Command::Doctor(arguments) => match arguments.server.clone() {
             Some(server) => doctor::on_server(&settings, &sources, &arguments, &server, output),
@@ -184,6 +195,12 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         }
         Command::Rights(command) => {
             on_store(settings, &sources, output, async |v| rights::run(v, command, output).await)
+        }
+        Command::Order(command) => {
+            on_store(settings, &sources, output, async |v| privacy_out::order(v, command, output).await)
+        }
+        Command::Incident(command) => {
+            on_store(settings, &sources, output, async |v| privacy_out::incident(v, command, output).await)
         }
         Command::Account(command) => {
             on_store(settings, &sources, output, async |v| people::account(v, command, output).await)

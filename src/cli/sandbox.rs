@@ -90,6 +90,7 @@ async fn play(
     settings.vault.keyring_file = folder.join("keyring.json");
     settings.vault.root_key_file = folder.join("root.key");
     settings.media.folder = folder.join("media");
+    settings.privacy.trial = true;
     settings.mail.folder = folder.join("mail");
     // A script is a test: it takes free ports and does not wait as a person would like it.
     let (simulator_port, human) =

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, Output};
 use crate::app::{App, AppParts};
 use crate::http::server::Listening;
+use crate::register::Register;
 use crate::serving::{News, Serving, wind_down};
 use crate::telemetry::Metrics;
 
@@ -27,6 +28,7 @@ const STOPPING: &str =
 const ENDED_AT_ONCE: i32 = 130;
 
 pub fn run(settings: Settings, sources: &Sources, output: &Output) -> Result<(), Failure> {
+    Register::check_start(&settings)?;
     actix::System::new().block_on(async {
         let metrics = Metrics::install()?;
         let serving =

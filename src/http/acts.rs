@@ -29,6 +29,7 @@ acts! {
     EraseSubject, SeeRights, ServeRights, SeeErasures, LegalHold, ReadAudit, ReadAccessLog, AskBreakGlass, SeeBreakGlass, EndBreakGlass,
     ManageAgencies, SeeAgency, ManageAgencyPeople, ManageOwners, SeeMetaApps, ManageMetaApps,
     ManagePlatformKeys, OperatePlatform, ReadPlatformLogs, RotateKeys, SeeDataMap,
+    AnswerOrders,
 }
 
 /// One's own account, as far as that is needed to add a second factor: to see who one is, to add a factor,

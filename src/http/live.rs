@@ -6,6 +6,7 @@
 //! answer, and gets nothing more until it does; it is then told `lagged` and catches up from the log.
 
 mod intake;
+mod reading;
 mod seats;
 mod watcher;
 
@@ -31,6 +32,7 @@ use iassistance_storage::TenantStore;
 pub use self::seats::Sockets;
 
 use self::intake::{Intake, TooLarge};
+use self::reading::Reading;
 use self::seats::{Seat, TenantSeat};
 use self::watcher::Watcher;
 use super::principal::Principal;
@@ -71,10 +73,11 @@ async fn open(
         }
         None => Watcher::new(Principal::of(&state, &request).await?, None, from),
     };
+    let reading = Reading::new(&state, &request, &watcher.principal);
     let seat = state.sockets.take()?;
     let frame_bytes_max = state.app.settings.live.frame_bytes_max;
     let intake = Intake::new(payload, frame_bytes_max);
-    let socket = Socket::new(state.get_ref().clone(), watcher, seat, intake.too_large());
+    let socket = Socket::new(state.get_ref().clone(), (watcher, reading), seat, intake.too_large());
     ws::WsResponseBuilder::new(socket, &request, intake)
         .protocols(&[PROTOCOL])
         .frame_size(frame_bytes_max)
@@ -173,6 +176,8 @@ struct Watch {
 struct Socket {
     state: State,
     watcher: Rc<Watcher>,
+    /// Whose events it was sent.
+    reading: Rc<Reading>,
     _seat: Seat,
     too_large: TooLarge,
     watches: HashMap<Watched, Watch>,
@@ -215,10 +220,11 @@ impl Unconfirmed {
 }
 
 impl Socket {
-    fn new(state: State, watcher: Watcher, seat: Seat, too_large: TooLarge) -> Self {
+    fn new(state: State, (watcher, reading): (Watcher, Reading), seat: Seat, too_large: TooLarge) -> Self {
         Self {
             state,
             watcher: Rc::new(watcher),
+            reading: Rc::new(reading),
             _seat: seat,
             too_large,
             watches: HashMap::new(),
@@ -399,12 +405,16 @@ impl Socket {
         });
         let idle: Vec<_> = idle.collect();
         for (watched, number, mut subscription, access, store) in idle {
+            let reading = Rc::clone(&self.reading);
             let next = async move {
                 let batch = subscription.next(BATCH).await;
                 let batch = match batch {
                     Ok(batch) => feed::seen(&access, &*store, batch).await,
                     Err(error) => Err(error),
                 };
+                if let Ok(Some(batch)) = &batch {
+                    reading.note(watched, batch).await;
+                }
                 (subscription, batch)
             };
             context.spawn(next.into_actor(self).map(move |(subscription, batch), socket, context| {

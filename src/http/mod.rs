@@ -23,6 +23,7 @@ pub mod principal;
 pub mod problem;
 mod promises;
 pub mod public;
+pub mod reads;
 pub mod recent;
 pub mod refusals;
 pub mod seen;

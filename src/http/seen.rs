@@ -1,9 +1,10 @@
 //! Every request goes into the access log, when it has been answered.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::HttpMessage;
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::USER_AGENT;
 use actix_web::middleware::Next;
@@ -15,6 +16,7 @@ use iassistance_domain::id::{AccessId, TenantId};
 use iassistance_identity::devices::agent;
 
 use super::principal::Principal;
+use super::reads::{Reads, Watched, records, shows_people};
 use super::{State, cookies};
 
 /// How much of a program's name is kept.
@@ -24,20 +26,72 @@ const PROGRAM_CHARS_MAX: usize = 64;
 /// somebody wrote: what is kept is the route's pattern.
 pub async fn note(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<web::Data<State>>().cloned() else {
-        return next.call(request).await;
+        return next.call(request).await.map(|answered| answered.map_body(|_, body| body.boxed()));
     };
     let came = came(&state, request.request());
     let answered = next.call(request).await;
-    let record = match &answered {
-        Ok(response) => known(&state, came, response.request(), response.status().as_u16()),
-        Err(error) => AccessRecord { status: error.as_response_error().status_code().as_u16(), ..came },
+    let ms = |record: &AccessRecord| {
+        u32::try_from(state.clock().now().millis_since(record.at)).unwrap_or(u32::MAX)
     };
-    let ms = u32::try_from(state.clock().now().millis_since(record.at)).unwrap_or(u32::MAX);
-    state.app.access.note(AccessRecord { ms, ..record }).await;
-    answered
+    let response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            let status = error.as_response_error().status_code().as_u16();
+            state.app.access.note(AccessRecord { status, ms: ms(&came), ..came }).await;
+            return Err(error);
+        }
+    };
+    let record = known(&state, came, response.request(), response.status().as_u16());
+    let record = AccessRecord { ms: ms(&record), ..record };
+    Ok(watched(&state, record, response).await)
+}
+
+/// Keeps the record of a request, with whose data its answer shows: at once where that is all there, and otherwise
+/// piece by piece, each before it goes out.
+async fn watched(
+    state: &State,
+    record: AccessRecord,
+    response: ServiceResponse<impl MessageBody + 'static>,
+) -> ServiceResponse<BoxBody> {
+    let (log, entropy) = (&state.app.access, state.app.engine.entropy());
+    if !(200..300).contains(&record.status) || !shows_people(&record.route) {
+        log.note(record).await;
+        return response.map_body(|_, body| body.boxed());
+    }
+    let mut reads = Reads::default();
+    reads.look(response.request().path().as_bytes());
+    let (request, answer) = response.into_parts();
+    let (answer, body) = answer.into_parts();
+    let (body, streamed) = match body.try_into_bytes() {
+        Ok(bytes) => {
+            reads.look(&bytes);
+            (BoxBody::new(bytes), false)
+        }
+        Err(body) => (body.boxed(), true),
+    };
+    let (contacts, conversations) = reads.take();
+    for part in records(&record, (&contacts, &conversations), &**entropy) {
+        log.note(part).await;
+    }
+    let body = if streamed {
+        BoxBody::new(Watched::new(body, record, log.clone(), Arc::clone(entropy)))
+    } else {
+        body
+    };
+    ServiceResponse::new(request, answer.set_body(body))
+}
+
+/// A record of what a live socket shows, but for when and whose.
+pub fn of_live(state: &State, request: &HttpRequest, principal: &Principal) -> AccessRecord {
+    let session = match principal {
+        Principal::Person(person) => Some(person.session.id),
+        Principal::Key(_) => None,
+    };
+    let route = "/v1/live".to_owned();
+    AccessRecord { who: Some(principal.actor()), session, route, status: 101, ..came(state, request) }
 }
 
 /// What is known when a request comes.
@@ -58,6 +112,9 @@ fn came(state: &State, request: &HttpRequest) -> AccessRecord {
         route: "none".to_owned(),
         status: 0,
         ms: 0,
+        contacts: Vec::new(),
+        conversations: Vec::new(),
+        part_of: None,
     }
 }
 

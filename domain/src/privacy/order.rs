@@ -19,6 +19,10 @@ pub const ANSWERS_MAX: usize = 100;
 /// What an order covers, or what is to be handed over: nothing outside it leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Mapped)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(example = json!({
+    "contacts": ["con_0199a8a2c4007b3e8f5d6c1b2a390817"], "classes": ["message"],
+    "from": 1_790_000_000_000_i64, "until": 1_790_086_400_000_i64
+})))]
 #[data(part)]
 #[serde(deny_unknown_fields)]
 pub struct OrderScope {

@@ -82,6 +82,17 @@ pub enum Letter<'a> {
         /// Where it is shown.
         link: &'a Url,
     },
+    /// Somebody is still to be told of an incident, and the time for it runs.
+    IncidentClock {
+        /// Which incident.
+        incident: &'a str,
+        /// Who is to be told.
+        party: &'a str,
+        /// How much of the time is over, percent.
+        share: u8,
+        /// Where it is shown.
+        link: &'a Url,
+    },
 }
 
 impl Letter<'_> {
@@ -115,6 +126,9 @@ impl Letter<'_> {
             Self::RightDue { tenant, case, percent, due_at, link } => {
                 let tenant = shown(tenant, NAME_CHARS_MAX);
                 right_due(language, platform, &tenant, (case, *percent, due_at), link)
+            }
+            Self::IncidentClock { incident, party, share, link } => {
+                incident_clock(language, platform, incident, party, *share, link)
             }
             Self::BreakGlass { tenant, reason, minutes, opened, link } => {
                 let tenant = shown(tenant, NAME_CHARS_MAX);
@@ -280,6 +294,39 @@ fn new_device(
             format!("Sign-in to {platform} on a new device"),
             format!(
                 "Your account was signed in to on a new device: {agent}, address {address}.\n\nIf it was you, there is nothing to do. If not, end that session and change your password:\n{link}"
+            ),
+        ),
+    }
+}
+
+fn incident_clock(
+    language: Language,
+    platform: &str,
+    incident: &str,
+    party: &str,
+    share: u8,
+    link: &Url,
+) -> (String, String) {
+    match language {
+        Language::Es => (
+            format!("{platform}: el plazo de un incidente corre ({share} %)"),
+            format!(
+                "Del plazo para avisar del incidente {incident} ({party}) pasó el {share} %, y nadie anotó que se avisó.\n\n\
+                 {link}"
+            ),
+        ),
+        Language::Pt => (
+            format!("{platform}: o prazo de um incidente corre ({share} %)"),
+            format!(
+                "Do prazo para avisar do incidente {incident} ({party}) passaram {share} %, e ninguém anotou que o aviso foi \
+                 dado.\n\n{link}"
+            ),
+        ),
+        Language::En => (
+            format!("{platform}: the clock of an incident runs ({share}%)"),
+            format!(
+                "Of the time to tell of the incident {incident} ({party}) {share}% are over, and nobody noted that it was \
+                 told.\n\n{link}"
             ),
         ),
     }

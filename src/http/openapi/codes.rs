@@ -45,6 +45,14 @@ const ACCOUNT: &[&str] = &["not_found", "conflict", "changed"];
 /// What an operation can answer beyond what its signature says, by its id.
 pub const BEYOND: &[(&str, &[&str])] = &[
     ("issue_live_ticket", &["forged"]),
+    ("change_incident", CONFLICT),
+    ("scope_incident", &["conflict", "invalid"]),
+    ("note_told", CONFLICT),
+    ("close_incident", CONFLICT),
+    ("enter_order", CONFLICT),
+    ("approve_order", CONFLICT),
+    ("tell_order", CONFLICT),
+    ("answer_order", CONFLICT),
     ("take_over", CONVERSATION),
     ("hand_back", CONVERSATION),
     ("assign", CONVERSATION),
@@ -131,6 +139,10 @@ pub const DOORS: &[(&str, &[&str])] = &[
     ("show_metrics", &[]),
     ("show_document", &["internal"]),
     ("show_feed", &[]),
+    ("show_notice", &["internal"]),
+    ("show_providers", &["internal"]),
+    ("list_subprocessors", &["rate_limited", "internal"]),
+    ("show_processing_record", &["rate_limited"]),
 ];
 
 /// What any request may be answered.

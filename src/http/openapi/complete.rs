@@ -13,7 +13,7 @@ use super::flatten::flatten;
 use crate::http::v1::{self, Signature};
 
 /// The groups of routes, and what each is about.
-const TAGS: [(&str, &str); 24] = [
+const TAGS: [(&str, &str); 26] = [
     ("signing in", "For those who have no credential yet"),
     ("your account", "Who is signed in: sessions, factors, a proof anew"),
     ("tenants", "The clients of the platform"),
@@ -38,6 +38,8 @@ const TAGS: [(&str, &str); 24] = [
     ("backups", "Backups, and putting a tenant back"),
     ("checks", "Examinations of the store"),
     ("webhooks", "Where Meta calls"),
+    ("incidents", "What was reached by whom it was not for, and who is told of it"),
+    ("orders", "Orders of authorities about a tenant's data"),
 ];
 
 /// Completes the document.

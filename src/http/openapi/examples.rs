@@ -9,7 +9,9 @@ const DEPTH_MAX: usize = 16;
 const MOMENT: u64 = 1_790_000_000_000;
 
 /// What identifiers begin with, by the name of what holds them.
-pub const PREFIXES: [(&str, &str); 34] = [
+pub const PREFIXES: [(&str, &str); 36] = [
+    ("incident", "inc"),
+    ("order", "ord"),
     ("tenant", "ten"),
     ("meta_app", "app"),
     ("channel", "chn"),

@@ -47,7 +47,11 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         show_metrics,
         show_document,
         show_security_contact,
-        show_feed
+        show_feed,
+        show_notice,
+        show_providers,
+        list_subprocessors,
+        show_processing_record
     ),
     components(schemas(Problem)),
     security(("key" = []), ("session" = [])),
@@ -232,6 +236,37 @@ door! {
     #[utoipa::path(get, path = "/.well-known/security.txt", tag = "health", security(()),
         responses((status = 200, body = String, content_type = "text/plain"), v1::Problems))]
     show_security_contact
+}
+door! {
+    /// The privacy notice, a page for people
+    #[utoipa::path(get, path = "/privacy", tag = "health", security(()),
+        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`", max_length = 8)),
+        responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
+    show_notice
+}
+door! {
+    /// The providers that get personal data, a page for people
+    #[utoipa::path(get, path = "/privacy/subprocessors", tag = "health", security(()),
+        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`", max_length = 8)),
+        responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
+    show_providers
+}
+door! {
+    /// The providers that get personal data
+    ///
+    /// Those that this server's settings make use of: purpose, data, country, region, transfer mechanism and the date
+    /// of the agreement.
+    #[utoipa::path(get, path = "/v1/privacy/subprocessors", tag = "health", security(()),
+        responses((status = 200, description = "`{version, updated, providers}`", body = Object), v1::Problems))]
+    list_subprocessors
+}
+door! {
+    /// The record of processing
+    ///
+    /// Made of the data map: what is kept of each kind of record, what for, on which legal basis and for how long.
+    #[utoipa::path(get, path = "/v1/privacy/processing-record", tag = "health", security(()),
+        responses((status = 200, description = "`{operator, address, contact, processings}`", body = Object)))]
+    show_processing_record
 }
 door! {
     /// The protocol of the live feed

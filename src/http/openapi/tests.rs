@@ -4,7 +4,7 @@ use super::*;
 use iassistance_domain::permission::{MATRIX, Who};
 
 /// The doors beside `/v1`, as `server` opens them; and the live feed, which stands before it.
-const DOORS: [&str; 12] = [
+const DOORS: [&str; 16] = [
     "get /asyncapi.json",
     "get /.well-known/security.txt",
     "get /webhooks/meta/{meta_app}",
@@ -17,6 +17,10 @@ const DOORS: [&str; 12] = [
     "get /health/ready",
     "get /metrics",
     "get /openapi.json",
+    "get /privacy",
+    "get /privacy/subprocessors",
+    "get /v1/privacy/subprocessors",
+    "get /v1/privacy/processing-record",
 ];
 
 /// Every operation: its name as `method path`, and what is said of it.

@@ -5,7 +5,10 @@
 //! their policy allows no more than that. What is put on a [`Page`] is text; markup is made here alone.
 
 mod form;
+pub mod notice;
 mod page;
+mod providers;
+mod record;
 mod request;
 mod request_words;
 mod speaks;
@@ -24,18 +27,33 @@ use super::State;
 
 /// Where the style of the pages is.
 const STYLE: &str = "/privacy/page.css";
+const TRIAL: Words = Words::new(
+    "Esta es una prueba: no hay aquí datos de nadie.",
+    "Isto é um teste: aqui não há dados de ninguém.",
+    "This is a trial: nobody's data is here.",
+);
 /// A day; it changes with the program alone.
 const A_DAY: &str = "public, max-age=86400";
 
 /// Adds what the pages are made of.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(web::resource(STYLE).route(web::get().to(style))).configure(request::configure);
+    config
+        .service(web::resource(STYLE).route(web::get().to(style)))
+        .configure(notice::configure)
+        .configure(providers::configure)
+        .configure(record::configure)
+        .configure(request::configure);
 }
 
 impl State {
     /// A page of this platform at `path` (without query), in the language of whoever asks.
     pub fn page(&self, speaks: Speaks, path: &str, title: Words) -> Page {
-        Page::new(&self.app.settings.identity.name, speaks.0, path, title.to(speaks.0))
+        let settings = &self.app.settings;
+        let mut page = Page::new(&settings.identity.name, speaks.0, path, title.to(speaks.0));
+        if settings.privacy.trial {
+            page.notice(TRIAL.to(speaks.0));
+        }
+        page
     }
 }
 

@@ -28,6 +28,7 @@ mod conversations;
 mod data_map;
 mod dead_letters;
 mod deliveries;
+mod disclosures;
 mod email;
 mod erasures;
 mod events;
@@ -35,6 +36,7 @@ mod export;
 mod factors;
 mod golden;
 mod holds;
+mod incidents;
 mod input;
 mod invitations;
 mod keys;
@@ -45,6 +47,7 @@ mod media;
 mod members;
 mod meta_apps;
 mod operator;
+mod orders;
 mod page;
 mod passwords;
 mod proof;
@@ -201,6 +204,7 @@ routes! {
     "/tenants/{tenant}/rights/{case}" => { get: rights::show }
     "/tenants/{tenant}/rights/{case}/steps" => { post: rights::step }
     "/tenants/{tenant}/rights/{case}/data" => { get: rights::data }
+    "/tenants/{tenant}/contacts/{contact}/disclosures" => { get: disclosures::list }
     "/tenants/{tenant}/contacts/{contact}/erasure" => { post: erasures::erase }
     "/tenants/{tenant}/erasures" => { get: erasures::list }
     "/tenants/{tenant}/erasures/{erasure}" => { get: erasures::show }
@@ -252,6 +256,18 @@ routes! {
     "/audit/export" => { get: audit::export_platform }
     "/access-log" => { get: access_log::of_platform }
     "/me/access-log" => { get: access_log::own }
+    "/incidents" => { get: incidents::list, post: incidents::open }
+    "/incidents/{incident}" => { get: incidents::show, put: incidents::change }
+    "/incidents/{incident}/scope" => { post: incidents::scope }
+    "/incidents/{incident}/drafts" => { get: incidents::draft }
+    "/incidents/{incident}/dossier" => { get: incidents::file }
+    "/incidents/{incident}/told" => { post: incidents::told }
+    "/incidents/{incident}/close" => { post: incidents::close }
+    "/tenants/{tenant}/orders" => { get: orders::list, post: orders::enter }
+    "/tenants/{tenant}/orders/{order}" => { get: orders::show }
+    "/tenants/{tenant}/orders/{order}/approve" => { post: orders::approve }
+    "/tenants/{tenant}/orders/{order}/tell" => { post: orders::tell }
+    "/tenants/{tenant}/orders/{order}/answer" => { post: orders::answer }
     "/tenants/{tenant}/webhooks" => { get: webhooks::list, post: webhooks::create }
     "/tenants/{tenant}/webhooks/{webhook}" => {
         get: webhooks::show, put: webhooks::change, delete: webhooks::remove

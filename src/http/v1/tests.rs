@@ -243,6 +243,8 @@ fn filled(path: &str, tenant: TenantId) -> String {
         .replace("{hold}", &format!("hld_{digits}"))
         .replace("{destroyed}", &format!("ten_{digits}"))
         .replace("{passkey}", &format!("pky_{digits}"))
+        .replace("{incident}", &format!("inc_{digits}"))
+        .replace("{order}", &format!("ord_{digits}"))
 }
 
 /// A body that the route takes, where it takes one.
@@ -253,6 +255,12 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             Some(json!({ "contact": contact, "right": "access", "how": "staff" }))
         }
         ("post", "steps") => Some(json!({ "step": "withdraw" })),
+        ("post", "incidents") | ("put", "{incident}") => Some(json!({ "title": "t", "from": 0, "until": 1 })),
+        ("post", "told") => Some(json!({ "party": "meta", "proof": "mail 7" })),
+        ("post", "orders") => Some(json!({
+            "authority": "a", "reference": "r", "document": "d", "may_tell": true, "scope": order_scope(),
+        })),
+        ("post", "answer") => Some(order_scope()),
         ("post", "takeover") => Some(json!({ "operator": "Ada" })),
         ("post", "messages") => Some(json!({ "operator": "Ada", "text": "Hello" })),
         ("post", "keys") if path == "/keys" => Some(json!({ "name": "k" })),
@@ -312,6 +320,10 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("post", "accept" | "link") => Some(json!({ "token": "x" })),
         _ => None,
     }
+}
+
+fn order_scope() -> Value {
+    json!({ "contacts": [], "classes": ["message"], "from": 0, "until": 1 })
 }
 
 fn assistant() -> Value {

@@ -10,6 +10,7 @@ mod derived;
 mod hooks;
 mod keeping;
 mod knowledge;
+mod leaving;
 mod money;
 mod outbox;
 mod people;
@@ -44,6 +45,9 @@ contract! {
         what_is_corrected_is_told_in_the_same_write_and_stays
         what_somebody_refuses_is_on_the_record_and_goes_with_them
         requests_of_the_page_go_when_they_are_over;
+
+    leaving: what_leaves_is_on_the_ledger_and_goes_with_the_person
+        orders_and_incidents_are_kept;
     platform: platform_records
         channels_are_routed_and_their_addresses_are_unique
         an_account_s_address_is_all_its_channels

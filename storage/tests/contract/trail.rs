@@ -109,6 +109,9 @@ fn request(number: u16, account: Option<u8>, tenant: Option<u8>) -> AccessRecord
         route: "/v1/tenants/{tenant}".to_owned(),
         status: 200,
         ms: 3,
+        contacts: Vec::new(),
+        conversations: Vec::new(),
+        part_of: None,
     }
 }
 

@@ -19,12 +19,14 @@ use super::*;
 
 /// Every kind of record that such a store has; but 5 and 15, which are retired, and 56, which is there while the
 /// keys are turned.
-pub const TENANT_KINDS: [u8; 50] = [
+pub const TENANT_KINDS: [u8; 52] = [
     1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
-    31, 35, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 57, 58, 59, 62,
+    31, 35, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 57, 58, 59, 60, 61, 62,
 ];
-pub const PLATFORM_KINDS: [u8; 26] =
-    [64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95];
+pub const PLATFORM_KINDS: [u8; 28] = [
+    64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 75, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94,
+    95, 96,
+];
 
 /// Fills a store: two tenants with all that there is, and the platform.
 pub async fn furnish(store: &dyn Store) {

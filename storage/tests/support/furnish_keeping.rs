@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use iassistance_domain::Pii;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::conversation::Input;
-use iassistance_domain::id::{ContactId, ErasureId, HoldId};
+use iassistance_domain::id::{ContactId, ErasureId, HoldId, IncidentId, OrderId};
 use iassistance_domain::privacy::{
-    CertificateOf, Class, DestructionCertificate, Disclosures, Erasure, ErasureGround, ErasureState,
-    HoldScope, LegalHold, Receipt, Retention, Suppression, SweepRecord,
+    CertificateOf, Class, DestructionCertificate, Disclosures, Erasure, ErasureGround, ErasureState, Handed,
+    HoldScope, Incident, IncidentFacts, IncidentHours, IncidentScope, LegalHold, LegalOrder, OrderAnswer,
+    OrderScope, OrderStep, Reached, Receipt, Recipient, RecipientKind, Retention, Suppression, Suspect,
+    SweepRecord,
 };
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_domain::{Pii, Timestamp};
 use iassistance_storage::Store;
 
 use super::*;
@@ -77,4 +79,55 @@ async fn furnish_tenant(store: &dyn Store, number: u8) {
     keeping.erase(ctx, person, Vec::new()).await.unwrap();
     keeping.turn_epoch(ctx, &|| Ok(())).await.unwrap();
     tenant.accept(channel_id(number), &[kept(None, "of nobody")]).await.unwrap();
+    furnish_leaving(store, ctx, tenant.conversations(None, 1).await.unwrap()[0].contact).await;
+}
+
+/// What is kept of data that leaves.
+async fn furnish_leaving(store: &dyn Store, ctx: TenantCtx, contact: ContactId) {
+    let (leaving, by) = (store.leaving(), Actor::CommandLine);
+    let model = Recipient::at(RecipientKind::Model, "llm.example");
+    leaving.disclose(ctx, contact, model, Handed::Conversation).await.unwrap();
+    let scope = OrderScope {
+        contacts: vec![contact],
+        classes: vec![Class::Message],
+        from: Timestamp::EPOCH,
+        until: START,
+    };
+    let step = OrderStep { at: START, by };
+    let order = LegalOrder {
+        id: OrderId::from_bytes([1; 16]),
+        authority: "a court".to_owned(),
+        reference: "a file".to_owned(),
+        document: Pii::new("a folder".to_owned()),
+        scope: scope.clone(),
+        may_tell: true,
+        entered: step,
+        approved: Some(OrderStep { by: Actor::Platform, ..step }),
+        told_at: Some(START),
+        answers: vec![OrderAnswer { step, scope, records: 1, sha256: "00".repeat(32) }],
+    };
+    leaving.put_order(ctx, order).await.unwrap();
+    let hours = IncidentHours { meta: 24, clients: 24, authority: 72, people: 72 };
+    let reached = Reached {
+        tenant: ctx.tenant(),
+        contacts: vec![contact],
+        conversations: Vec::new(),
+        requests: 1,
+        acts: 0,
+    };
+    let incident = Incident {
+        id: IncidentId::from_bytes([1; 16]),
+        title: Pii::new("a key was stolen".to_owned()),
+        known_at: START,
+        opened_at: START,
+        opened_by: by,
+        suspects: vec![Suspect::Address { address: Pii::new("203.0.113.7".to_owned()) }],
+        from: Timestamp::EPOCH,
+        until: START,
+        facts: IncidentFacts::default(),
+        scope: Some(IncidentScope { read_at: START, requests: 1, tenants: vec![reached] }),
+        duties: Incident::duties(START, &hours),
+        closed_at: None,
+    };
+    leaving.put_incident(incident).await.unwrap();
 }

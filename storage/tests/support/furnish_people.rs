@@ -46,6 +46,9 @@ pub async fn furnish_people(store: &dyn Store) {
         route: "/v1/tenants/{tenant}".to_owned(),
         status: 200,
         ms: 3,
+        contacts: Vec::new(),
+        conversations: Vec::new(),
+        part_of: None,
     };
     store.trail().append_access(vec![request]).await.unwrap();
     store.trail().shorten_access(START.plus_millis(1)).await.unwrap();
