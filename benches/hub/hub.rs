@@ -37,9 +37,9 @@ pub fn serve(folder: &str, tenant: &str) {
         let app = App::start(&vaulted, parts).await.unwrap();
         let listening = server::listen(State::new(app.clone(), Metrics::install().unwrap())).unwrap();
         println!("{}", listening.address);
-        let (lines, mut waves) = mpsc::unbounded_channel();
-        told(move |count, bytes| lines.send((count, bytes)).unwrap());
-        actix::spawn(async move {
+        let (lines, mut waves) = mpsc::channel(1);
+        told(move |count, bytes| lines.blocking_send((count, bytes)).unwrap());
+        let writing = async move {
             let store = app.store.tenant(TenantCtx::platform(tenant)).await.unwrap();
             while let Some((count, bytes)) = waves.recv().await {
                 // So that some are on their way while others are written.
@@ -54,7 +54,9 @@ pub fn serve(folder: &str, tenant: &str) {
                     store.append(None, some.collect()).await.unwrap();
                 }
             }
-        });
-        listening.server.await.unwrap();
+        };
+        // Who tells it ends the process.
+        let (served, ()) = futures::join!(listening.server, writing);
+        served.unwrap();
     });
 }

@@ -41,10 +41,10 @@ pub fn watch(address: &str, count: usize, silent: usize, key: &str, tenant: &str
             }
         }
         say("ready");
-        let (lines, mut waves) = mpsc::unbounded_channel();
+        let (lines, mut waves) = mpsc::channel(1);
         std::thread::spawn(move || {
             for line in stdin().lock().lines() {
-                lines.send(line.unwrap().parse::<usize>().unwrap()).unwrap();
+                lines.blocking_send(line.unwrap().parse::<usize>().unwrap()).unwrap();
             }
             std::process::exit(0);
         });

@@ -12,10 +12,11 @@ use iassistance_domain::break_glass::BreakGlass;
 use iassistance_domain::channel::StoredSecret;
 use iassistance_domain::event::{EventKind, EventSeq};
 use iassistance_domain::id::{
-    AccessId, AccountId, AgencyId, BreakGlassId, DeliveryId, DeviceId, InvitationId, SessionId,
+    AccessId, AccountId, AgencyId, BreakGlassId, DeliveryId, DeviceId, InvitationId, MailId, SessionId,
     SubscriptionId,
 };
 use iassistance_domain::invitation::{Invitation, Token, TokenKind};
+use iassistance_domain::mail::Mail;
 use iassistance_domain::session::{ABSOLUTE_MS, Session};
 use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription, SubscriptionState};
 use iassistance_domain::tenant::TenantCtx;
@@ -123,6 +124,19 @@ async fn furnish_account(people: &dyn People) {
         expires_at: START.plus_millis(ABSOLUTE_MS),
     };
     people.put_token(token).await.unwrap();
+    let mail = Mail {
+        id: MailId::from_bytes([1; 16]),
+        email: Pii::new("person@example.com".to_owned()),
+        name: Pii::new("Person".to_owned()),
+        language: Language::Es,
+        subject: "subject".to_owned(),
+        text: Pii::new("text".to_owned()),
+        at: START,
+        until: START.plus_millis(ABSOLUTE_MS),
+        attempts: 1,
+        next_at: START.plus_millis(10_000),
+    };
+    people.put_mail(mail).await.unwrap();
 }
 
 /// What is on the record of a tenant.
