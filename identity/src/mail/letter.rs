@@ -103,7 +103,11 @@ impl Letter<'_> {
             Self::PasswordReset { minutes, .. } | Self::EmailChange { minutes, .. } => {
                 Some(minutes.saturating_mul(60_000))
             }
-            Self::NewDevice { .. } | Self::CredentialsChanged { .. } | Self::BreakGlass { .. } => None,
+            Self::NewDevice { .. }
+            | Self::CredentialsChanged { .. }
+            | Self::BreakGlass { .. }
+            | Self::RightDue { .. }
+            | Self::IncidentClock { .. } => None,
         }
     }
 
