@@ -317,7 +317,8 @@ async fn a_deletion_page_is_named_as_this_server_is_reached() {
     let confirmed: Value = sent(request).await.json().await.unwrap();
     let url = confirmed["url"].as_str().unwrap();
     assert!(url.starts_with("https://chat.example/deletions/"), "{url}");
-    let page = sent(flow.request("GET", url.strip_prefix("https://chat.example").unwrap())).await;
+    let page = format!("{}?lang=en", url.strip_prefix("https://chat.example").unwrap());
+    let page = sent(flow.request("GET", &page)).await;
     assert_guarded(&page, "a page of a deletion");
     let html = page.text().await.unwrap();
     assert!(html.contains("carried out") && !html.contains("<style") && !html.contains("<script"));

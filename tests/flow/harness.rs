@@ -579,7 +579,13 @@ impl Flow {
         self.finished = true;
         self.server.stop(false).await;
         let app = &self.app;
-        let beside = futures::future::join3(app.keeper.stop(0), app.notary.stop(0), app.access.stop(0));
+        let beside = futures::future::join5(
+            app.keeper.stop(0),
+            app.registrar.stop(0),
+            app.incidents.stop(0),
+            app.notary.stop(0),
+            app.access.stop(0),
+        );
         let stopped = self.app.engine.stop(0);
         // A turn that hangs on purpose may be aborted; everything else ends by itself.
         let clock = self.clock.clone();
