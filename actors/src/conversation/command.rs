@@ -25,7 +25,6 @@ use crate::tenant::Release;
 /// What a person asks of a conversation. Answered after it is committed.
 #[derive(Message, Clone)]
 #[rtype(result = "Result<Done, CommandError>")]
-#[expect(clippy::large_enum_variant, reason = "commands are few")]
 pub enum Command {
     /// Take control.
     TakeOver {
