@@ -180,7 +180,7 @@ pub async fn order(vaulted: &Vaulted, command: OrderCommand, output: &Output) ->
     let text: Vec<_> = found.iter().map(order_line).collect();
     let json: Vec<_> =
         found.iter().map(|order| json!({ "order": order.id, "told_at": order.told_at })).collect();
-    Ok(output.answer(&text.join("\n"), &json!({ "orders": json }))?)
+    output.answer(&text.join("\n"), &json!({ "orders": json }))
 }
 
 /// What is known of an incident.
@@ -263,18 +263,19 @@ fn party(name: &str) -> Result<Party, String> {
 }
 
 fn incident_text(incident: &Incident) -> String {
-    let mut text = format!("{} {}", incident.id, incident.title.reveal(Rights));
-    if let Some(scope) = &incident.scope {
-        text += &format!("\n  {} people of {} clients were reached", scope.people(), scope.tenants.len());
-    }
-    for duty in &incident.duties {
+    let title = format!("{} {}", incident.id, incident.title.reveal(Rights));
+    let scope = incident
+        .scope
+        .as_ref()
+        .map(|scope| format!("  {} people of {} clients were reached", scope.people(), scope.tenants.len()));
+    let duties = incident.duties.iter().map(|duty| {
         let told = duty.told.as_ref().map_or_else(
             || format!("to be told by {}", duty.due_at.to_rfc3339()),
             |told| format!("told at {}", told.at.to_rfc3339()),
         );
-        text += &format!("\n  {}: {told}", duty.party.name());
-    }
-    text
+        format!("  {}: {told}", duty.party.name())
+    });
+    [title].into_iter().chain(scope).chain(duties).collect::<Vec<_>>().join("\n")
 }
 
 /// Incidents.
@@ -299,11 +300,11 @@ pub async fn incident(vaulted: &Vaulted, command: IncidentCommand, output: &Outp
                 format!("== {}{tenant}\n{}\n\n{}\n", draft.party, draft.subject, draft.text)
             });
             let text = texts.collect::<Vec<_>>().join("\n");
-            return Ok(output.answer(text.trim_end(), &json!({ "drafts": all }))?);
+            return output.answer(text.trim_end(), &json!({ "drafts": all }));
         }
         IncidentCommand::Dossier { incident } => {
             let file = dossier(&incidents.incident(incident).await?);
-            return Ok(output.answer(&format!("{file:#}"), &file)?);
+            return output.answer(&format!("{file:#}"), &file);
         }
     };
     let text: Vec<_> = found.iter().map(incident_text).collect();
@@ -314,7 +315,7 @@ pub async fn incident(vaulted: &Vaulted, command: IncidentCommand, output: &Outp
             json!({ "incident": incident.id, "people": people, "scope": incident.scope, "closed_at": incident.closed_at })
         })
         .collect();
-    Ok(output.answer(&text.join("\n"), &json!({ "incidents": json }))?)
+    output.answer(&text.join("\n"), &json!({ "incidents": json }))
 }
 
 fn known(arguments: IncidentArguments, now: Timestamp) -> NewIncident {

@@ -117,7 +117,7 @@ impl Registrar {
         case.take(CaseAct::Verify(proof), by, self.now())?;
         self.forget_code(tenant, case.id);
         let (amendment, events) = match self.contact(tenant, &case).await? {
-            Some(contact) => self.of_mark(&contact, &case),
+            Some(contact) => Self::of_mark(&contact, &case),
             None => (None, Vec::new()),
         };
         let amendment = amendment.map(|amendment| (amendment, by));
@@ -198,7 +198,7 @@ impl Registrar {
         change.commit.case.take(act, change.by, self.now())?;
         self.forget_code(tenant, change.commit.case.id);
         let Some(contact) = self.contact(tenant, &change.commit.case).await? else { return Ok(()) };
-        let (amendment, events) = self.of_mark(&contact, &change.commit.case);
+        let (amendment, events) = Self::of_mark(&contact, &change.commit.case);
         let Some(amendment) = amendment else { return Ok(()) };
         if self.is_disputed_else(tenant, &change.commit.case).await? {
             return Ok(());

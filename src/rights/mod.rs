@@ -273,7 +273,7 @@ impl Registrar {
             steps: Vec::new(),
         };
         case.note(by, "opened", self.now());
-        let (amendment, events) = self.of_mark(&known, &case);
+        let (amendment, events) = Self::of_mark(&known, &case);
         self.commit(tenant, CaseCommit { case, amendment: amendment.map(|it| (it, by)), events })
             .await
             .map(|it| it.0)
@@ -332,7 +332,6 @@ impl Registrar {
 
     /// The mark that a contact is to have by a case: in dispute while it is proven and not decided; none once it is.
     fn of_mark(
-        &self,
         known: &iassistance_domain::contact::Contact,
         case: &RightsCase,
     ) -> (Option<Amendment>, Vec<EventKind>) {

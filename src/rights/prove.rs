@@ -139,7 +139,7 @@ impl Registrar {
                 Ok(()) => {}
                 Err(RightsError::NoSuchCase) => self.forget_code(tenant, case),
                 Err(error) => {
-                    tracing::warn!(%tenant, %case, %error, "a code was not looked for; tried again")
+                    tracing::warn!(%tenant, %case, %error, "a code was not looked for; tried again");
                 }
             }
         }

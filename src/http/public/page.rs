@@ -192,12 +192,11 @@ fn inline(pieces: &[Piece<'_>]) -> String {
     let mut html = String::new();
     for piece in pieces {
         match piece {
-            Piece::Text(text) => html.push_str(&escaped(text)),
             Piece::Strong(text) => html.extend(["<strong>", &escaped(text), "</strong>"]),
             Piece::Link { to, text } if leads_well(to) => {
                 html.extend(["<a href=\"", &escaped(to), "\">", &escaped(text), "</a>"]);
             }
-            Piece::Link { text, .. } => html.push_str(&escaped(text)),
+            Piece::Text(text) | Piece::Link { text, .. } => html.push_str(&escaped(text)),
         }
     }
     html
