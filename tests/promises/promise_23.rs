@@ -24,10 +24,10 @@ fn reference(asked: &[(i64, &str)]) -> Vec<(i64, i64)> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/promises/deadlines.py");
     let started = Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut python = started.expect("python3 is needed for the reference: install it");
-    let lines: String = asked.iter().map(|(at, kind)| format!("{at} {kind}\n")).collect();
+    let lines: Vec<_> = asked.iter().map(|(at, kind)| format!("{at} {kind}\n")).collect();
     let mut input = python.stdin.take().unwrap();
     // It reads all before it writes anything.
-    input.write_all(lines.as_bytes()).unwrap();
+    input.write_all(lines.concat().as_bytes()).unwrap();
     drop(input);
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success(), "the reference failed");

@@ -24,6 +24,7 @@ async fn wrote_as(tenant: &dyn TenantStore, name: &str, text: &str) -> (ContactI
     (tenant.conversation(id).await.unwrap().unwrap().0.contact, id)
 }
 
+#[expect(clippy::option_option, reason = "a mark is left alone, put on or taken off")]
 fn correct(case: RightsCase, fields: &[(&str, Option<&str>)], mark: Option<Option<Mark>>) -> CaseCommit {
     let fields = fields
         .iter()
