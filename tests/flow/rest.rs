@@ -256,8 +256,10 @@ async fn people_are_found_by_a_part_of_their_name_or_number() {
     for (count, who) in ["ana", "anabel", "bo"].into_iter().enumerate() {
         flow.simulator.say(who, "are you open?").unwrap();
         flow.sends(count + 1).await;
+        // Newest first: no two of them came in one moment.
+        flow.quiet(0).await;
+        flow.clock.advance_millis(1);
     }
-    flow.quiet(0).await;
     let tenant = flow.tenants[0];
     let find = async |body: Value| {
         let path = format!("/tenants/{tenant}/conversations/search");
