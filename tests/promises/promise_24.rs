@@ -45,8 +45,8 @@ impl Scene {
     /// The code that reached the person after those that are known.
     async fn next_code(&self, known: &[String]) -> String {
         let found = async || {
-            let code = self.served.code(1, self.conversation).await.map(|it| it.1);
-            code.filter(|code| !known.contains(code))
+            let codes = self.served.codes(1, self.conversation).await.into_iter().map(|it| it.1);
+            codes.into_iter().find(|code| !known.contains(code))
         };
         until("a code", async || found().await.is_some()).await;
         found().await.unwrap()

@@ -156,16 +156,22 @@ impl Served {
 
     /// The latest message to somebody that has a code in it, and the code.
     pub async fn code(&self, tenant: u8, conversation: ConversationId) -> Option<(Message, String)> {
+        self.codes(tenant, conversation).await.into_iter().next()
+    }
+
+    /// All of them. Those of one moment are in no order.
+    pub async fn codes(&self, tenant: u8, conversation: ConversationId) -> Vec<(Message, String)> {
         let store = of(&self.vaulted, tenant).await;
         let messages = store.messages(conversation, None, 50).await.unwrap();
-        messages.into_iter().find_map(|message| {
+        let code = |message: Message| {
             let iassistance_domain::content::Content::Text { body, .. } = &message.content else {
                 return None;
             };
             let code = body.reveal(Rights).split(' ').next().unwrap_or_default().to_owned();
             let is_code = code.len() == 8 && code.bytes().all(|byte| byte.is_ascii_digit());
-            is_code.then_some((message.clone(), code))
-        })
+            is_code.then_some((message, code))
+        };
+        messages.into_iter().filter_map(code).collect()
     }
 
     pub async fn close(self) {
