@@ -154,12 +154,7 @@ impl Served {
         answer(test::call_service(&service, request.to_request()).await).await
     }
 
-    /// The latest message to somebody that has a code in it, and the code.
-    pub async fn code(&self, tenant: u8, conversation: ConversationId) -> Option<(Message, String)> {
-        self.codes(tenant, conversation).await.into_iter().next()
-    }
-
-    /// All of them. Those of one moment are in no order.
+    /// Messages to somebody that have a code in them, and the codes. Those of one moment are in no order.
     pub async fn codes(&self, tenant: u8, conversation: ConversationId) -> Vec<(Message, String)> {
         let store = of(&self.vaulted, tenant).await;
         let messages = store.messages(conversation, None, 50).await.unwrap();
