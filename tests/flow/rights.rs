@@ -3,7 +3,9 @@
 
 use iassistance::http::auth;
 use iassistance_assistant::scripted::Behaviour;
+use iassistance_domain::content::Content;
 use iassistance_domain::key::Scope;
+use iassistance_domain::message::Message;
 use iassistance_domain::pii::Rights;
 use iassistance_vault::SystemEntropy;
 use serde_json::{Value, json};
@@ -57,14 +59,16 @@ impl Scene {
         self.flow.api_with_key(&self.key, "GET", &format!("{}/{case}", self.base), None).await.1
     }
 
-    /// The code in the last message that was sent.
+    /// The code in what was sent. Messages of one moment are in no order.
     async fn code(&self) -> String {
         let store = self.flow.store(0).await;
-        let latest = store.messages(self.flow.conversation(0).await, None, 1).await.unwrap().pop().unwrap();
-        let iassistance_domain::content::Content::Text { body, .. } = latest.content else {
-            panic!("no text")
+        let messages = store.messages(self.flow.conversation(0).await, None, 50).await.unwrap();
+        let first_word = |message: Message| match message.content {
+            Content::Text { body, .. } => body.reveal(Rights).split(' ').next().map(str::to_owned),
+            _ => None,
         };
-        body.reveal(Rights).split(' ').next().unwrap().to_owned()
+        let is_code = |word: &String| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
+        messages.into_iter().filter_map(first_word).find(is_code).expect("a code was sent")
     }
 }
 
