@@ -68,7 +68,7 @@ impl Scene {
             _ => None,
         };
         let is_code = |word: &String| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
-        messages.into_iter().filter_map(first_word).find(is_code).expect("a code was sent")
+        messages.into_iter().filter_map(first_word).find(is_code).unwrap()
     }
 }
 
