@@ -15,7 +15,7 @@ use crate::http::{Problem, State};
 
 /// What somebody was handed about a contact.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Disclosure)]
+#[schema(as = DisclosureLine)]
 pub struct DisclosureView {
     /// What they are.
     recipient: RecipientKind,
