@@ -166,7 +166,7 @@ impl Registrar {
         let Some(identity) = &self.0.identity else { return Ok(()) };
         let (people, place) = (self.0.store.people(), MemberOf::Tenant(tenant));
         let name = people.tenant_record(tenant).await?.map(|record| record.name).unwrap_or_default();
-        let link = identity.link("/", "");
+        let link = identity.link(&format!("/t/{tenant}/privacy"), "");
         let (id, due_at) = (case.id.to_string(), case.due_at.to_rfc3339());
         for member in people.accounts(None, TOLD_MAX, Some(place)).await? {
             let administers = member.membership(place).is_some_and(|it| it.role == Role::TenantAdmin);
