@@ -135,7 +135,7 @@ test("a request is taken down beside a conversation: all that is held is handed 
   await page.getByRole("button", { name: "Erase them" }).click();
   await page.getByRole("dialog").getByText("There is no way back.").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Erase them" }).click();
-  await page.getByText("They are erased; the receipt is below.").first().waitFor();
+  await page.getByText("The erasure was carried out").first().waitFor();
   const receipt = page.getByRole("region", { name: "Erasure" });
   await receipt.getByRole("listitem").filter({ hasText: "Their key" }).waitFor();
   await receipt.getByText("The key's former wrapping", { exact: true }).waitFor();
@@ -217,6 +217,13 @@ test("an order is entered by one owner, approved by another, and no more than it
   assert.ok(lines.length >= 2 && file.text.includes("I was never there."));
   await card(page).getByText(`${lines.length} records`).waitFor();
   assert.match(await card(page).textContent(), /SHA-256 [0-9a-f]{64}/);
+  // An owner sees that something was asked, and acts on nothing.
+  const { data: asked } = await desk.ask(page, "POST", `/tenants/${desk.where.tenant}/rights`, { contact: contact.id, right: "access", how: "staff" });
+  await other.goto(at("privacy"));
+  await other.locator(`a.card[href$="${asked.id}"]`).click();
+  await other.getByText("Only the client's administrators act on requests.").waitFor();
+  assert.equal(await other.getByText("Vito").count(), 0);
+  assert.equal(await other.getByRole("button", { name: "Send a code" }).count(), 0);
   assert.deepEqual(complaints(page).filter((each) => !/status of (403|409)/.test(each)), []);
   assert.deepEqual(complaints(other).filter((each) => !/status of 403/.test(each)), []);
 });

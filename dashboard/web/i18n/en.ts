@@ -915,7 +915,7 @@ export const en = {
   "case.erase": "Erase them",
   "case.erase.about": "All of them goes: messages, files, summaries, records, and their key. What a legal hold covers stays until that is released.",
   "case.erase.sure": "There is no way back.",
-  "case.erase.done": "They are erased; the receipt is below.",
+  "case.erase.done": "The erasure was carried out: its receipt says what went, and what remains.",
   "case.restrict": "Make it confidential",
   "case.restrict.undo": "Show it again",
   "case.restrict.about": "What is known of them is then seen by nobody but who exports it for them.",

@@ -915,7 +915,7 @@ export const es = {
   "case.erase": "Borrar a la persona",
   "case.erase.about": "Se va todo lo suyo: mensajes, archivos, resúmenes, registros y su clave. Lo que cubre una retención legal queda hasta que se levante.",
   "case.erase.sure": "No hay vuelta atrás.",
-  "case.erase.done": "Se borró todo lo suyo; el recibo está abajo.",
+  "case.erase.done": "El borrado se hizo: su recibo dice qué se fue y qué queda.",
   "case.restrict": "Hacerlo confidencial",
   "case.restrict.undo": "Mostrarlo de nuevo",
   "case.restrict.about": "Lo que se sabe de la persona lo ve entonces solo quien lo exporta para ella.",

@@ -915,7 +915,7 @@ export const pt = {
   "case.erase": "Apagar a pessoa",
   "case.erase.about": "Tudo dela é removido: mensagens, arquivos, resumos, registros e a chave. O que uma retenção legal cobre fica até ser liberado.",
   "case.erase.sure": "Não há volta.",
-  "case.erase.done": "Tudo foi apagado; o recibo está abaixo.",
+  "case.erase.done": "A exclusão foi feita: o recibo diz o que saiu e o que resta.",
   "case.restrict": "Tornar confidencial",
   "case.restrict.undo": "Mostrar de novo",
   "case.restrict.about": "O que se sabe da pessoa passa a ser visto só por quem o exporta para ela.",
