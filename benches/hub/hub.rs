@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::waves::{filler, told};
 
-/// Writes of one wave.
-const PARTS: usize = 4;
+/// Writes of one wave: they come together, as those of many conversations do.
+const WRITES: usize = 16;
 
 /// Serves a folder that was set up until its input ends. Says where; then writes so many events with so many bytes as it
 /// is told to.
@@ -42,17 +42,16 @@ pub fn serve(folder: &str, tenant: &str) {
         let writing = async move {
             let store = app.store.tenant(TenantCtx::platform(tenant)).await.unwrap();
             while let Some((count, bytes)) = waves.recv().await {
-                // So that some are on their way while others are written.
-                let at_once = count.div_ceil(PARTS);
                 let said = |_| EventKind::MessageReacted {
                     message: None,
                     by_contact: true,
                     emoji: Some(Pii::new(filler(bytes))),
                 };
-                for begin in (0..count).step_by(at_once) {
-                    let some = (begin..count.min(begin + at_once)).map(said);
-                    store.append(None, some.collect()).await.unwrap();
-                }
+                let of_one = count.div_ceil(WRITES);
+                let writes = (0..count)
+                    .step_by(of_one)
+                    .map(|begin| store.append(None, (begin..count.min(begin + of_one)).map(said).collect()));
+                futures::future::try_join_all(writes).await.unwrap();
             }
         };
         // Who tells it ends the process.
