@@ -23,11 +23,10 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify};
-use tokio_util::sync::CancellationToken;
 
 use iassistance_actors::Engine;
 use iassistance_actors::conversation::CommandError;
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::{LAW, RightsSettings};
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::event::{EventKind, EventSeq};
@@ -176,8 +175,7 @@ struct Inner {
     sent: std::sync::Mutex<BTreeMap<(TenantId, ContactId), Vec<Timestamp>>>,
     /// Something is awaited: the next look is not far.
     hurry: Notify,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 impl Registrar {
@@ -210,8 +208,7 @@ impl Registrar {
             awaited: std::sync::Mutex::default(),
             sent: std::sync::Mutex::default(),
             hurry: Notify::new(),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         })))
     }
 
@@ -358,8 +355,7 @@ impl Registrar {
     /// # Errors
     /// [`StillRunning`]
     pub async fn stop(&self, limit_ms: u64) -> std::result::Result<(), StillRunning> {
-        self.0.stopping.cancel();
-        self.0.tasks.close(&*self.0.clock, limit_ms).await
+        self.0.background.stop(&*self.0.clock, limit_ms).await
     }
 
     /// The laws, and those in force.

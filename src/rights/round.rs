@@ -29,33 +29,23 @@ impl Registrar {
     /// Begins to look.
     pub fn run(&self) {
         let own = self.clone();
-        self.0.tasks.spawn("rights.round", async move {
-            if own.0.stopping.run_until_cancelled(own.remember()).await.is_none() {
-                return;
-            }
+        self.0.background.run("rights.round", async move {
+            own.remember().await;
             loop {
-                if own.0.stopping.run_until_cancelled(own.round()).await.is_none() {
-                    return;
-                }
-                let sleep = own.0.clock.sleep_millis(ROUND_MS);
-                if own.0.stopping.run_until_cancelled(sleep).await.is_none() {
-                    return;
-                }
+                own.round().await;
+                own.0.clock.sleep_millis(ROUND_MS).await;
             }
         });
         let own = self.clone();
-        self.0.tasks.spawn("rights.codes", async move {
-            let looking = async {
-                loop {
-                    if own.awaits_codes() {
-                        own.look_for_codes().await;
-                        own.0.clock.sleep_millis(CODES_MS).await;
-                    } else {
-                        own.0.hurry.notified().await;
-                    }
+        self.0.background.run("rights.codes", async move {
+            loop {
+                if own.awaits_codes() {
+                    own.look_for_codes().await;
+                    own.0.clock.sleep_millis(CODES_MS).await;
+                } else {
+                    own.0.hurry.notified().await;
                 }
-            };
-            own.0.stopping.run_until_cancelled(looking).await;
+            }
         });
     }
 
