@@ -30,7 +30,7 @@ use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::{LAW, RightsSettings};
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_domain::id::{CaseId, ContactId, MessageId, TenantId};
+use iassistance_domain::id::{CaseId, ContactId, TenantId};
 use iassistance_domain::privacy::law::{Law, LawProblem};
 use iassistance_domain::privacy::rights::{
     Amendment, AmendmentProblem, CaseProblem, CaseState, Mark, Opened, RightKind, RightsCase,
@@ -169,8 +169,8 @@ struct Inner {
     trying: Mutex<()>,
     /// Cases that are not over, or whose recipients wait to be told.
     open: std::sync::Mutex<BTreeSet<(TenantId, CaseId)>>,
-    /// Codes that may come back in a conversation, and the last message that was looked at there.
-    awaited: std::sync::Mutex<BTreeMap<(TenantId, CaseId), Option<MessageId>>>,
+    /// Cases whose code may come back in the conversation. The codes themselves are kept with the cases.
+    awaited: std::sync::Mutex<BTreeSet<(TenantId, CaseId)>>,
     /// When codes were sent to whom, in the last day.
     sent: std::sync::Mutex<BTreeMap<(TenantId, ContactId), Vec<Timestamp>>>,
     /// Something is awaited: the next look is not far.

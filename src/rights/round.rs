@@ -49,7 +49,7 @@ impl Registrar {
         });
     }
 
-    /// Finds the cases that are not over, at the start.
+    /// Finds the cases that are not over, and the codes that may come back, at the start.
     pub async fn remember(&self) {
         let tenants = match self.0.store.tenants().await {
             Ok(tenants) => tenants,
@@ -73,6 +73,9 @@ impl Registrar {
             let waits = |case: &&RightsCase| case.state.is_open() || case.untold().next().is_some();
             let waiting: Vec<_> = cases.iter().filter(waits).map(|case| (tenant, case.id)).collect();
             self.0.open.lock().unwrap_or_else(PoisonError::into_inner).extend(waiting);
+            for case in cases.iter().filter(|case| case.awaits_code(self.now())) {
+                self.await_code(tenant, case.id);
+            }
             if cases.len() < PAGE {
                 return Ok(());
             }
