@@ -10,7 +10,7 @@ use iassistance_domain::account::Language;
 use iassistance_domain::id::{CaseId, ContactId, TenantId};
 use iassistance_domain::privacy::rights::{CaseState, Opened, RightKind, RightsCase};
 
-use super::contacts::InContact;
+use super::contacts::{self, InContact};
 use super::input::Body;
 use super::page::{self, Page};
 use super::rights_view::{CaseView, ConsentView, CorrectionView, How, NewCase, NewStep};
@@ -275,10 +275,7 @@ pub async fn consents(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (ctx, _) = contacts::seen(&state, &allowed, &path).await?;
     let found = state.app.store.rights().consents(ctx, path.contact).await?;
     allowed.access().show(&found.into_iter().map(ConsentView::from).collect::<Vec<_>>())
 }
@@ -292,10 +289,7 @@ pub async fn corrections(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (ctx, contact) = contacts::seen(&state, &allowed, &path).await?;
     if !contact.standing.may_be_used() {
         return Err(Problem::not_found());
     }
