@@ -236,3 +236,39 @@ fn no_secret_is_in_an_answer() {
         }
     }
 }
+
+/// The names under which the types of these files stand in the document.
+fn schema_names(folder: &std::path::Path, names: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            schema_names(&entry.path(), names);
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let mut described = false;
+        let mut renamed = None;
+        for line in text.lines().map(str::trim) {
+            described |= line.starts_with("#[derive(") && line.contains("ToSchema");
+            let after = |word: &str| {
+                let name = line.split_once(word)?.1;
+                Some(name.chars().take_while(|letter| letter.is_alphanumeric()).collect::<String>())
+            };
+            renamed = renamed.or_else(|| after("#[schema(as = "));
+            if let Some(own) = after("struct ").or_else(|| after("enum ")).filter(|_| !line.starts_with('/'))
+            {
+                let name = renamed.take().unwrap_or(own);
+                names.extend(std::mem::take(&mut described).then_some(name));
+            }
+        }
+    }
+}
+
+/// Of two types of one name the document has but one, for both.
+#[test]
+fn no_two_types_have_one_name() {
+    let mut names = Vec::new();
+    schema_names(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"), &mut names);
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(names.len() > 150 && twice.is_empty(), "{} types; {twice:?}", names.len());
+}

@@ -126,6 +126,9 @@ async fn records(
     whole: bool,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     page::period(query.from, query.until)?;
+    if query.status.is_some_and(|status| !(100..=599).contains(&status)) {
+        return Err(Problem::invalid("`status` must be 100 to 599"));
+    }
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.access(of, before, limit).await?);

@@ -23,6 +23,8 @@ use crate::http::{Problem, State};
 
 /// Entries, or checkpoints, that are read at once for an export.
 const PAGE: usize = 500;
+/// No act has a longer name that is asked for.
+const ACT_CHARS_MAX: usize = 64;
 
 /// Who acted.
 #[derive(Serialize, ToSchema)]
@@ -191,6 +193,9 @@ async fn entries(
     access: &Access,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     page::period(query.from, query.until)?;
+    if query.act.as_ref().is_some_and(|act| act.chars().count() > ACT_CHARS_MAX) {
+        return Err(Problem::invalid("`act` must have at most 64 characters"));
+    }
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.audit(chain, before, limit).await?);

@@ -76,7 +76,7 @@ pub struct FoundView {
 
 /// What was found, the best first.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Search)]
+#[schema(as = KnowledgeSearch)]
 pub struct SearchView {
     /// The passages.
     items: Vec<FoundView>,

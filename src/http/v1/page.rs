@@ -47,7 +47,7 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 pub fn cursor<C: FromStr>(given: Option<&str>) -> Result<Option<C>, Problem> {
     let bad = || Problem::invalid("`cursor` must be `next` of the page before, as it was");
     let parse = |text: &str| {
-        let fits = text.len() <= CURSOR_BYTES_MAX;
+        let fits = (1..=CURSOR_BYTES_MAX).contains(&text.len());
         text.parse().ok().filter(|_| fits).ok_or_else(bad)
     };
     given.map(parse).transpose()
@@ -196,6 +196,9 @@ mod tests {
         assert!(query(None, Some(0)).read::<u32>().is_err());
         assert!(query(None, Some(201)).read::<u32>().is_err());
         assert!(query(Some("x"), None).read::<u32>().is_err());
+        for empty_or_long in [String::new(), "1".repeat(CURSOR_BYTES_MAX + 1)] {
+            assert!(query(Some(&empty_or_long), None).read::<String>().is_err());
+        }
         assert_eq!(query(Some("7"), None).read::<u32>().ok(), Some((Some(7), 50)));
     }
 

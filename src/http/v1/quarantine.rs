@@ -78,7 +78,7 @@ async fn list(
     query: QuarantineQuery,
 ) -> Result<web::Json<page::Page<QuarantinedRecord>>, Problem> {
     let limit = page::limit(query.limit)?;
-    let listed = state.app.store.set_aside(tenant, query.cursor, limit + 1).await;
+    let listed = state.app.store.set_aside(tenant, page::cursor(query.cursor.as_deref())?, limit + 1).await;
     let records = listed.map_err(|error| match error {
         StorageError::NotFound("record") => {
             Problem::invalid("`cursor` must be `next` of the page before, as it was")
