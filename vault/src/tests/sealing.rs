@@ -222,7 +222,7 @@ fn whatever_is_altered_swapped_taken_back_or_cut_is_refused() {
         let (mut record, mut place, mut key_used, mut reader) = (sealed[row].clone(), at(row), key, &vault);
         match number % ALTERATIONS {
             0 => record[chance(sealed[row].len())] ^= 1 << chance(8),
-            1 => (0..1 + chance(16)).for_each(|_| {
+            1 => (0..=chance(16)).for_each(|_| {
                 let byte = chance(record.len());
                 record[byte] = record[byte].wrapping_add(1);
             }),
