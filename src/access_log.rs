@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::AccessSettings;
 use iassistance_domain::Clock;
 use iassistance_domain::access::AccessRecord;
@@ -22,8 +22,7 @@ const RETRY_MS: u64 = 200;
 pub struct AccessLog {
     records: mpsc::Sender<AccessRecord>,
     clock: Arc<dyn Clock>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 /// What keeps them.
@@ -39,16 +38,16 @@ impl AccessLog {
     /// Begins to keep records.
     pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: &AccessSettings) -> Self {
         let (records, received) = mpsc::channel(settings.queue_max);
-        let (tasks, stopping) = (Tasks::new(), CancellationToken::new());
+        let background = Background::new();
         let mut keeper = Keeper {
             records: received,
             store,
             clock: Arc::clone(&clock),
             group_max: settings.group_max,
-            stopping: stopping.clone(),
+            stopping: background.stopping(),
         };
-        tasks.spawn("access.keeper", async move { keeper.run().await });
-        Self { records, clock, tasks, stopping }
+        background.spawn("access.keeper", async move { keeper.run().await });
+        Self { records, clock, background }
     }
 
     /// Takes a record in; waits for room when there is none.
@@ -66,8 +65,7 @@ impl AccessLog {
 
     /// Keeps what was taken in, and ends.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
-        self.stopping.cancel();
-        self.tasks.close(&*self.clock, limit_ms).await
+        self.background.stop(&*self.clock, limit_ms).await
     }
 }
 

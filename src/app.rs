@@ -268,20 +268,46 @@ impl App {
     }
 
     /// Stops the actors and closes the store. Work that is not finished goes on at the next start.
+    ///
+    /// # Errors
+    /// [`StillRunning`]
     pub async fn stop(&self) -> Result<(), StillRunning> {
         // A stop begins with a drain, which may take the rest of the time.
-        let limit_ms = (self.settings.server.shutdown_ms / 4).max(1);
-        let copied = match &self.copies {
+        self.stop_within((self.settings.server.shutdown_ms / 4).max(1)).await
+    }
+
+    /// The same, where each part has so long to end, milliseconds; what takes longer is aborted.
+    ///
+    /// # Errors
+    /// [`StillRunning`]
+    pub async fn stop_within(&self, limit_ms: u64) -> Result<(), StillRunning> {
+        // Whole, so that a part that is new is not forgotten.
+        let Self {
+            store,
+            engine,
+            copies,
+            keeper,
+            registrar,
+            notary,
+            access,
+            identity,
+            incidents,
+            settings: _,
+            keyring: _,
+            egress: _,
+            orders: _,
+        } = self;
+        let copied = match copies {
             Some(copies) => copies.stop(limit_ms).await,
             None => Ok(()),
         };
-        let (erased, served) = futures::join!(self.keeper.stop(limit_ms), self.registrar.stop(limit_ms));
-        let reminded = self.incidents.stop(limit_ms).await;
-        let delivered = self.identity.stop(limit_ms).await;
-        let (stopped, kept) = futures::join!(self.engine.stop(limit_ms), self.access.stop(limit_ms));
+        let (erased, served) = futures::join!(keeper.stop(limit_ms), registrar.stop(limit_ms));
+        let reminded = incidents.stop(limit_ms).await;
+        let delivered = identity.stop(limit_ms).await;
+        let (stopped, kept) = futures::join!(engine.stop(limit_ms), access.stop(limit_ms));
         // Nothing comes to the audit log any more.
-        let vouched = self.notary.stop(limit_ms).await;
-        self.store.close().await;
+        let vouched = notary.stop(limit_ms).await;
+        store.close().await;
         stopped.and(copied).and(erased).and(served).and(reminded).and(delivered).and(vouched).and(kept)
     }
 }

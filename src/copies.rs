@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iassistance_actors::Engine;
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::BackupSettings;
 use iassistance_domain::Clock;
 use iassistance_domain::id::TenantId;
@@ -13,7 +13,6 @@ use iassistance_storage::backup::{
 };
 use iassistance_storage::{ContentStore, SledStore};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::Vaulted;
 use crate::keeping::Keeper;
@@ -30,8 +29,7 @@ pub struct Copies {
     engine: Engine,
     keeper: Keeper,
     clock: Arc<dyn Clock>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
     /// How long conversations may take to stand aside, milliseconds.
     aside_ms: u64,
 }
@@ -69,8 +67,7 @@ impl Copies {
             engine: engine.clone(),
             keeper: keeper.clone(),
             clock: Arc::clone(&vaulted.clock),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
             aside_ms: vaulted.settings.server.shutdown_ms,
         }))
     }
@@ -82,13 +79,11 @@ impl Copies {
             return;
         }
         let own = self.clone();
-        self.tasks.spawn("backup.clock", async move {
-            // Not at once: a server that starts again and again would make nothing but bases.
-            while own.stopping.run_until_cancelled(own.clock.sleep_millis(every_ms)).await.is_some() {
-                let made = own.make();
-                if own.stopping.run_until_cancelled(made).await.is_none() {
-                    return;
-                }
+        self.background.run("backup.clock", async move {
+            loop {
+                // Not at once: a server that starts again and again would make nothing but bases.
+                own.clock.sleep_millis(every_ms).await;
+                own.make().await;
             }
         });
     }
@@ -111,10 +106,8 @@ impl Copies {
             return Err(BackupError::Busy);
         }
         let own = self.clone();
-        self.tasks.spawn("backup.asked", async move {
-            // Stopped half-way, nothing of it is listed.
-            own.stopping.run_until_cancelled(own.make()).await;
-        });
+        // Stopped half-way, nothing of it is listed.
+        self.background.run("backup.asked", async move { own.make().await });
         Ok(())
     }
 
@@ -144,7 +137,7 @@ impl Copies {
         let identity = Identity::load(file)?;
         let (answer, answered) = oneshot::channel();
         let own = self.clone();
-        self.tasks.spawn("backup.restore", async move {
+        self.background.spawn("backup.restore", async move {
             let done = own.put_back(tenant, which, &identity).await;
             if let Err(error) = &done {
                 tracing::warn!(%tenant, %error, "a tenant was not restored");
@@ -188,8 +181,7 @@ impl Copies {
 
     /// Begins nothing more and waits for a restore that is under way.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
-        self.stopping.cancel();
-        self.tasks.close(&*self.clock, limit_ms).await
+        self.background.stop(&*self.clock, limit_ms).await
     }
 }
 

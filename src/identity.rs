@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::Settings;
 use iassistance_domain::account::Account;
 use iassistance_domain::audit::{Actor, AuditEntry, AuditResult};
@@ -19,7 +19,6 @@ use iassistance_identity::supabase::Supabase;
 use iassistance_identity::throttle::Throttles;
 use iassistance_storage::Store;
 use iassistance_vault::Keyring;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Why nobody could sign in.
@@ -49,8 +48,7 @@ pub struct Identity {
     mailer: Mailer,
     links: Url,
     clock: Arc<dyn Clock>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 impl Identity {
@@ -86,16 +84,14 @@ impl Identity {
             mailer,
             links,
             clock: Arc::clone(clock),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         };
         identity.deliver(postman);
         Ok(identity)
     }
 
     fn deliver(&self, postman: Postman) {
-        let stopping = self.stopping.clone();
-        self.tasks.spawn("mail", postman.run(stopping));
+        self.background.spawn("mail", postman.run(self.background.stopping()));
     }
 
     /// Writes to somebody. Whoever asked for it is not told whether it could be queued.
@@ -107,7 +103,7 @@ impl Identity {
 
     /// Does what nobody who asked waits for. A stop waits for it.
     pub fn aside(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(name, work);
+        self.background.spawn(name, work);
     }
 
     /// A page of ours, with a token where no log sees it: behind the `#`.
@@ -123,8 +119,7 @@ impl Identity {
     /// # Errors
     /// [`StillRunning`]
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
-        self.stopping.cancel();
-        self.tasks.close(&*self.clock, limit_ms).await
+        self.background.stop(&*self.clock, limit_ms).await
     }
 }
 

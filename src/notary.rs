@@ -10,9 +10,8 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex, watch};
-use tokio_util::sync::CancellationToken;
 
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_domain::Clock;
 use iassistance_domain::audit::Checkpoint;
 use iassistance_domain::id::TenantId;
@@ -38,8 +37,7 @@ pub struct Notary {
     urgent: Sender<Option<TenantId>>,
     /// Taken by who vouches.
     told: Arc<Mutex<Receiver<Option<TenantId>>>>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 impl Notary {
@@ -60,8 +58,7 @@ impl Notary {
             making: Arc::default(),
             urgent,
             told: Arc::new(Mutex::new(told)),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         })
     }
 
@@ -73,10 +70,10 @@ impl Notary {
     /// Vouches from now on: for what is there already at once, then so long after something came.
     pub fn run(&self) {
         let own = self.clone();
-        self.tasks.spawn("audit.notary", async move {
+        self.background.run("audit.notary", async move {
             let mut audited = own.store.trail().audited();
             let mut told = own.told.lock().await;
-            own.stopping.run_until_cancelled(own.vouch_on(&mut audited, &mut told)).await;
+            own.vouch_on(&mut audited, &mut told).await;
         });
     }
 
@@ -172,8 +169,7 @@ impl Notary {
     /// Vouches for what came since the last time, and ends: nothing is left that nobody vouches for. To be
     /// called when nothing comes any more.
     pub async fn stop(&self, limit_ms: u64) -> Result<(), StillRunning> {
-        self.stopping.cancel();
-        let stopped = self.tasks.close(&*self.clock, limit_ms).await;
+        let stopped = self.background.stop(&*self.clock, limit_ms).await;
         let too_long = self.clock.sleep_millis(limit_ms);
         tokio::select! {
             biased;

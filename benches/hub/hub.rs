@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use iassistance::app::{App, AppParts, Vaulted};
 use iassistance::http::{State, server};
 use iassistance::telemetry::Metrics;
@@ -13,8 +14,10 @@ use tokio::sync::mpsc;
 
 use crate::waves::{filler, told};
 
-/// Writes of one wave.
-const PARTS: usize = 4;
+/// Writes of one wave, and how many are under way at once: some events are shown while others are written, as those of
+/// many conversations are.
+const WRITES: usize = 16;
+const AT_ONCE: usize = 2;
 
 /// Serves a folder that was set up until its input ends. Says where; then writes so many events with so many bytes as it
 /// is told to.
@@ -42,17 +45,16 @@ pub fn serve(folder: &str, tenant: &str) {
         let writing = async move {
             let store = app.store.tenant(TenantCtx::platform(tenant)).await.unwrap();
             while let Some((count, bytes)) = waves.recv().await {
-                // So that some are on their way while others are written.
-                let at_once = count.div_ceil(PARTS);
                 let said = |_| EventKind::MessageReacted {
                     message: None,
                     by_contact: true,
                     emoji: Some(Pii::new(filler(bytes))),
                 };
-                for begin in (0..count).step_by(at_once) {
-                    let some = (begin..count.min(begin + at_once)).map(said);
-                    store.append(None, some.collect()).await.unwrap();
-                }
+                let of_one = count.div_ceil(WRITES);
+                let writes = (0..count)
+                    .step_by(of_one)
+                    .map(|begin| store.append(None, (begin..count.min(begin + of_one)).map(said).collect()));
+                stream::iter(writes).buffered(AT_ONCE).try_collect::<Vec<_>>().await.unwrap();
             }
         };
         // Who tells it ends the process.

@@ -31,6 +31,7 @@ pub struct Throttled {
 /// shares both places of two rows of 2^17.
 pub struct Rate {
     burst: u32,
+    interval_ms: u64,
     rows: [RateLimiter<usize, Places, OurClock, StateInformationMiddleware>; 2],
     hashers: [RandomState; 2],
     places: usize,
@@ -40,15 +41,25 @@ impl Rate {
     /// `burst` at once and then one in `interval_ms`, at least 1 and at most a day each. `places` of 8 bytes in each
     /// row, at least 1.
     pub fn new(burst: NonZeroU32, interval_ms: u64, places: usize, clock: Arc<dyn Clock>) -> Self {
-        let interval = Duration::from_millis(interval_ms.clamp(1, DAY_MS));
-        let quota = Quota::with_period(interval)
+        let interval_ms = interval_ms.clamp(1, DAY_MS);
+        let quota = Quota::with_period(Duration::from_millis(interval_ms))
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
         let clock = OurClock { base: clock.now(), clock };
         let places = places.max(1);
         let row = || RateLimiter::new(quota, Places::new(places), clock.clone());
         let hashers = [RandomState::new(), RandomState::new()];
-        Self { burst: burst.get(), rows: [row(), row()], hashers, places }
+        Self { burst: burst.get(), interval_ms, rows: [row(), row()], hashers, places }
+    }
+
+    /// How many at once.
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// How long it takes until so many may be taken again, milliseconds.
+    pub const fn ms_for(&self, count: u32) -> u64 {
+        self.interval_ms * count as u64
     }
 
     /// Takes one for `key`, and says how many it could take now.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpMessage;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::USER_AGENT;
 use actix_web::middleware::Next;
@@ -24,12 +24,12 @@ const PROGRAM_CHARS_MAX: usize = 64;
 
 /// Notes every request, whoever sends it and however it ends. A path may hold an id and a query whatever
 /// somebody wrote: what is kept is the route's pattern.
-pub async fn note(
+pub async fn note<B: MessageBody + 'static>(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let Some(state) = request.app_data::<web::Data<State>>().cloned() else {
-        return next.call(request).await.map(|answered| answered.map_body(|_, body| body.boxed()));
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let came = came(&state, request.request());
     let answered = next.call(request).await;
@@ -51,15 +51,15 @@ pub async fn note(
 
 /// Keeps the record of a request, with whose data its answer shows: at once where that is all there, and otherwise
 /// piece by piece, each before it goes out.
-async fn watched(
+async fn watched<B: MessageBody + 'static>(
     state: &State,
     record: AccessRecord,
-    response: ServiceResponse<impl MessageBody + 'static>,
-) -> ServiceResponse<BoxBody> {
+    response: ServiceResponse<B>,
+) -> ServiceResponse<EitherBody<B>> {
     let (log, entropy) = (&state.app.access, state.app.engine.entropy());
     if !(200..300).contains(&record.status) || !shows_people(&record.route) {
         log.note(record).await;
-        return response.map_body(|_, body| body.boxed());
+        return response.map_into_left_body();
     }
     let mut reads = Reads::default();
     reads.look(response.request().path().as_bytes());
@@ -81,7 +81,7 @@ async fn watched(
     } else {
         body
     };
-    ServiceResponse::new(request, answer.set_body(body))
+    ServiceResponse::new(request, answer.set_body(EitherBody::right(body)))
 }
 
 /// A record of what a live socket shows, but for when and whose.

@@ -7,9 +7,8 @@ mod scope;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::PrivacySettings;
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::id::IncidentId;
@@ -77,8 +76,7 @@ pub struct Incidents {
     hours: IncidentHours,
     /// One change at a time.
     changing: Arc<Mutex<()>>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 impl Incidents {
@@ -101,31 +99,24 @@ impl Incidents {
                 people: hours.people,
             },
             changing: Arc::default(),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         }
     }
 
     /// Looks at the clocks now and then.
     pub fn run(&self, identity: &Arc<Identity>) {
         let (own, identity) = (self.clone(), Arc::clone(identity));
-        self.tasks.spawn("incidents.round", async move {
+        self.background.run("incidents.round", async move {
             loop {
-                let round = async {
-                    own.round(Some(&identity)).await;
-                    own.clock.sleep_millis(ROUND_MS).await;
-                };
-                if own.stopping.run_until_cancelled(round).await.is_none() {
-                    return;
-                }
+                own.round(Some(&identity)).await;
+                own.clock.sleep_millis(ROUND_MS).await;
             }
         });
     }
 
     /// Ends that.
     pub async fn stop(&self, limit_ms: u64) -> std::result::Result<(), StillRunning> {
-        self.stopping.cancel();
-        self.tasks.close(&*self.clock, limit_ms).await
+        self.background.stop(&*self.clock, limit_ms).await
     }
 
     /// Opens an incident: its clocks run from when it was known.

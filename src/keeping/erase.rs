@@ -58,7 +58,7 @@ impl Keeper {
         let asked = self.ask_erasure(tenant, contact, ground, due_at).await?;
         let (done, carried) = oneshot::channel();
         let (own, begun) = (self.clone(), asked.clone());
-        self.0.tasks.spawn("keeper.erase", async move {
+        self.0.background.spawn("keeper.erase", async move {
             let carried = own.carry_out(tenant, begun).await.inspect_err(|error| {
                 tracing::warn!(%tenant, %error, "an erasure was not carried out; the next round tries again");
             });

@@ -20,10 +20,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use iassistance_actors::Engine;
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::Settings;
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::id::{HoldId, TenantId};
@@ -124,8 +123,7 @@ pub(crate) struct Inner {
     asking: Mutex<()>,
     /// One thing at a time: two erasures of one person would each count half of it.
     doing: Mutex<()>,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 /// The platform's bounds, from the settings.
@@ -169,23 +167,17 @@ impl Keeper {
             aside_ms: settings.server.shutdown_ms,
             asking: Mutex::new(()),
             doing: Mutex::new(()),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         }))
     }
 
     /// Goes on with what is under way, and then looks every quarter of an hour what is to be done.
     pub fn run(&self) {
         let own = self.clone();
-        self.0.tasks.spawn("keeper.round", async move {
+        self.0.background.run("keeper.round", async move {
             loop {
-                if own.0.stopping.run_until_cancelled(own.round()).await.is_none() {
-                    return;
-                }
-                let sleep = own.0.clock.sleep_millis(ROUND_MS);
-                if own.0.stopping.run_until_cancelled(sleep).await.is_none() {
-                    return;
-                }
+                own.round().await;
+                own.0.clock.sleep_millis(ROUND_MS).await;
             }
         });
     }
@@ -223,8 +215,7 @@ impl Keeper {
 
     /// Begins nothing more, and waits for what is under way.
     pub async fn stop(&self, limit_ms: u64) -> std::result::Result<(), StillRunning> {
-        self.0.stopping.cancel();
-        self.0.tasks.close(&*self.0.clock, limit_ms).await
+        self.0.background.stop(&*self.0.clock, limit_ms).await
     }
 
     /// Takes keys from before in again, for a backup from before.
@@ -265,7 +256,7 @@ impl Keeper {
     pub async fn release_hold_soon(&self, tenant: TenantId, id: HoldId, by: Actor) -> Result<LegalHold> {
         let hold = self.end_hold(tenant, id, by).await?;
         let own = self.clone();
-        self.0.tasks.spawn("keeper.released", async move {
+        self.0.background.spawn("keeper.released", async move {
             if let Err(error) = own.go_on_with_erasures(tenant).await {
                 tracing::warn!(%tenant, %error, "what a hold kept was not erased; the next round tries again");
             }

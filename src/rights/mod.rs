@@ -23,15 +23,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify};
-use tokio_util::sync::CancellationToken;
 
 use iassistance_actors::Engine;
 use iassistance_actors::conversation::CommandError;
-use iassistance_actors::kernel::{StillRunning, Tasks};
+use iassistance_actors::kernel::{Background, StillRunning};
 use iassistance_config::{LAW, RightsSettings};
 use iassistance_domain::audit::{Actor, AuditEntry};
 use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_domain::id::{CaseId, ContactId, MessageId, TenantId};
+use iassistance_domain::id::{CaseId, ContactId, TenantId};
 use iassistance_domain::privacy::law::{Law, LawProblem};
 use iassistance_domain::privacy::rights::{
     Amendment, AmendmentProblem, CaseProblem, CaseState, Mark, Opened, RightKind, RightsCase,
@@ -170,14 +169,13 @@ struct Inner {
     trying: Mutex<()>,
     /// Cases that are not over, or whose recipients wait to be told.
     open: std::sync::Mutex<BTreeSet<(TenantId, CaseId)>>,
-    /// Codes that may come back in a conversation, and the last message that was looked at there.
-    awaited: std::sync::Mutex<BTreeMap<(TenantId, CaseId), Option<MessageId>>>,
+    /// Cases whose code may come back in the conversation. The codes themselves are kept with the cases.
+    awaited: std::sync::Mutex<BTreeSet<(TenantId, CaseId)>>,
     /// When codes were sent to whom, in the last day.
     sent: std::sync::Mutex<BTreeMap<(TenantId, ContactId), Vec<Timestamp>>>,
     /// Something is awaited: the next look is not far.
     hurry: Notify,
-    tasks: Tasks,
-    stopping: CancellationToken,
+    background: Background,
 }
 
 impl Registrar {
@@ -210,8 +208,7 @@ impl Registrar {
             awaited: std::sync::Mutex::default(),
             sent: std::sync::Mutex::default(),
             hurry: Notify::new(),
-            tasks: Tasks::new(),
-            stopping: CancellationToken::new(),
+            background: Background::new(),
         })))
     }
 
@@ -358,8 +355,7 @@ impl Registrar {
     /// # Errors
     /// [`StillRunning`]
     pub async fn stop(&self, limit_ms: u64) -> std::result::Result<(), StillRunning> {
-        self.0.stopping.cancel();
-        self.0.tasks.close(&*self.0.clock, limit_ms).await
+        self.0.background.stop(&*self.0.clock, limit_ms).await
     }
 
     /// The laws, and those in force.

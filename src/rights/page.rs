@@ -117,7 +117,7 @@ impl Registrar {
         self.0.store.rights().put_intake(intake.clone()).await?;
         let own = self.clone();
         let language = asking.language;
-        self.0.tasks.spawn("rights.intake", async move {
+        self.0.background.spawn("rights.intake", async move {
             if let Err(error) = own.take_up(intake, code, language).await {
                 // Whoever asked is not told: it would tell that somebody is known.
                 tracing::info!(request = %id, %error, "a request of the public page led to no code");

@@ -117,8 +117,8 @@ impl Registrar {
         may
     }
 
-    fn await_code(&self, tenant: TenantId, case: CaseId) {
-        self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert((tenant, case), None);
+    pub(super) fn await_code(&self, tenant: TenantId, case: CaseId) {
+        self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert((tenant, case));
         self.0.hurry.notify_one();
     }
 
@@ -134,8 +134,8 @@ impl Registrar {
     /// Looks whether somebody answered with their code.
     pub async fn look_for_codes(&self) {
         let awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for ((tenant, case), last) in awaited {
-            match self.look_for_code(tenant, case, last).await {
+        for (tenant, case) in awaited {
+            match self.look_for_code(tenant, case).await {
                 Ok(()) => {}
                 Err(RightsError::NoSuchCase) => self.forget_code(tenant, case),
                 Err(error) => {
@@ -145,12 +145,7 @@ impl Registrar {
         }
     }
 
-    async fn look_for_code(
-        &self,
-        tenant: TenantId,
-        id: CaseId,
-        last: Option<iassistance_domain::id::MessageId>,
-    ) -> Result<()> {
+    async fn look_for_code(&self, tenant: TenantId, id: CaseId) -> Result<()> {
         let _one = self.0.changing.lock().await;
         let mut case = self.case(tenant, id).await?;
         let Some(mut challenge) = case.challenge.clone().filter(|it| it.is_open(self.now())) else {
@@ -159,30 +154,27 @@ impl Registrar {
         };
         let store = self.0.store.tenant(TenantCtx::platform(tenant)).await?;
         let messages = store.messages(case.conversation, None, MESSAGES).await?;
-        let newest = messages.first().map(|message| message.id);
-        let sent = challenge.message;
-        let after =
-            |message: &&Message| Some(message.id) > last.max(sent) && message.author == Author::Contact;
-        let mut tried = Tried::Wrong;
+        let since = challenge.tried.max(challenge.message);
+        let after = |message: &&Message| Some(message.id) > since && message.author == Author::Contact;
+        let mut tried = None;
         // In the order of writing.
         for message in messages.iter().rev().filter(after) {
             let Some(code) = code_in(message, self.0.settings.code_digits) else { continue };
-            tried = challenge.take(&self.code_hash(&id.to_string(), &code), self.now(), same);
-            case.challenge = Some(challenge.clone());
-            if tried != Tried::Wrong {
+            challenge.tried = Some(message.id);
+            tried = Some(challenge.take(&self.code_hash(&id.to_string(), &code), self.now(), same));
+            if tried != Some(Tried::Wrong) {
                 break;
             }
         }
-        if tried == Tried::Right {
-            self.verify(tenant, case, Proof::Code { on_page: false }, Actor::Platform).await?;
-            return Ok(());
-        }
-        if case.challenge != self.case(tenant, id).await?.challenge {
-            self.keep(tenant, CaseCommit::new(case)).await?;
-        }
-        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = awaited.get_mut(&(tenant, id)) {
-            *known = newest.or(last);
+        match tried {
+            None => {}
+            Some(Tried::Right) => {
+                self.verify(tenant, case, Proof::Code { on_page: false }, Actor::Platform).await?;
+            }
+            Some(Tried::Wrong | Tried::Over) => {
+                case.challenge = Some(challenge);
+                self.keep(tenant, CaseCommit::new(case)).await?;
+            }
         }
         Ok(())
     }

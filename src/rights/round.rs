@@ -29,37 +29,27 @@ impl Registrar {
     /// Begins to look.
     pub fn run(&self) {
         let own = self.clone();
-        self.0.tasks.spawn("rights.round", async move {
-            if own.0.stopping.run_until_cancelled(own.remember()).await.is_none() {
-                return;
-            }
+        self.0.background.run("rights.round", async move {
+            own.remember().await;
             loop {
-                if own.0.stopping.run_until_cancelled(own.round()).await.is_none() {
-                    return;
-                }
-                let sleep = own.0.clock.sleep_millis(ROUND_MS);
-                if own.0.stopping.run_until_cancelled(sleep).await.is_none() {
-                    return;
-                }
+                own.round().await;
+                own.0.clock.sleep_millis(ROUND_MS).await;
             }
         });
         let own = self.clone();
-        self.0.tasks.spawn("rights.codes", async move {
-            let looking = async {
-                loop {
-                    if own.awaits_codes() {
-                        own.look_for_codes().await;
-                        own.0.clock.sleep_millis(CODES_MS).await;
-                    } else {
-                        own.0.hurry.notified().await;
-                    }
+        self.0.background.run("rights.codes", async move {
+            loop {
+                if own.awaits_codes() {
+                    own.look_for_codes().await;
+                    own.0.clock.sleep_millis(CODES_MS).await;
+                } else {
+                    own.0.hurry.notified().await;
                 }
-            };
-            own.0.stopping.run_until_cancelled(looking).await;
+            }
         });
     }
 
-    /// Finds the cases that are not over, at the start.
+    /// Finds the cases that are not over, and the codes that may come back, at the start.
     pub async fn remember(&self) {
         let tenants = match self.0.store.tenants().await {
             Ok(tenants) => tenants,
@@ -83,6 +73,9 @@ impl Registrar {
             let waits = |case: &&RightsCase| case.state.is_open() || case.untold().next().is_some();
             let waiting: Vec<_> = cases.iter().filter(waits).map(|case| (tenant, case.id)).collect();
             self.0.open.lock().unwrap_or_else(PoisonError::into_inner).extend(waiting);
+            for case in cases.iter().filter(|case| case.awaits_code(self.now())) {
+                self.await_code(tenant, case.id);
+            }
             if cases.len() < PAGE {
                 return Ok(());
             }
@@ -166,7 +159,7 @@ impl Registrar {
         let Some(identity) = &self.0.identity else { return Ok(()) };
         let (people, place) = (self.0.store.people(), MemberOf::Tenant(tenant));
         let name = people.tenant_record(tenant).await?.map(|record| record.name).unwrap_or_default();
-        let link = identity.link("/", "");
+        let link = identity.link(&format!("/t/{tenant}/privacy"), "");
         let (id, due_at) = (case.id.to_string(), case.due_at.to_rfc3339());
         for member in people.accounts(None, TOLD_MAX, Some(place)).await? {
             let administers = member.membership(place).is_some_and(|it| it.role == Role::TenantAdmin);

@@ -48,6 +48,9 @@ pub trait People: Send + Sync {
     async fn create_account(&self, account: Account) -> Result<()>;
     /// An account.
     async fn account(&self, id: AccountId) -> Result<Option<Account>>;
+    /// The account of somebody who belongs there. Another's is refused unopened, by the same work as one that is
+    /// not there: who asks for it learns nothing from the time that it takes.
+    async fn member(&self, of: MemberOf, id: AccountId) -> Result<Option<Account>>;
     /// The account of an e-mail address, in the form that
     /// [`normalised_email`](iassistance_domain::account::normalised_email) gives.
     async fn account_by_email(&self, email: &Pii<String>) -> Result<Option<Account>>;
@@ -125,6 +128,8 @@ pub trait People: Send + Sync {
     async fn put_invitation(&self, invitation: Invitation) -> Result<()>;
     /// An invitation.
     async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>>;
+    /// An invitation to that place; another's is refused as with [`member`](Self::member).
+    async fn invitation_to(&self, of: MemberOf, id: InvitationId) -> Result<Option<Invitation>>;
     /// The invitation of a token's hash, whether it is still open or not.
     async fn invitation_by_hash(&self, hash: &str) -> Result<Option<Invitation>>;
     /// Invitations, newest first; of one place alone where one is given.

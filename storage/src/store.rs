@@ -15,7 +15,7 @@ use iassistance_domain::event::{DeadLetter, Event, EventKind, EventSeq};
 use iassistance_domain::golden::GoldenQuestion;
 use iassistance_domain::id::{
     ApiKeyId, ChannelId, ContactId, ConversationId, DeadLetterId, DeletionId, DocumentId, GoldenId,
-    MessageId, MetaAppId, TurnId,
+    MessageId, MetaAppId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
@@ -96,6 +96,9 @@ pub trait Store: Send + Sync + 'static {
     async fn put_api_key(&self, key: ApiKey) -> Result<()>;
     /// An API key.
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>>;
+    /// An API key of this tenant, or (`None`) of the platform. Another's is refused unopened, by the same work as
+    /// one that is not there: who asks for it learns nothing from the time that it takes.
+    async fn api_key_of(&self, of: Option<TenantId>, id: ApiKeyId) -> Result<Option<ApiKey>>;
     /// All API keys, oldest first.
     async fn api_keys(&self) -> Result<Vec<ApiKey>>;
 

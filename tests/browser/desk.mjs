@@ -146,6 +146,17 @@ export async function open(page, name) {
   await page.locator(".thread h2", { hasText: name }).waitFor();
 }
 
+/** Looks again with each frame of the page until it is so; gives what it is. */
+export async function until(page, holds) {
+  const end = Date.now() + LIMIT_MS;
+  for (;;) {
+    const held = await holds();
+    if (held) return held;
+    assert.ok(Date.now() < end, String(holds));
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  }
+}
+
 /** Complaints, but for answers that say that there is none: those a browser notes by itself. */
 export const complaints = (page) => page.complaints.filter((each) => !/the server responded with a status of (401|404)/.test(each));
 
@@ -156,7 +167,7 @@ export async function noSidewaysScroll(page, what) {
 }
 
 /** The pages of a tenant, beside the live one. */
-export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "golden", "team", "keys", "webhooks", "audit", "break-glass"];
+export const PAGES = ["figures", "channels", "dead-letters", "stream", "assistant", "playground", "knowledge", "golden", "team", "keys", "webhooks", "audit", "privacy", "orders", "break-glass"];
 
 /** Goes to a page and waits until it has what it shows. */
 export async function visit(page, address) {

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, accessible, complaints, entry, noSidewaysScroll, open } from "./desk.mjs";
+import { Desk, accessible, complaints, entry, noSidewaysScroll, open, until } from "./desk.mjs";
 import { LIMIT_MS } from "./harness.mjs";
 
 const desk = new Desk();
@@ -270,15 +270,6 @@ test("a sign is put on a message by the keyboard, changed and taken off, and sta
   assert.equal(await page.locator(".thread .line.person").count(), 0, "a sign is no message");
   assert.deepEqual(complaints(page), []);
 });
-
-/** Looks again with each frame of the page until it is so. */
-async function until(page, holds) {
-  const end = Date.now() + LIMIT_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, String(holds));
-    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-  }
-}
 
 test("who is not in the browser yet is found on the server, by name and by number", async () => {
   const page = await (await desk.owner()).newPage();

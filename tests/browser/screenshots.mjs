@@ -46,7 +46,7 @@ try {
   // Everybody has their answer.
   const answered = async () => {
     const { items } = await api("/conversations?limit=50");
-    return items.length === 6 && items.every((each) => each.last_message.author.by === "assistant" && each.last_message.delivery?.status === "read");
+    return items.length === 6 && items.every((each) => each.last_message?.author.by === "assistant" && each.last_message.delivery?.status === "read");
   };
   while (!(await answered())) await first.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
 
@@ -84,6 +84,40 @@ try {
   await page.getByRole("list", { name: "What the test found" }).waitFor();
   await page.locator("button:disabled", { hasText: "Test" }).first().waitFor({ state: "detached" });
   await shot("monitor-set-up");
+
+  const ask = async (path, body) => {
+    const { status, data } = await page.evaluate(async ([path, body]) => {
+      const me = await (await fetch("/v1/auth/me")).json();
+      const headers = { "content-type": "application/json", "x-csrf-token": me.csrf_token };
+      const answer = await fetch(`/v1${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+      return { status: answer.status, data: await answer.json() };
+    }, [path, body]);
+    if (status >= 300) throw new Error(`${path}: ${JSON.stringify(data)}`);
+    return data;
+  };
+  const rights = `/tenants/${where.tenant}/rights`;
+  const { items: people } = await api("/conversations?limit=50");
+  const contact = (name) => people.find((each) => each.contact.profile_name === name).contact.id;
+  const asked = {};
+  for (const [name, right] of [["Sofia Rossi", "access"], ["Kenji Watanabe", "object"], ["Lucía Fernández", "rectify"]]) {
+    asked[right] = await ask(rights, { contact: contact(name), right, how: "staff" });
+  }
+  await ask(`${rights}/${asked.rectify.id}/steps`, { step: "see_document", kind: "Passport" });
+  await page.goto(`${where.server}/t/${where.tenant}/privacy/${asked.rectify.id}`);
+  await page.getByRole("button", { name: "Correct it" }).waitFor();
+  await shot("monitor-case");
+  const HOUR_MS = 3_600_000;
+  const now = Date.now();
+  const { id: owner } = await page.evaluate(async () => (await fetch("/v1/auth/me")).json());
+  const incident = await ask("/incidents", {
+    title: "A laptop was stolen while it was signed in", known_at: now - 13 * HOUR_MS, from: now - 20 * HOUR_MS, until: now,
+    suspects: [{ kind: "account", account: owner }], facts: { what_happened: "A bag with a laptop was taken on a train.", mitigation: "Its session was ended." },
+  });
+  await ask(`/incidents/${incident.id}/scope`);
+  await ask(`/incidents/${incident.id}/told`, { party: "meta", proof: "Mail of 12:40, folder incidents/42." });
+  await page.goto(`${where.server}/platform/incidents/${incident.id}`);
+  await page.locator("summary").first().waitFor();
+  await shot("monitor-incident");
 
   const small = await (await context(browser, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true, storageState })).newPage();
   await small.goto(`${where.server}/t/${where.tenant}/live`);

@@ -204,6 +204,10 @@ impl Store for FaultyStore {
         let _held = (self.hook)(Act { name: "api_key", conversation: None })?;
         self.inner.api_key(id).await
     }
+    async fn api_key_of(&self, of: Option<TenantId>, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        let _held = (self.hook)(Act { name: "api_key_of", conversation: None })?;
+        self.inner.api_key_of(of, id).await
+    }
     async fn api_keys(&self) -> Result<Vec<ApiKey>> {
         let _held = (self.hook)(Act { name: "api_keys", conversation: None })?;
         self.inner.api_keys().await

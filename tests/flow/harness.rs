@@ -578,20 +578,8 @@ impl Flow {
     pub async fn end(&mut self) -> Folder {
         self.finished = true;
         self.server.stop(false).await;
-        let app = &self.app;
-        let beside = futures::future::join5(
-            app.keeper.stop(0),
-            app.registrar.stop(0),
-            app.incidents.stop(0),
-            app.notary.stop(0),
-            app.access.stop(0),
-        );
-        let stopped = self.app.engine.stop(0);
         // A turn that hangs on purpose may be aborted; everything else ends by itself.
-        let clock = self.clock.clone();
-        let (stopped, beside, ()) = tokio::join!(stopped, beside, async { clock.advance_millis(1) });
-        drop((stopped, beside));
-        self.app.store.close().await;
+        drop(self.app.stop_within(0).await);
         self.folder.take().unwrap()
     }
 }

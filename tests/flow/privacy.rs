@@ -163,13 +163,7 @@ async fn panics_while_personal_data_is_in_hand() {
         "not acknowledged"
     );
     assert_eq!(flow.post(body).await.status(), 200, "the server goes on");
-    within("the reply", async {
-        while flow.simulator.all_sends().is_empty() {
-            flow.clock.advance_millis(50);
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    flow.while_time_flies(flow.sends(1)).await;
     flow.finish().await;
     let log = harness::log();
     assert_eq!(log.matches("a panic began").count(), 2, "both were noted");

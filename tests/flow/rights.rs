@@ -10,7 +10,7 @@ use iassistance_domain::pii::Rights;
 use iassistance_vault::SystemEntropy;
 use serde_json::{Value, json};
 
-use crate::harness::{Flow, NUMBERS, Options, messages};
+use crate::harness::{Flow, NUMBERS, Options, messages, within};
 use crate::products::{DAY_MS, flying};
 
 const PERSON: &str = "15550199011";
@@ -26,7 +26,12 @@ struct Scene {
 impl Scene {
     /// Somebody wrote, and was answered.
     async fn set(model: Vec<Behaviour>) -> Self {
-        let flow = Flow::with(Options { model: Some(model), ..flying(&[]) }).await;
+        Self::with(model, &[]).await
+    }
+
+    /// The same with these settings.
+    async fn with(model: Vec<Behaviour>, settings: &[&'static str]) -> Self {
+        let flow = Flow::with(Options { model: Some(model), ..flying(settings) }).await;
         flow.post(messages(NUMBERS[0], PERSON, &[("wamid.r1", AT, "my order is 4410")])).await;
         flow.sends(1).await;
         flow.quiet(0).await;
@@ -94,6 +99,38 @@ async fn a_code_comes_back_in_the_conversation() {
     assert_eq!(scene.case(&case).await["proof"], json!({ "by": "code", "on_page": false }));
     let (status, _) = scene.step(&case, json!({ "step": "send_code" })).await;
     assert_eq!(status, 409, "it is proven");
+    scene.flow.finish().await;
+}
+
+#[actix::test]
+async fn a_code_is_awaited_after_a_restart_and_nothing_is_tried_twice() {
+    let settings = ["rights.code_tries=2"];
+    let scene = Scene::with(vec![Behaviour::Echo], &settings).await;
+    let case = scene.opened("access").await;
+    assert_eq!(scene.step(&case, json!({ "step": "send_code" })).await.0, 200);
+    scene.flow.sends(2).await;
+    let code = scene.code().await;
+    let wrong = if code == "00000000" { "00000001" } else { "00000000" };
+    scene.flow.post(messages(NUMBERS[0], PERSON, &[("wamid.r2", AT + 10, wrong)])).await;
+    scene.flow.sends(3).await;
+    scene.flow.quiet(0).await;
+    scene.flow.app.registrar.look_for_codes().await;
+    assert_eq!(scene.case(&case).await["code"]["tries_left"], 1);
+
+    let Scene { flow, key, base, contact } = scene;
+    let folder = Some(flow.finish().await);
+    let again = Options { folder, later_ms: 60_000, model: Some(vec![Behaviour::Echo]), ..flying(&settings) };
+    let scene = Scene { flow: Flow::with(again).await, key, base, contact };
+    scene.flow.post(messages(NUMBERS[0], PERSON, &[("wamid.r3", AT + 70, &*code)])).await;
+    scene.flow.sends(1).await;
+    scene.flow.quiet(0).await;
+    within("the code to be found", async {
+        while scene.case(&case).await["state"] != "verified" {
+            scene.flow.app.registrar.look_for_codes().await;
+        }
+    })
+    .await;
+    assert_eq!(scene.case(&case).await["proof"], json!({ "by": "code", "on_page": false }));
     scene.flow.finish().await;
 }
 

@@ -54,13 +54,7 @@ async fn a_panic_in_one_conversation_loses_nothing_and_disturbs_nobody() {
     flow.sends(3).await;
     assert!(flow.simulator.all_sends()[2].text.contains("second of bruno"), "the neighbour did not wait");
     // The restarts wait on the clock.
-    within("the restarts", async {
-        while flow.simulator.all_sends().len() < 4 {
-            flow.clock.advance_millis(50);
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    flow.while_time_flies(flow.sends(4)).await;
     assert!(flow.simulator.sends("ana")[1].text.contains("second of ana"));
     flow.finish().await;
 }

@@ -18,6 +18,7 @@ mod people;
 #[path = "../flow/products.rs"]
 mod products;
 mod served;
+#[path = "../../storage/tests/support/samples.rs"]
 mod support;
 
 mod promise_01;

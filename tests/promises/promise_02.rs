@@ -78,8 +78,12 @@ async fn promise_02() {
     assert_eq!(ask(&own, "GET", &format!("/contacts/{contact}"), None).await.0, 404);
     assert!(!ask(&own, "GET", "/events", None).await.1.text.contains(&secret(1, 0)));
     // Who runs the platform sees that there are cases and when they are due, for that is theirs to keep.
-    let listed = ask(&own, "GET", "/rights?due=over", None).await.1.json();
-    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    for (sought, found) in
+        [("due=over", 2), ("state=answered", 2), ("state=answered&right=delete", 1), ("state=received", 0)]
+    {
+        let listed = ask(&own, "GET", &format!("/rights?{sought}"), None).await.1.json();
+        assert_eq!(listed["items"].as_array().unwrap().len(), found, "{sought}");
+    }
     served.close().await;
     proof.kept(format!("export, consents and erasure by the client; {refused} requests of others refused"));
 }

@@ -68,6 +68,7 @@
 //!   unwinding, and a second panic there ends the process.
 
 mod arbiters;
+mod background;
 mod clock;
 mod guardian;
 mod life;
@@ -80,6 +81,7 @@ mod spawn;
 mod tests;
 
 pub use arbiters::{Arbiters, ArbitersError};
+pub use background::Background;
 pub use clock::SystemClock;
 pub use guardian::{Guardian, RestartPolicy, Standing, Verdict};
 pub use life::{Ended, LifeGuard};

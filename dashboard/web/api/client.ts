@@ -74,22 +74,34 @@ async function send(method: string, path: string, options: Options): Promise<Res
   }
 }
 
+/** Sends a request, with a proof anew where one is needed; gives the answer, if it is a good one. */
+async function answered(method: string, path: string, options: Options): Promise<Response> {
+  let response = await send(method, path, options);
+  if (response.ok) return response;
+  let refused = await problem(response);
+  if (refused.code === "step_up_needed" && (await onStepUp())) {
+    response = await send(method, path, options);
+    if (response.ok) return response;
+    refused = await problem(response);
+  }
+  if (refused.status === 401 && !options.open) onSignedOut();
+  throw refused;
+}
+
 /** Sends a request; gives what is answered and its headers. */
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<{ data: T; headers: Headers }> {
-  let response = await send(method, path, options);
-  if (!response.ok) {
-    let refused = await problem(response);
-    if (refused.code === "step_up_needed" && (await onStepUp())) {
-      response = await send(method, path, options);
-      if (!response.ok) refused = await problem(response);
-    }
-    if (!response.ok) {
-      if (refused.status === 401 && !options.open) onSignedOut();
-      throw refused;
-    }
-  }
+  const response = await answered(method, path, options);
   const data = (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as T;
   return { data, headers: response.headers };
+}
+
+/** Sends a request and has the browser keep what is answered as a file of this name. */
+export async function keep(method: string, path: string, name: string, options: Options = {}): Promise<void> {
+  const response = await answered(method, path, { ...options, headers: { accept: "*/*", ...options.headers } });
+  const address = URL.createObjectURL(await response.blob());
+  Object.assign(document.createElement("a"), { href: address, download: name }).click();
+  // The download has begun by then.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 export async function get<T>(path: string, options?: Options): Promise<T> {

@@ -55,6 +55,13 @@ export function t(key: string, about?: Record<string, string | number>): string 
   return said.replace(/\{(\w+)\}/g, (whole, name: string) => (name in about ? String(about[name]) : whole));
 }
 
+/** The words for a code of the API's; the code itself where there are none. */
+export function coded(under: string, code: string | null | undefined): string {
+  if (!code) return "–";
+  const said = t(`${under}.${code}`);
+  return said === `${under}.${code}` ? code : said;
+}
+
 /** What writes numbers and times is costly to make: it is kept, by language and form. */
 const writers = new Map<string, unknown>();
 

@@ -80,7 +80,7 @@ export function ordered(thread: ReadonlyMap<string, Shown>): Shown[] {
 /** Events after which a conversation is read anew: what they say is not all that changed. */
 const READ_ANEW = new Set([
   "contact.acted", "contact.attributes_changed", "contact.identity_changed", "contact.merged",
-  "contact.marketing_changed", "contact.reachability_changed", "conversation.released", "conversation.quarantined",
+  "contact.marketing_changed", "contact.reachability_changed", "contact.standing_changed", "conversation.released", "conversation.quarantined",
 ]);
 
 /** The conversation after an event, and whether it is to be read anew. */

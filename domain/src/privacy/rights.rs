@@ -352,6 +352,12 @@ impl RightsCase {
         self.verified_at.is_some() || matches!(self.opened, Opened::Noticed { .. })
     }
 
+    /// Whether a code was sent that may come back at this moment.
+    pub fn awaits_code(&self, now: Timestamp) -> bool {
+        let may_come = |code: &Challenge| code.not_sent.is_none() && code.is_open(now);
+        self.state.is_open() && !self.is_verified() && self.challenge.as_ref().is_some_and(may_come)
+    }
+
     /// Whether what is stored is in dispute by it: proven, and not decided.
     pub const fn disputes(&self) -> bool {
         self.kind.disputes() && matches!(self.state, CaseState::Verified)

@@ -22,15 +22,15 @@ const PERMISSIONS: HeaderValue = HeaderValue::from_static(
 const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Those that a route may say otherwise.
-const DEFAULTS: [(HeaderName, HeaderValue); 2] = [
+const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 /// Those that are the same everywhere.
-const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin")),
     (header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
     (header::PERMISSIONS_POLICY, PERMISSIONS),

@@ -46,8 +46,6 @@ struct Standing {
 /// One of the rates, by the name that it is told by.
 struct Named {
     name: &'static str,
-    burst: u32,
-    interval_ms: u64,
     rate: Rate,
 }
 
@@ -57,7 +55,7 @@ impl Rates {
         // No burst is no limit.
         let rate = |name, burst, interval_ms, places| {
             let rate = Rate::new(NonZeroU32::new(burst)?, interval_ms, places, Arc::clone(clock));
-            Some(Named { name, burst, interval_ms, rate })
+            Some(Named { name, rate })
         };
         let (address, key, session) = (
             settings.rate_address_interval_ms,
@@ -110,13 +108,12 @@ impl Standing {
         whose: &(impl Hash + ?Sized),
         now: Timestamp,
     ) -> Result<Self, (Self, u64)> {
-        let Named { name, burst, interval_ms, rate } = named;
-        let taken = rate.take(whose);
+        let Named { name, rate } = named;
+        let (taken, burst) = (rate.take(whose), rate.burst());
         let seconds = |ms: u64| ms.div_ceil(1_000);
-        self.policies
-            .push(format!("\"{name}\";q={burst};w={}", seconds(u64::from(*burst) * interval_ms).max(1)));
+        self.policies.push(format!("\"{name}\";q={burst};w={}", seconds(rate.ms_for(burst)).max(1)));
         let (left, resets_s) = match taken {
-            Ok(left) => (left, seconds(u64::from(burst - left) * interval_ms)),
+            Ok(left) => (left, seconds(rate.ms_for(burst - left))),
             Err(refused) => (0, seconds(refused.until.millis_since(now)).max(1)),
         };
         self.left.push(format!("\"{name}\";r={left};t={resets_s}"));

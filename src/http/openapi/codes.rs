@@ -139,6 +139,7 @@ pub const DOORS: &[(&str, &[&str])] = &[
     ("show_metrics", &[]),
     ("show_document", &["internal"]),
     ("show_feed", &[]),
+    ("show_security_contact", &["not_found"]),
     ("show_notice", &["internal"]),
     ("show_providers", &["internal"]),
     ("list_subprocessors", &["rate_limited", "internal"]),

@@ -240,14 +240,16 @@ door! {
 door! {
     /// The privacy notice, a page for people
     #[utoipa::path(get, path = "/privacy", tag = "health", security(()),
-        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`", max_length = 8)),
+        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`; anything else counts as nothing",
+            pattern = "^")),
         responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
     show_notice
 }
 door! {
     /// The providers that get personal data, a page for people
     #[utoipa::path(get, path = "/privacy/subprocessors", tag = "health", security(()),
-        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`", max_length = 8)),
+        params(("lang" = Option<String>, Query, description = "`es`, `pt` or `en`; anything else counts as nothing",
+            pattern = "^")),
         responses((status = 200, body = String, content_type = "text/html"), v1::Problems))]
     show_providers
 }

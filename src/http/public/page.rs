@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, VARY};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY, VARY,
+};
 
 use iassistance_domain::account::Language;
 
@@ -148,6 +150,10 @@ impl Page {
             .insert_header((CONTENT_SECURITY_POLICY, policy))
             .insert_header((CONTENT_LANGUAGE, self.language.code()))
             .insert_header((VARY, "accept-language"));
+        if self.has_form {
+            // From a page that says nothing of itself a browser sends a form with `Origin: null`, as if it were a stranger's.
+            answer.insert_header((REFERRER_POLICY, "same-origin"));
+        }
         if let Some(seconds) = self.cache_s {
             answer.insert_header((CACHE_CONTROL, format!("public, max-age={seconds}")));
         }

@@ -88,7 +88,9 @@ fn a_page_may_do_nothing_but_look_like_itself() {
     assert!(plain.starts_with("default-src 'none'") && plain.contains("form-action 'none'"));
     let mut asking = page();
     asking.form("/privacy/request", &[], &[], "Go");
-    let asking = policy(asking);
+    let answer = asking.respond();
+    assert_eq!(header(&answer, header::REFERRER_POLICY), "same-origin", "its form says whence it comes");
+    let asking = header(&answer, header::CONTENT_SECURITY_POLICY);
     assert!(
         asking.contains("form-action 'self'") && !asking.contains("script") && !asking.contains("unsafe")
     );

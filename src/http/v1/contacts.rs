@@ -12,11 +12,12 @@ use iassistance_domain::conversation::Conversation;
 use iassistance_domain::id::{ChannelId, ContactId, TenantId};
 use iassistance_domain::pii::TenantView;
 use iassistance_domain::privacy::rights::Standing;
+use iassistance_domain::tenant::TenantCtx;
 
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
-use crate::http::auth::{Allowed, acts};
+use crate::http::auth::{Allowed, Right, acts};
 use crate::http::{Problem, State, mask};
 
 /// The end user of a conversation.
@@ -113,6 +114,19 @@ pub async fn list(
     allowed.access().show(&Page { items, next: page.next })
 }
 
+/// A contact that somebody may see, of the tenant that they named.
+pub(super) async fn seen<R: Right>(
+    state: &State,
+    allowed: &Allowed<R>,
+    path: &InContact,
+) -> Result<(TenantCtx, Contact), Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let store = state.app.store.tenant(ctx).await?;
+    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
+    allowed.access().must_see(&*store, contact.conversation).await?;
+    Ok((ctx, contact))
+}
+
 /// One contact
 #[utoipa::path(get, path = "/tenants/{tenant}/contacts/{contact}", tag = "contacts",
     operation_id = "show_contact", params(InContact), responses((status = 200, body = ContactView), Problems))]
@@ -121,8 +135,6 @@ pub async fn show(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (_, contact) = seen(&state, &allowed, &path).await?;
     allowed.access().show(&ContactView::from(contact))
 }

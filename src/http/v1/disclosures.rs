@@ -8,14 +8,14 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::ContactId;
 use iassistance_domain::privacy::{Disclosure, Handed, RecipientKind};
 
-use super::contacts::InContact;
+use super::contacts::{self, InContact};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
 
 /// What somebody was handed about a contact.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Disclosure)]
+#[schema(as = DisclosureLine)]
 pub struct DisclosureView {
     /// What they are.
     recipient: RecipientKind,
@@ -72,10 +72,7 @@ pub async fn list(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (ctx, contact) = contacts::seen(&state, &allowed, &path).await?;
     let ledger = state.app.store.leaving().disclosures(ctx, contact.id).await?;
     let items = ledger.lines.into_iter().map(DisclosureView::from).collect();
     let to = &state.app.settings.backup.to;

@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::audit::AuditEntry;
 use iassistance_domain::id::{ContactId, DeletionId, ErasureId, HoldId, TenantId};
+use iassistance_domain::privacy::rights::RightKind;
 use iassistance_domain::privacy::{Erasure, ErasureGround, ErasureState, Finality, Receipt};
 use iassistance_domain::{Pii, Timestamp};
 
@@ -22,8 +23,6 @@ use crate::keeping::KeepingError;
 const GROUND_CHARS_MAX: usize = 1_000;
 /// So long an answer waits for an erasure; a longer one goes on without it.
 const WAIT_MS: u64 = 5_000;
-/// Five days: no business day more than Argentine law gives, whatever the calendar.
-const DUE_MS: u64 = 5 * 24 * 60 * 60 * 1_000;
 const RETRY_S: u32 = 30;
 
 /// Which erasure.
@@ -187,7 +186,8 @@ pub async fn erase(
     let entry = allowed.entry("contact.erasure_asked").on(&contact);
     allowed.record(AuditEntry { reason: Some(Pii::new(ground.to_owned())), ..entry }).await?;
     let asked = ErasureGround::Asked { by: allowed.access().actor(allowed.principal()) };
-    let due_at = state.clock().now().plus_millis(DUE_MS);
+    let (law, in_force) = state.app.registrar.law();
+    let due_at = law.due(in_force, RightKind::Delete, state.clock().now()).at;
     let erasure = state.app.keeper.erase_soon(ctx.tenant(), contact, asked, due_at, WAIT_MS).await?;
     let is_under_way = erasure.state == ErasureState::Begun;
     let mut answer = if is_under_way { HttpResponse::Accepted() } else { HttpResponse::Ok() };

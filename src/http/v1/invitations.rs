@@ -232,12 +232,12 @@ async fn list(
 
 /// One invitation to a place, or (`None`) to own the platform.
 async fn found(state: &State, place: Option<MemberOf>, id: InvitationId) -> Result<Invitation, Problem> {
-    let of_place = |it: &Invitation| match place {
-        Some(place) => it.memberships.iter().any(|membership| membership.of == place),
-        None => it.owner,
+    let people = state.app.store.people();
+    let found = match place {
+        Some(place) => people.invitation_to(place, id).await?,
+        None => people.invitation(id).await?.filter(|it| it.owner),
     };
-    let found = state.app.store.people().invitation(id).await?;
-    found.filter(of_place).ok_or_else(Problem::not_found)
+    found.ok_or_else(Problem::not_found)
 }
 
 async fn take_back<R: Right>(

@@ -191,8 +191,7 @@ async fn keep<R: Right>(
 }
 
 async fn owned(state: &State, tenant: Option<TenantId>, id: ApiKeyId) -> Result<ApiKey, Problem> {
-    let found = state.app.store.api_key(id).await?;
-    found.filter(|key| key.tenant == tenant).ok_or_else(Problem::not_found)
+    state.app.store.api_key_of(tenant, id).await?.ok_or_else(Problem::not_found)
 }
 
 async fn end<R: Right>(

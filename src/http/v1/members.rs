@@ -147,8 +147,7 @@ async fn members(state: &State, place: MemberOf, query: &MembersQuery) -> Result
 
 /// An account that belongs to the place.
 async fn member(state: &State, place: MemberOf, id: AccountId) -> Result<Account, Problem> {
-    let account = state.app.store.people().account(id).await?;
-    account.filter(|account| account.membership(place).is_some()).ok_or_else(Problem::not_found)
+    state.app.store.people().member(place, id).await?.ok_or_else(Problem::not_found)
 }
 
 /// Somebody who belongs to a place, with their tag.

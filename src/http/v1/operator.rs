@@ -134,9 +134,9 @@ async fn record(allowed: &Allowed<acts::Send>, act: &str, path: &InConversation)
 
 /// One of the tenant's people, as a conversation is assigned to them.
 async fn member(state: &State, ctx: TenantCtx, id: AccountId) -> Result<String, Problem> {
-    let account = state.app.store.people().account(id).await?;
-    let belongs = account.is_some_and(|it| it.membership(MemberOf::Tenant(ctx.tenant())).is_some());
-    if belongs { Ok(id.to_string()) } else { Err(Problem::invalid("`account`: one of the tenant's people")) }
+    let found = state.app.store.people().member(MemberOf::Tenant(ctx.tenant()), id).await?;
+    let account = found.ok_or_else(|| Problem::invalid("`account`: one of the tenant's people"))?;
+    Ok(account.id.to_string())
 }
 
 /// By which name somebody acts in a conversation that they see. Nobody who signed in acts by another's.

@@ -8,9 +8,9 @@ use utoipa::{IntoParams, ToSchema};
 use iassistance_domain::Timestamp;
 use iassistance_domain::account::Language;
 use iassistance_domain::id::{CaseId, ContactId, TenantId};
-use iassistance_domain::privacy::rights::{Opened, RightKind, RightsCase};
+use iassistance_domain::privacy::rights::{CaseState, Opened, RightKind, RightsCase};
 
-use super::contacts::InContact;
+use super::contacts::{self, InContact};
 use super::input::Body;
 use super::page::{self, Page};
 use super::rights_view::{CaseView, ConsentView, CorrectionView, How, NewCase, NewStep};
@@ -62,6 +62,37 @@ impl DueFilter {
     }
 }
 
+/// How far a case is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseStage {
+    /// It is not proven who asks.
+    Received,
+    /// It is to be done.
+    Verified,
+    /// It was done.
+    Answered,
+    /// It was not, with a ground.
+    Refused,
+    /// It was taken back.
+    Withdrawn,
+    /// Nobody proved anything for too long.
+    Lapsed,
+}
+
+impl From<&CaseState> for CaseStage {
+    fn from(state: &CaseState) -> Self {
+        match state {
+            CaseState::Received => Self::Received,
+            CaseState::Verified => Self::Verified,
+            CaseState::Answered { .. } => Self::Answered,
+            CaseState::Refused { .. } => Self::Refused,
+            CaseState::Withdrawn { .. } => Self::Withdrawn,
+            CaseState::Lapsed { .. } => Self::Lapsed,
+        }
+    }
+}
+
 /// Which cases.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +105,9 @@ pub struct CasesQuery {
     /// Only those that stand so to their time.
     #[param(inline)]
     due: Option<DueFilter>,
+    /// Only those that are so far.
+    #[param(inline)]
+    state: Option<CaseStage>,
     /// Only those about this.
     #[param(inline)]
     right: Option<RightKind>,
@@ -120,6 +154,7 @@ pub async fn list(
     let rights = state.app.store.rights();
     let wants = |case: &RightsCase| {
         query.due.is_none_or(|due| due.is(case, now))
+            && query.state.is_none_or(|stage| stage == CaseStage::from(&case.state))
             && query.right.is_none_or(|right| case.kind == right)
             && query.contact.is_none_or(|contact| case.contact == contact)
     };
@@ -240,10 +275,7 @@ pub async fn consents(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (ctx, _) = contacts::seen(&state, &allowed, &path).await?;
     let found = state.app.store.rights().consents(ctx, path.contact).await?;
     allowed.access().show(&found.into_iter().map(ConsentView::from).collect::<Vec<_>>())
 }
@@ -257,10 +289,7 @@ pub async fn corrections(
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InContact>,
 ) -> Result<HttpResponse, Problem> {
-    let ctx = allowed.ctx(path.tenant)?;
-    let store = state.app.store.tenant(ctx).await?;
-    let contact = store.contact(path.contact).await?.ok_or_else(Problem::not_found)?;
-    allowed.access().must_see(&*store, contact.conversation).await?;
+    let (ctx, contact) = contacts::seen(&state, &allowed, &path).await?;
     if !contact.standing.may_be_used() {
         return Err(Problem::not_found());
     }

@@ -251,6 +251,10 @@ impl Store for MemoryStore {
         Ok(self.0.open()?.api_keys.get(&id).cloned())
     }
 
+    async fn api_key_of(&self, of: Option<TenantId>, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        Ok(self.0.open()?.api_keys.get(&id).filter(|key| key.tenant == of).cloned())
+    }
+
     async fn api_keys(&self) -> Result<Vec<ApiKey>> {
         Ok(self.0.open()?.api_keys.values().cloned().collect())
     }

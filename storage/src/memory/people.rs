@@ -165,6 +165,12 @@ impl People for MemoryStore {
         Ok(self.0.open()?.people.accounts.get(&id).cloned())
     }
 
+    async fn member(&self, of: MemberOf, id: AccountId) -> Result<Option<Account>> {
+        let state = self.0.open()?;
+        let account = state.people.accounts.get(&id);
+        Ok(account.filter(|account| belongs(&account.memberships, Some(of))).cloned())
+    }
+
     async fn account_by_email(&self, email: &Pii<String>) -> Result<Option<Account>> {
         Ok(self.0.open()?.people.accounts.values().find(|account| account.email == *email).cloned())
     }
@@ -359,6 +365,12 @@ impl People for MemoryStore {
 
     async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>> {
         Ok(self.0.open()?.people.invitations.get(&id).cloned())
+    }
+
+    async fn invitation_to(&self, of: MemberOf, id: InvitationId) -> Result<Option<Invitation>> {
+        let state = self.0.open()?;
+        let invitation = state.people.invitations.get(&id);
+        Ok(invitation.filter(|it| belongs(&it.memberships, Some(of))).cloned())
     }
 
     async fn invitation_by_hash(&self, hash: &str) -> Result<Option<Invitation>> {

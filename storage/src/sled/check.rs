@@ -15,7 +15,7 @@ use super::keys::{
     TOMBSTONE, TOMBSTONE_SINCE, UNROUTED, UNROUTED_SEEN, aside, id_in, kind_name, number_in,
 };
 use super::line::Urgency;
-use super::people::load_tenants;
+use super::people::{load_key_homes, load_tenants};
 use super::quarantine::{Around, hex};
 use super::space::{Page, Read, Result, Space};
 use super::tx::Tx;
@@ -265,7 +265,7 @@ impl Core {
     /// What is held in memory of the platform's records is read anew.
     async fn reload(&self) -> Result<()> {
         let (directory, apps) = (Arc::clone(&self.directory), Arc::clone(&self.meta_apps));
-        let tenants = Arc::clone(&self.tenant_records);
+        let (tenants, homes) = (Arc::clone(&self.tenant_records), Arc::clone(&self.key_homes));
         let (platform, keyring) = (Arc::clone(&self.platform), Arc::clone(&self.keyring));
         let reload = move |tx: &mut Tx<'_>| {
             // Once all writes before this one are applied, and in the thread that makes the next.
@@ -284,6 +284,10 @@ impl Core {
                 match load_tenants(&platform) {
                     Ok(loaded) => *tenants.write().unwrap_or_else(PoisonError::into_inner) = loaded,
                     Err(error) => tracing::error!(%error, "the tenants could not be read anew"),
+                }
+                match load_key_homes(&platform) {
+                    Ok(loaded) => *homes.write().unwrap_or_else(PoisonError::into_inner) = loaded,
+                    Err(error) => tracing::error!(%error, "the API keys could not be read anew"),
                 }
             }));
             Ok(())

@@ -107,11 +107,13 @@ impl Core {
         let of_platform = self.writer.write(&self.platform, move |tx| tx.remove_of_platform(tenant)).await?;
         *counts.entry(Place::Settings).or_default() += of_platform;
         *counts.entry(Place::TenantKeys).or_default() += u64::from(self.destroy_keys(tenant).await?);
-        let records = Arc::clone(&self.tenant_records);
+        let (records, homes) = (Arc::clone(&self.tenant_records), Arc::clone(&self.key_homes));
         let last = move |tx: &mut Tx<'_>| {
             let was_there = tx.remove(&keys::tenant(tenant))?;
             tx.afterwards.push(Box::new(move || {
                 records.write().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+                let mut homes = homes.write().unwrap_or_else(PoisonError::into_inner);
+                homes.retain(|_, home| *home != Some(tenant));
             }));
             Ok(was_there)
         };

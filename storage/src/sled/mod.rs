@@ -89,7 +89,7 @@ use generation::Home;
 use keys::{META_APP, TENANT};
 use line::LineLimits;
 use live::Live;
-use people::{Revocations, load_tenants};
+use people::{KeyHomes, Revocations, load_key_homes, load_tenants};
 use quarantine::watch_over;
 use rewrite::Rewriter;
 use room::Room;
@@ -139,6 +139,8 @@ struct Core {
     meta_apps: Arc<RwLock<HashMap<MetaAppId, MetaApp>>>,
     /// All tenants' records that open, as they are stored: one is asked for by every request.
     tenant_records: Arc<RwLock<HashMap<TenantId, Tenant>>>,
+    /// Whose the API keys are that open: another's is refused before it is read.
+    key_homes: KeyHomes,
     revocations: Revocations,
     audited: watch::Sender<u64>,
     tenants: RwLock<HashMap<TenantId, Arc<Space>>>,
@@ -201,6 +203,7 @@ impl SledStore {
         let directory = channels::load_directory(&platform, &keyring)?;
         let meta_apps = platform.list(&META_APP.key(), Page::First, usize::MAX)?;
         let meta_apps = meta_apps.into_iter().map(|(_, app): (_, MetaApp)| (app.id, app)).collect();
+        let key_homes = load_key_homes(&platform)?;
         let trees = copy::trees_of(&live.database()?.0).iter().map(|name| name.to_vec()).collect();
         let health = Arc::new(Health::new(home.clone()));
         let floor = limits.free_bytes_min;
@@ -239,6 +242,7 @@ impl SledStore {
             directory: Arc::new(RwLock::new(directory)),
             meta_apps: Arc::new(RwLock::new(meta_apps)),
             tenant_records: Arc::new(RwLock::new(tenant_records)),
+            key_homes: Arc::new(RwLock::new(key_homes)),
             revocations: Revocations::new(REVOCATIONS_MAX),
             audited: watch::Sender::new(0),
             tenants: RwLock::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -23,9 +23,10 @@ use iassistance_domain::session::Session;
 use iassistance_domain::tenant::{Tenant, TenantCtx};
 use iassistance_domain::{Pii, Timestamp};
 
+use super::invitations::invited;
 use super::keys::{
-    self, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY, BREAK_GLASS, INVITATION, INVITED, Key, Kind, MAIL,
-    MEMBER, TENANT, id_in,
+    self, ACCOUNT, ACCOUNT_EMAIL, ACCOUNT_SUBJECT, AGENCY, API_KEY, BREAK_GLASS, INVITATION, INVITED, Key,
+    Kind, MAIL, MEMBER, TENANT, id_in,
 };
 use super::space::{Page, Read, Result, Space};
 use super::tx::{Owner, Tx};
@@ -36,6 +37,9 @@ use crate::people::{People, Revocation};
 
 /// Tells what was revoked.
 pub(super) type Revocations = broadcast::Sender<Revocation>;
+
+/// Whose API keys are, by their ids: of a tenant, or of the platform.
+pub(super) type KeyHomes = Arc<RwLock<HashMap<ApiKeyId, Option<TenantId>>>>;
 
 /// The key of an account's e-mail address.
 pub(super) fn email_key(space: &Space, email: &Pii<String>) -> Key<AccountId> {
@@ -54,6 +58,12 @@ pub(super) fn member_key(place: MemberOf, account: AccountId) -> Key<()> {
 pub(super) fn load_tenants(platform: &Space) -> Result<HashMap<TenantId, Tenant>> {
     let records = platform.list(&TENANT.key(), Page::First, usize::MAX)?;
     Ok(records.into_iter().map(|(_, tenant)| (tenant.id, tenant)).collect())
+}
+
+/// Whose the API keys are that open. Blocking.
+pub(super) fn load_key_homes(platform: &Space) -> Result<HashMap<ApiKeyId, Option<TenantId>>> {
+    let records = platform.list(&API_KEY.key(), Page::First, usize::MAX)?;
+    Ok(records.into_iter().map(|(_, key)| (key.id, key.tenant)).collect())
 }
 
 impl Tx<'_> {
@@ -154,8 +164,17 @@ impl Tx<'_> {
         self.put(&key, Owner::Tenant, tenant)
     }
 
-    pub(super) fn put_api_key(&mut self, key: &ApiKey, revocations: &Revocations) -> Result<()> {
+    pub(super) fn put_api_key(
+        &mut self,
+        key: &ApiKey,
+        homes: KeyHomes,
+        revocations: &Revocations,
+    ) -> Result<()> {
         let at = keys::api_key(key.id);
+        let (id, home) = (key.id, key.tenant);
+        self.afterwards.push(Box::new(move || {
+            homes.write().unwrap_or_else(PoisonError::into_inner).insert(id, home);
+        }));
         if self.get_readable(&at)?.is_some_and(|before| key.has_other_rights(&before)) {
             self.revoke(revocations, Revocation::Key(key.id));
         }
@@ -249,6 +268,13 @@ impl Core {
         .await
     }
 
+    /// The record of somebody or something that has its mark in a place; of nothing else is more read than that
+    /// the mark is not there.
+    fn placed<T: serde::de::DeserializeOwned>(&self, mark: &Key<()>, record: &Key<T>) -> Result<Option<T>> {
+        self.writer.health()?;
+        if self.platform.has(mark)? { self.platform.get(record) } else { Ok(None) }
+    }
+
     fn account_at(&self, index: &Key<AccountId>) -> Result<Option<Account>> {
         let id = self.one(index)?;
         Ok(id.map(|id| self.one(&keys::account(id))).transpose()?.flatten())
@@ -289,6 +315,12 @@ impl People for SledStore {
 
     async fn account(&self, id: AccountId) -> Result<Option<Account>> {
         self.0.one(&keys::account(id))
+    }
+
+    async fn member(&self, of: MemberOf, id: AccountId) -> Result<Option<Account>> {
+        let found = self.0.placed(&member_key(of, id), &keys::account(id))?;
+        // The mark is read before the record, and both may change in between.
+        Ok(found.filter(|account| account.membership(of).is_some()))
     }
 
     async fn account_by_email(&self, email: &Pii<String>) -> Result<Option<Account>> {
@@ -426,6 +458,10 @@ impl People for SledStore {
         self.0.one(&keys::invitation(id))
     }
 
+    async fn invitation_to(&self, of: MemberOf, id: InvitationId) -> Result<Option<Invitation>> {
+        self.0.placed(&invited(of, id), &keys::invitation(id))
+    }
+
     async fn invitation_by_hash(&self, hash: &str) -> Result<Option<Invitation>> {
         let Some(id) = self.0.one(&self.0.platform.invitation_hash(hash))? else { return Ok(None) };
         self.0.one(&keys::invitation(id))
@@ -545,3 +581,7 @@ impl People for SledStore {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "people_tests.rs"]
+mod tests;

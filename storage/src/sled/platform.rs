@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use iassistance_domain::channel::{Channel, ChannelAddress, ChannelHealth, MetaApp, Route};
 use iassistance_domain::deletion::Deletion;
-use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId};
+use iassistance_domain::id::{ApiKeyId, ChannelId, DeletionId, MetaAppId, TenantId};
 use iassistance_domain::inbound::InboundEvent;
 use iassistance_domain::key::ApiKey;
 use iassistance_domain::pii::Deliver;
@@ -253,11 +253,18 @@ impl Store for SledStore {
 
     async fn put_api_key(&self, key: ApiKey) -> Result<()> {
         self.0.room.for_new()?;
-        self.0.write(move |tx, revocations| tx.put_api_key(&key, revocations)).await
+        let homes = Arc::clone(&self.0.key_homes);
+        self.0.write(move |tx, revocations| tx.put_api_key(&key, homes, revocations)).await
     }
 
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>> {
         self.0.one(&keys::api_key(id))
+    }
+
+    async fn api_key_of(&self, of: Option<TenantId>, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        self.0.writer.health()?;
+        let home = self.0.key_homes.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+        if home == Some(of) { self.0.platform.get(&keys::api_key(id)) } else { Ok(None) }
     }
 
     async fn api_keys(&self) -> Result<Vec<ApiKey>> {

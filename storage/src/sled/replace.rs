@@ -10,7 +10,7 @@ use ::sled::{Batch, Db, Tree};
 
 use iassistance_domain::Timestamp;
 use iassistance_domain::channel::Channel;
-use iassistance_domain::id::TenantId;
+use iassistance_domain::id::{ApiKeyId, TenantId};
 use iassistance_domain::outbox::OutboxState;
 
 use super::audit::CHAIN_KEY;
@@ -233,12 +233,18 @@ impl SledStore {
                 None => {}
             }
         }
+        let homes = Arc::clone(&core.key_homes);
         let put = move |tx: &mut Tx<'_>| {
+            let mut back = Vec::new();
             for (key, sealed) in keys {
                 if tx.sealed(&key)?.is_none() {
+                    back.extend(id_in(&key, 1).map(|id| (ApiKeyId::from_bytes(id), Some(tenant))));
                     tx.overlay.insert(key.into(), Some(sealed.into()));
                 }
             }
+            tx.afterwards.push(Box::new(move || {
+                homes.write().unwrap_or_else(PoisonError::into_inner).extend(back);
+            }));
             Ok(())
         };
         core.writer.write(&core.platform, put).await?;

@@ -84,6 +84,8 @@ pub(super) struct Rewriter {
 #[derive(Default)]
 struct Shared {
     ending: AtomicBool,
+    /// A look waits already: one more would see the same, and take the place of a wish.
+    look_waits: AtomicBool,
     rows_written: AtomicU64,
     rows_looked: AtomicU64,
     bytes_unlooked: AtomicU64,
@@ -148,8 +150,9 @@ impl Rewriter {
         let shared = &self.shared;
         shared.rows_looked.store(shared.rows_written.load(Ordering::Relaxed), Ordering::Relaxed);
         shared.bytes_unlooked.store(0, Ordering::Relaxed);
-        // When it is full, a look is coming anyway.
-        let _coming = self.asks.try_send(Ask::Look);
+        if !shared.look_waits.swap(true, Ordering::AcqRel) && self.asks.try_send(Ask::Look).is_err() {
+            shared.look_waits.store(false, Ordering::Release);
+        }
     }
 
     fn end(&self) {
@@ -190,6 +193,10 @@ impl Thread {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            if matches!(ask, Ask::Look) {
+                // Before the end is asked for: whoever ends it either finds this look waiting or sends another.
+                self.shared.look_waits.swap(false, Ordering::AcqRel);
+            }
             if self.shared.ending.load(Ordering::Acquire) {
                 return;
             }
@@ -424,4 +431,27 @@ fn broken_off() -> StorageError {
 #[expect(clippy::cast_precision_loss, reason = "sizes that are compared and shown roughly")]
 fn float(bytes: u64) -> f64 {
     bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn looks_that_wait_take_no_place_of_a_wish() {
+        let (asks, asked) = sync_channel(ASKED_MAX);
+        let (_end, ended) = watch::channel(false);
+        let rewriter = Rewriter { asks, shared: Arc::default(), look_bytes: 1, ended };
+        for _ in 0..10 {
+            rewriter.wrote(1, 1);
+        }
+        for _ in 1..ASKED_MAX {
+            rewriter.asks.try_send(Ask::Now(oneshot::channel().0)).unwrap();
+        }
+        drop(rewriter);
+        let looks = asked.iter().filter(|ask| matches!(ask, Ask::Look)).count();
+        assert_eq!(looks, 1);
+    }
 }

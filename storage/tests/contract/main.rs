@@ -117,6 +117,7 @@ contract! {
     people: accounts_are_found_by_what_is_theirs_alone
         an_account_is_changed_by_who_read_it
         accounts_are_listed_by_place
+        what_is_another_s_is_as_if_it_were_not_there
         sessions_end_for_good
         an_account_has_so_many_sessions
         what_is_revoked_is_told

@@ -153,6 +153,51 @@ pub async fn accounts_are_listed_by_place(world: World) {
     assert_eq!(ids(&people.accounts(None, 9, Some(one)).await.unwrap()), numbers(&[6, 5, 4, 2]));
 }
 
+pub async fn what_is_another_s_is_as_if_it_were_not_there(mut world: World) {
+    drop(world.tenant(1).await);
+    let (one, two) = (MemberOf::Tenant(tenant_id(1)), MemberOf::Tenant(tenant_id(2)));
+    let key = |number: u8, of| {
+        let id = ApiKeyId::from_bytes([number; 16]);
+        ApiKey::new(id, "k".to_owned(), of, vec![Scope::Read], "00".to_owned(), START)
+    };
+    let (own, platforms) = (key(5, Some(tenant_id(1))), key(6, None));
+    let people = world.store.people();
+    people.create_account(account(1)).await.unwrap();
+    people.put_invitation(invitation(1)).await.unwrap();
+    for key in [&own, &platforms] {
+        world.store.put_api_key(key.clone()).await.unwrap();
+    }
+    for opened_again in [false, true] {
+        if opened_again {
+            world.reopen().await;
+        }
+        let (store, people) = (&world.store, world.store.people());
+        assert_eq!(store.api_key_of(Some(tenant_id(1)), own.id).await.unwrap(), Some(own.clone()));
+        assert_eq!(store.api_key_of(None, platforms.id).await.unwrap(), Some(platforms.clone()));
+        for (of, id) in [(Some(tenant_id(2)), own.id), (None, own.id), (Some(tenant_id(1)), platforms.id)] {
+            assert_eq!(store.api_key_of(of, id).await.unwrap(), None);
+        }
+        assert_eq!(store.api_key_of(None, ApiKeyId::from_bytes([9; 16])).await.unwrap(), None);
+        assert!(people.member(one, account_id(1)).await.unwrap() == Some(account(1)));
+        assert!(people.member(two, account_id(1)).await.unwrap().is_none());
+        assert!(people.member(one, account_id(2)).await.unwrap().is_none());
+        assert!(people.invitation_to(one, invitation(1).id).await.unwrap() == Some(invitation(1)));
+        assert!(people.invitation_to(two, invitation(1).id).await.unwrap().is_none());
+        assert!(people.invitation_to(one, invitation(2).id).await.unwrap().is_none());
+    }
+    let people = world.store.people();
+    let moved = Account { memberships: vec![in_tenant(2, Role::Viewer)], ..account(1) };
+    people.put_account(moved, 0).await.unwrap();
+    assert!(people.member(one, account_id(1)).await.unwrap().is_none(), "they belong elsewhere now");
+    assert!(people.member(two, account_id(1)).await.unwrap().is_some());
+    world.store.keeping().destroy_tenant(tenant_id(1)).await.unwrap();
+    assert_eq!(
+        world.store.api_key_of(Some(tenant_id(1)), own.id).await.unwrap(),
+        None,
+        "it went with its tenant"
+    );
+}
+
 pub async fn sessions_end_for_good(mut world: World) {
     let people = world.store.people();
     let nobodys = people.create_session(session(1, 1)).await;

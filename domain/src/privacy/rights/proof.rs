@@ -56,6 +56,10 @@ pub struct Challenge {
     #[serde(default)]
     #[data(operational)]
     pub not_sent: Option<String>,
+    /// The last message of the conversation that was taken for a try, if any was: none is taken twice.
+    #[serde(default)]
+    #[data(id)]
+    pub tried: Option<MessageId>,
 }
 
 /// What became of a try.
@@ -73,7 +77,7 @@ impl Challenge {
     /// A new one.
     pub const fn new(hash: String, now: Timestamp, lasts_ms: u64, tries: u8) -> Self {
         let expires_at = now.plus_millis(lasts_ms);
-        Self { hash, made_at: now, expires_at, tries_left: tries, message: None, not_sent: None }
+        Self { hash, made_at: now, expires_at, tries_left: tries, message: None, not_sent: None, tried: None }
     }
 
     /// Whether it may still be tried.

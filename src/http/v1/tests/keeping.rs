@@ -5,6 +5,7 @@ use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
 use iassistance_domain::id::{ChannelId, ContactId, MetaAppId};
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
+use iassistance_domain::privacy::rights::RightKind;
 
 use super::*;
 
@@ -110,6 +111,9 @@ async fn an_erasure_says_why_and_needs_a_proof_anew() {
     let key = desk.key(Some(tenant), &[Scope::Dsar]).await;
     let erased = ask(&key, "they asked").await;
     assert_eq!((erased.status, &erased.body["state"]), (200, &json!("erased")), "{}", erased.body);
+    let (law, in_force) = desk.app.registrar.law();
+    let due = law.due(in_force, RightKind::Delete, desk.clock.now()).at;
+    assert_eq!(erased.body["due_at"], json!(due), "the law's own count");
     let list = format!("/tenants/{tenant}/erasures");
     let listed = desk.ask(&owner, "get", &list, None).await;
     assert_eq!(listed.body["items"][0], erased.body, "an owner sees that it was, by ids alone");

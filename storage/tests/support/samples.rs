@@ -1,4 +1,4 @@
-//! Short words for what the tests put into a store; as the store's own tests have them.
+//! Short words for what tests put into a store: the store's own, and those of the promises.
 
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp, StoredSecret};
 use iassistance_domain::contact::ContactIdentity;

@@ -1,0 +1,347 @@
+// What people ask about their own data, orders of authorities and incidents, in a real browser.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, afterEach, before, test } from "node:test";
+
+import { Desk, accessible, complaints, entry, noSidewaysScroll, open, until } from "./desk.mjs";
+import { LIMIT_MS } from "./harness.mjs";
+
+const HOUR_MS = 3_600_000;
+const desk = new Desk();
+
+before(() => desk.open(), { timeout: 3 * LIMIT_MS });
+afterEach(() => desk.tidy());
+after(() => desk.close());
+
+const at = (path) => `${desk.where.server}/t/${desk.where.tenant}/${path}`;
+/** A moment as a field of a browser here takes it. */
+const field = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+
+/** Somebody wrote to the shop and was answered: their conversation. */
+async function wrote(page, name, text) {
+  await desk.say(name, text);
+  return until(page, async () => {
+    const { items } = await desk.api("/conversations?limit=200");
+    return items.find((each) => each.contact.profile_name === name && each.last_message?.author.by === "assistant" && each.last_message.delivery?.status === "read");
+  });
+}
+
+/** What a click has the browser keep. */
+async function kept(page, button) {
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  return { name: download.suggestedFilename(), text: await readFile(await download.path(), "utf8") };
+}
+
+test("a request of the public page comes up, is proven by its code, done and answered, and its person reads the answer", async () => {
+  const made = await desk.owner();
+  const page = await made.newPage();
+  await page.goto(at("privacy"));
+  await page.getByText("No requests").waitFor();
+  const conversation = await wrote(page, "Rita", "Hello, who are you?");
+  const account = (await desk.sim("/sim/accounts")).find((each) => each.product === "whatsapp");
+
+  const public_ = await (await desk.stranger()).newPage();
+  await public_.goto(`${desk.where.server}/privacy/request?lang=en`);
+  await public_.getByLabel("What you ask").selectOption("rectify");
+  await public_.getByLabel("Where you write with the business").selectOption("whatsapp");
+  await public_.getByLabel("The business", { exact: true }).fill(account.display_phone_number);
+  await public_.getByLabel("You", { exact: true }).fill(`+${conversation.contact.wa_id}`);
+  await public_.getByRole("button", { name: "Send" }).click();
+  await public_.getByLabel("Code").waitFor();
+
+  // Nobody looks at the list anew.
+  const card = page.locator("a.card", { hasText: "Correction" });
+  await card.waitFor();
+  assert.match(await card.textContent(), /not proven who asks.*asked on the public page.*days? left/s);
+  const clock = card.getByRole("meter", { name: "The law's time" });
+  assert.ok(Number(await clock.getAttribute("aria-valuenow")) < 50);
+  await page.getByLabel("How far it is").selectOption("verified");
+  await page.getByText("No requests").waitFor();
+  await page.getByLabel("How far it is").selectOption("received");
+  await card.click();
+  await page.getByText("Nothing is answered before it is proven who asks.").waitFor();
+  assert.ok(await page.getByRole("button", { name: "Answer" }).isDisabled());
+
+  const code = await until(page, async () => {
+    const said = await desk.sim(`/sim/transcript?contact=${conversation.contact.wa_id}`);
+    return said.map((each) => /(\d{6,}) is the code/.exec(each.text ?? "")?.[1]).find(Boolean);
+  });
+  await public_.getByLabel("Code").fill(code);
+  await public_.getByRole("button", { name: "Prove it" }).click();
+  await public_.getByText("Your identity is proven").waitFor();
+  await public_.getByLabel("What you want to be done").fill("My name is Margarita.");
+  await public_.getByRole("button", { name: "Send" }).click();
+  await public_.getByText("Noted").waitFor();
+
+  // It is marked wherever they are shown.
+  await page.locator("header .tag", { hasText: "In dispute" }).waitFor();
+  await page.getByText("By a code, on the page").waitFor();
+  const watching = await desk.live(await desk.owner());
+  await entry(watching, "Rita").locator(".tag", { hasText: "In dispute" }).waitFor();
+  await open(watching, "Rita");
+  await watching.locator(".strip .tag", { hasText: "In dispute" }).waitFor();
+  await watching.locator(".line", { hasText: "My name is Margarita." }).waitFor();
+  await page.getByRole("button", { name: "Blocked" }).click();
+  await watching.locator(".strip .tag", { hasText: "Blocked" }).waitFor();
+  await page.getByText("Hidden, as the marks above say").waitFor();
+  assert.equal(await page.getByText("Rita").count(), 0);
+
+  assert.ok(await page.getByRole("button", { name: "Answer" }).isDisabled(), "nothing was done yet");
+  await page.getByLabel("What it is to say").fill("Margarita");
+  await page.getByRole("button", { name: "Correct it" }).click();
+  await page.getByText("It is corrected.").waitFor();
+  const told = page.locator("section", { has: page.getByRole("heading", { name: "Who is told of it" }) });
+  await told.getByRole("button", { name: "They were told" }).first().click();
+  await told.getByLabel("What proves it").fill("Mail of 12:40.");
+  await told.getByRole("button", { name: "Save" }).click();
+  await told.getByText("Mail of 12:40.").waitFor();
+  await page.getByLabel("What they are told").fill("You are Margarita from now on.");
+  await page.getByRole("button", { name: "Answer" }).click();
+  await page.locator("header .tag", { hasText: "answered" }).waitFor();
+  await page.locator("header .tag", { hasText: "Blocked" }).waitFor({ state: "detached" });
+  await entry(watching, "Margarita").waitFor();
+  await watching.locator(".strip .tag", { hasText: "Blocked" }).waitFor({ state: "detached" });
+  await public_.goto(public_.url().replace("/statement", ""));
+  await public_.getByText("You are Margarita from now on.").waitFor();
+  for (const each of [page, watching, public_]) assert.deepEqual(complaints(each), []);
+});
+
+test("a request is taken down beside a conversation: all that is held is handed out, then they are erased, with a receipt", async () => {
+  const page = await desk.live(await desk.owner());
+  const { contact } = await wrote(page, "Otto", "My size is 44.");
+  await open(page, "Otto");
+  await page.locator(".line.bot").first().waitFor();
+  await page.getByRole("button", { name: "Details" }).click();
+  const begin = async (right) => {
+    await page.goto(at(`privacy?contact=${contact.id}`));
+    await page.getByRole("dialog").getByLabel("What is asked").selectOption(right);
+    await page.getByRole("button", { name: "Open it" }).click();
+    await page.getByLabel("Document that was seen").fill("Passport");
+    await page.getByRole("button", { name: "It proves who asks" }).click();
+    await page.getByText("It is proven who asks.").waitFor();
+  };
+  assert.equal(await page.getByRole("link", { name: "New request" }).getAttribute("href"), `/t/${desk.where.tenant}/privacy?contact=${contact.id}`);
+  await begin("access");
+  const json = await kept(page, page.getByRole("button", { name: "For programs" }));
+  assert.match(json.name, /^cas_[0-9a-f]{32}\.json$/);
+  assert.ok(JSON.stringify(JSON.parse(json.text)).includes("My size is 44."));
+  const html = await kept(page, page.getByRole("button", { name: "To be read" }));
+  assert.ok(html.text.includes("My size is 44.") && html.text.includes("<html"));
+  await page.getByRole("button", { name: "Answer" }).click();
+  await page.locator("header .tag", { hasText: "answered" }).waitFor();
+
+  await begin("delete");
+  await page.getByRole("button", { name: "Erase them" }).click();
+  await page.getByRole("dialog").getByText("There is no way back.").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Erase them" }).click();
+  await page.getByText("The erasure was carried out").first().waitFor();
+  const receipt = page.getByRole("region", { name: "Erasure" });
+  await receipt.getByRole("listitem").filter({ hasText: "Their key" }).waitFor();
+  await receipt.getByText("The key's former wrapping", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Answer" }).click();
+  await page.locator("header .tag", { hasText: "answered" }).waitFor();
+  await page.getByText("Not there any more").waitFor();
+  await page.getByRole("link", { name: "All requests" }).click();
+  await page.getByRole("button", { name: "Erasures" }).click();
+  await page.getByRole("region", { name: "Erasure" }).first().waitFor();
+  assert.deepEqual(complaints(page), []);
+});
+
+test("a hold is laid and released, and a period is chosen within its bounds", async () => {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("privacy/holds"));
+  await page.getByRole("button", { name: "Lay a hold" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Norm").fill("Ley 25.326 art. 16.5");
+  await dialog.getByLabel("What proves it").fill("Court file 12/2026.");
+  await dialog.getByLabel("Messages").check();
+  await dialog.getByRole("button", { name: "Lay a hold" }).click();
+  const card = page.locator("li.card", { hasText: "Court file 12/2026." });
+  await card.getByText("in force").waitFor();
+  await card.getByRole("button", { name: "Release" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Release" }).click();
+  await card.locator(".tag", { hasText: "released" }).waitFor();
+
+  await page.getByRole("button", { name: "Periods" }).click();
+  const days = page.getByLabel("Messages: Days");
+  const floor = Number(await days.getAttribute("min"));
+  await days.fill(String(floor));
+  await page.getByText("A shorter period").waitFor();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("The periods count now.").waitFor();
+  const { data } = await desk.ask(page, "GET", `/tenants/${desk.where.tenant}/retention`);
+  assert.equal(data.chosen.find((each) => each.class === "message").days, floor);
+  await days.fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await until(page, async () => (await desk.ask(page, "GET", `/tenants/${desk.where.tenant}/retention`)).data.chosen.every((each) => each.chosen === null));
+  assert.deepEqual(complaints(page), []);
+});
+
+test("an order is entered by one owner, approved by another, and no more than it covers is handed over", async () => {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("orders"));
+  const { contact } = await wrote(page, "Vito", "I was never there.");
+  await page.getByRole("button", { name: "Enter an order" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Authority").fill("Juzgado Federal N° 3");
+  await dialog.getByLabel("File, norm and date").fill("FRO 12345/2026");
+  await dialog.getByLabel("The document").fill("Folder legal/2026/17.");
+  await dialog.getByLabel("Whose data").fill(contact.id);
+  await dialog.getByLabel("From").fill(field(Date.now() - HOUR_MS));
+  await dialog.getByLabel("Until").fill(field(Date.now() + HOUR_MS));
+  await dialog.getByRole("button", { name: "Enter it" }).click();
+  const card = (of) => of.getByRole("listitem", { name: "FRO 12345/2026" });
+  await card(page).getByText("Another owner must approve it.").waitFor();
+  assert.equal(await card(page).getByRole("button", { name: "Approve" }).count(), 0);
+  const [{ id }] = (await desk.ask(page, "GET", `/tenants/${desk.where.tenant}/orders`)).data;
+  assert.equal((await desk.ask(page, "POST", `/tenants/${desk.where.tenant}/orders/${id}/approve`)).status, 409);
+
+  const invited = await desk.ask(page, "POST", "/owners/invitations", { email: "second@example.com", name: "Olivia" });
+  assert.equal(invited.status, 201);
+  const other = await (await desk.stranger()).newPage();
+  await desk.welcome(other, "second@example.com", "nine green lanterns");
+  await other.goto(at("orders"));
+  await card(other).getByRole("button", { name: "Approve" }).click();
+  await card(other).getByText("client told").waitFor();
+
+  // The first owner sees it by itself.
+  await card(page).getByRole("button", { name: "Hand over" }).click();
+  await dialog.getByLabel("Whose data").fill("");
+  await dialog.getByRole("button", { name: "Hand it over" }).click();
+  await dialog.getByText("goes beyond the order's scope").waitFor();
+  await dialog.getByLabel("Whose data").fill(contact.id);
+  const file = await kept(page, dialog.getByRole("button", { name: "Hand it over" }));
+  assert.equal(file.name, `${id}.jsonl`);
+  const lines = file.text.trim().split("\n").map((line) => JSON.parse(line));
+  assert.ok(lines.length >= 2 && file.text.includes("I was never there."));
+  await card(page).getByText(`${lines.length} records`).waitFor();
+  assert.match(await card(page).textContent(), /SHA-256 [0-9a-f]{64}/);
+  // An owner sees that something was asked, and acts on nothing.
+  const { data: asked } = await desk.ask(page, "POST", `/tenants/${desk.where.tenant}/rights`, { contact: contact.id, right: "access", how: "staff" });
+  await other.goto(at("privacy"));
+  await other.locator(`a.card[href$="${asked.id}"]`).click();
+  await other.getByText("Only the client's administrators act on requests.").waitFor();
+  assert.equal(await other.getByText("Vito").count(), 0);
+  assert.equal(await other.getByRole("button", { name: "Send a code" }).count(), 0);
+  assert.deepEqual(complaints(page).filter((each) => !/status of (403|409)/.test(each)), []);
+  assert.deepEqual(complaints(other).filter((each) => !/status of 403/.test(each)), []);
+});
+
+test("an incident's clocks run from when it was known; whose data was reached is found, everybody is told, and the file tells of it", async () => {
+  const made = await desk.owner();
+  const page = await desk.live(made);
+  await wrote(page, "Nadia", "Is anybody there?");
+  await entry(page, "Nadia").waitFor();
+  const { data: me } = await desk.ask(page, "GET", "/auth/me");
+  // The address that mails of its clocks lead to.
+  await page.goto(`${desk.where.server}/platform/incidents`);
+  await page.getByText("No incidents").waitFor();
+  await page.getByRole("button", { name: "Open an incident" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("What it is called").fill("A laptop was stolen.");
+  await dialog.getByLabel("When it was known").fill(field(Date.now() - 13 * HOUR_MS));
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await dialog.getByLabel("Kind").selectOption("account");
+  await dialog.getByLabel("Account").fill(me.id);
+  await dialog.getByLabel("What happened").fill("It was signed in.");
+  await dialog.getByRole("button", { name: "Open an incident" }).click();
+  const party = (name) => page.getByRole("listitem", { name, exact: true });
+  await party("Meta").locator(".tag", { hasText: "50 %" }).waitFor();
+  await party("Meta").getByText("10 hours left").waitFor();
+  await party("Authority").getByText("2 days left").waitFor();
+  assert.equal(await party("Authority").locator(".tag").count(), 0, "no mark was passed");
+  await page.getByRole("button", { name: "Look it up" }).click();
+  await page.getByText("The logs were read.").waitFor();
+  const people = Number(/(\d+) (?:person|people)/.exec(await page.locator("section", { has: page.getByRole("heading", { name: "Whose data was reached" }) }).textContent())[1]);
+  assert.ok(people >= 1);
+  await page.locator("summary", { hasText: "Authority" }).click();
+  await page.getByText("We learned of a security incident").filter({ visible: true }).waitFor();
+  await page.getByLabel("Language").last().selectOption("es");
+  await page.getByText("Tomamos conocimiento de un incidente").filter({ visible: true }).waitFor();
+
+  const close = page.getByRole("button", { name: "Close it" });
+  assert.ok(await close.isDisabled(), "nobody was told");
+  for (const name of ["Meta", "Clients", "Authority", "The people"]) {
+    await party(name).getByRole("button", { name: "They were told" }).click();
+    await party(name).getByLabel("What proves it").fill(`Mail to ${name}.`);
+    await party(name).getByRole("button", { name: "Save" }).click();
+    await party(name).getByText(`Mail to ${name}.`).waitFor();
+  }
+  const file = await kept(page, page.getByRole("button", { name: "File for the authority" }));
+  const dossier = JSON.parse(file.text);
+  assert.deepEqual([dossier.title, dossier.quantity.people, dossier.people_told], ["A laptop was stolen.", people, true]);
+  assert.ok(dossier.parties.every((each) => each.in_time && each.proof.startsWith("Mail to ")));
+  await close.click();
+  await page.getByText("It is closed.").waitFor();
+  await page.getByRole("link", { name: "All incidents" }).click();
+  await page.locator("a.card", { hasText: "A laptop was stolen." }).locator(".tag", { hasText: "closed" }).waitFor();
+  assert.deepEqual(complaints(page), []);
+});
+
+test("with something on them they are accessible, light and dark, and fit a phone", async () => {
+  const first = await (await desk.owner()).newPage();
+  await first.goto(at("privacy"));
+  const { contact } = await wrote(first, "Wanda", "Hello");
+  const make = async (path, body) => {
+    const { status, data } = await desk.ask(first, "POST", path, body);
+    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
+    return data;
+  };
+  const tenant = `/tenants/${desk.where.tenant}`;
+  const cases = {};
+  for (const right of ["access", "rectify", "delete", "confidential"]) cases[right] = (await make(`${tenant}/rights`, { contact: contact.id, right, how: "staff" })).id;
+  for (const right of ["access", "rectify"]) await make(`${tenant}/rights/${cases[right]}/steps`, { step: "see_document", kind: "Passport" });
+  await make(`${tenant}/rights/${cases.rectify}/steps`, { step: "correct", fields: { city: "x".repeat(200) } });
+  await make(`${tenant}/rights/${cases.confidential}/steps`, { step: "refuse", ground: "identity", text: "y".repeat(400) });
+  await make(`${tenant}/holds`, { norm: "z".repeat(120), proven_by: "A file.", review_at: Date.now() + HOUR_MS });
+  const scope = { classes: ["message", "contact"], from: Date.now() - HOUR_MS, until: Date.now() + HOUR_MS };
+  await make(`${tenant}/orders`, { authority: "A".repeat(120), reference: "R".repeat(120), document: "A folder.", may_tell: false, scope });
+  const suspects = [{ kind: "address", address: "203.0.113.7" }];
+  const incident = await make("/incidents", { title: "T".repeat(150), known_at: Date.now() - 30 * HOUR_MS, from: scope.from, until: Date.now(), suspects });
+  await make(`/incidents/${incident.id}/scope`);
+  const small = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+  for (const [as, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: small })) {
+    const page = await (await desk.owner({ ...options, bypassCSP: true })).newPage();
+    const check = async (what) => {
+      await accessible(page, `${what}, ${as}`);
+      await noSidewaysScroll(page, `${what}, ${as}`);
+    };
+    await page.goto(at("privacy"));
+    await page.locator("a.card").nth(2).waitFor();
+    await check("requests");
+    await page.getByRole("button", { name: "New request" }).click();
+    await check("a request's form");
+    for (const [right, shown] of Object.entries({ access: "All that is held about them", rectify: "What was corrected", delete: "Who asks", confidential: "What they were told" })) {
+      await page.goto(at(`privacy/${cases[right]}`));
+      await page.getByRole("heading", { name: shown, exact: true }).waitFor();
+      await check(right);
+    }
+    await page.goto(at("privacy/erasures"));
+    await page.getByRole("region", { name: "Erasure" }).or(page.getByText("Nobody was erased")).first().waitFor();
+    await check("erasures");
+    await page.goto(at("privacy/holds"));
+    await page.locator("li.card", { hasText: "A file." }).waitFor();
+    await check("holds");
+    await page.getByRole("button", { name: "Lay a hold" }).click();
+    await check("a hold's form");
+    await page.goto(at("privacy/periods"));
+    await page.getByLabel("Messages: Days").waitFor();
+    await page.locator("summary").click();
+    await check("periods");
+    await page.goto(at("orders"));
+    await page.getByText("A folder.").first().waitFor();
+    await check("orders");
+    await page.getByRole("button", { name: "Enter an order" }).click();
+    await check("an order's form");
+    await page.goto(`${desk.where.server}/platform/incidents`);
+    await page.locator("a.card", { hasText: "TTT" }).waitFor();
+    await check("incidents");
+    await page.locator("a.card", { hasText: "TTT" }).click();
+    await page.getByText("late").first().waitFor();
+    for (const summary of await page.locator("summary").all()) await summary.click();
+    await check("an incident");
+    await page.getByRole("button", { name: "Change" }).click();
+    await check("an incident's form");
+  }
+});
