@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -389,4 +390,99 @@ async fn no_more_addresses_than_enough_are_tried() {
     let checked = Checked { lookup, private: Vec::new() };
     let addresses = checked.resolve("many.example".parse().unwrap()).await.unwrap();
     assert_eq!(addresses.count(), ADDRESSES_MAX);
+}
+
+/// Addresses all over the blocks that are not public, many of each.
+fn inside() -> Vec<Ipv4Addr> {
+    let of = |(block, bits): &(Ipv4Addr, u32)| {
+        let (first, size) = (block.to_bits(), 1_u64 << (32 - bits));
+        (0..8_u64).map(move |place| {
+            let within = u32::try_from(size * place / 8 + size.saturating_sub(1) % 7).unwrap_or_default();
+            Ipv4Addr::from_bits(first | (within & u32::try_from(size - 1).unwrap_or(u32::MAX)))
+        })
+    };
+    NOT_PUBLIC_V4.iter().flat_map(of).collect()
+}
+
+/// The ways in which an address can be written that URLs know.
+fn spellings(address: Ipv4Addr) -> Vec<String> {
+    let ([a, b, c, d], bits) = (address.octets(), address.to_bits());
+    let (high, low) = (bits >> 16, bits & 0xffff);
+    let wide: String = address
+        .to_string()
+        .chars()
+        .map(|it| it.to_digit(10).and_then(|digit| char::from_u32('０' as u32 + digit)).unwrap_or('。'))
+        .collect();
+    vec![
+        address.to_string(),
+        format!("{address}."),
+        bits.to_string(),
+        format!("{bits:#x}"),
+        format!("0{bits:o}"),
+        format!("{a}.{}", bits & 0xff_ffff),
+        format!("{a}.{b}.{low}"),
+        format!("{a:#x}.{b:#x}.{c:#x}.{d:#x}"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("{a:#X}.0{b:o}.{low}"),
+        wide,
+        address.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        format!("[::ffff:{address}]"),
+        format!("[::{high:x}:{low:x}]"),
+        format!("[0:0:0:0:0:FFFF:{high:X}:{low:X}]"),
+        format!("[64:ff9b::{address}]"),
+        format!("[2002:{high:x}:{low:x}::1]"),
+    ]
+}
+
+#[test]
+fn no_way_to_write_an_address_leads_inside() {
+    let egress = egress(&[], &Names::of(&[]));
+    let (mut tried, mut allowed) = (0, Vec::new());
+    for host in inside().into_iter().flat_map(spellings) {
+        let Ok(address) = Url::parse(&format!("https://{host}/hook")) else { continue };
+        tried += 1;
+        if egress.client_for(Destination::Tool, &address).is_ok() {
+            allowed.push(host);
+        }
+    }
+    println!("{tried} addresses tried, {} allowed", allowed.len());
+    assert!(tried > 1_000, "{tried}");
+    assert_eq!(allowed, Vec::<String>::new());
+}
+
+/// Each name leads outside when it is looked up first, and inside from then on.
+#[derive(Default)]
+struct Rebinding(Mutex<BTreeMap<String, usize>>);
+
+impl Lookup for Rebinding {
+    fn look_up(&self, name: String) -> Looking {
+        let mut asked = self.0.lock().unwrap();
+        let times = asked.entry(name).or_default();
+        *times += 1;
+        let inside = if *times % 2 == 0 { "127.0.0.1" } else { "::ffff:127.0.0.1" };
+        let answer = if *times == 1 { "8.8.8.8" } else { inside };
+        Box::pin(async move { Ok(vec![answer.parse().unwrap()]) })
+    }
+}
+
+#[tokio::test]
+async fn no_name_that_changes_where_it_leads_is_followed_inside() {
+    const NAMES: usize = 1_000;
+    let (port, reached) = serve("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").await;
+    let lookup = Arc::new(Rebinding::default());
+    let names = Arc::new(Checked { lookup: Arc::<Rebinding>::clone(&lookup), private: Vec::new() });
+    let patience = Patience { connect: Duration::from_secs(5), read: Duration::from_secs(5) };
+    let client = crate::client(patience, false, Some(Arc::clone(&names))).unwrap();
+    for number in 0..NAMES {
+        let name = format!("n{number}.rebind.example");
+        let checked: Vec<_> = names.resolve(name.parse().unwrap()).await.unwrap().collect();
+        assert_eq!(checked, ["8.8.8.8:0".parse().unwrap()]);
+        for _ in 0..2 {
+            let called = client.get(url(&format!("http://{name}:{port}/"))).send().await;
+            let refused = called.as_ref().err().and_then(|error| not_public(error));
+            assert_eq!(reached.load(Ordering::SeqCst), 0, "{name} was followed inside");
+            assert_eq!(refused.map(|refused| refused.host.clone()), Some(name.clone()));
+        }
+    }
+    println!("{NAMES} names led inside, 0 connections");
 }

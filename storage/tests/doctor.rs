@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use iassistance_domain::event::{EventKind, EventSeq};
+use iassistance_domain::privacy::Place;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Entropy, SeededEntropy};
 use iassistance_storage::sled::disk::SystemDisk;
@@ -22,6 +23,8 @@ use support::rows::*;
 use support::*;
 
 const SUBJECT_KEY: u8 = 1;
+const CONTACT: u8 = 2;
+const CONVERSATION: u8 = 4;
 const ADDRESS: u8 = 3;
 const BUSY: u8 = 6;
 const INBOX: u8 = 7;
@@ -78,6 +81,10 @@ fn prefix_of(kind: u8) -> Vec<u8> {
 const MARKS: [u8; 11] = [BUSY, PARKED_SINCE, TOMBSTONE_SINCE, UNROUTED_SEEN, 47, 48, 62, 83, 89, 93, 94];
 /// What finds accounts, sessions, invitations and tokens.
 const INDEXES_OF_PEOPLE: [u8; 5] = [81, 82, 85, 88, 91];
+
+/// Kinds, with the indexes that lead to them.
+const LEAD_TO: [(u8, u8); 4] =
+    [(CONTACT, ADDRESS), (CONVERSATION, BUSY), (MESSAGE, HOME), (MESSAGE, PROVIDER)];
 
 fn all_kinds() -> impl Iterator<Item = u8> {
     TENANT_KINDS.into_iter().chain(PLATFORM_KINDS)
@@ -220,6 +227,11 @@ async fn what_is_gone_is_missed_and_indexes_are_made_anew() {
         } else if !unnoticed.contains(&kind) {
             assert!(!missed.is_empty(), "kind {kind}");
         }
+        // What leads to it says so by itself, whatever else does.
+        for (_, index) in LEAD_TO.into_iter().filter(|(to, _)| *to == kind) {
+            let key = format!("{index:02x}");
+            assert!(missed.iter().any(|finding| finding.key.starts_with(&key)), "{index} leads to {kind}");
+        }
     }
 }
 
@@ -255,6 +267,28 @@ async fn a_record_that_is_met_is_moved_out_of_the_way_and_told() {
     drop(tenant);
     world.reopen().await;
     assert_eq!(found(&world).await, []);
+}
+
+#[tokio::test]
+async fn what_is_set_aside_of_who_is_erased_goes_with_them() {
+    let mut world = furnished().await;
+    for kind in [MESSAGE, INBOX, OUTBOX] {
+        damage(&mut world, &[1; 16], kind, |value| flip_last(value)).await;
+    }
+    world.reopen().await;
+    examine(&world, true, false).await;
+    let tenant = world.open_tenant(1).await;
+    let erased = tenant.conversations(None, 9).await.unwrap().pop().unwrap();
+    let digits: String = erased.id.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let aside = world.store.set_aside(Some(first()), None, 999).await.unwrap();
+    let (theirs, others): (Vec<_>, Vec<_>) = aside.into_iter().partition(|it| it.key.contains(&digits));
+    assert!(!theirs.is_empty() && !others.is_empty());
+    let keeping = world.store.keeping();
+    let person = keeping.person(first(), erased.contact).await.unwrap();
+    let counts = keeping.erase(first(), person, Vec::new()).await.unwrap();
+    assert_eq!(counts.get(&Place::Quarantine), Some(&(theirs.len() as u64)));
+    let left = world.store.set_aside(Some(first()), None, 999).await.unwrap();
+    assert_eq!(left, others, "what is set aside of others stays");
 }
 
 #[tokio::test]

@@ -22,11 +22,17 @@ fn ground() -> ErasureGround {
 async fn who_is_erased_is_shown_nowhere_and_may_write_again() {
     let model = vec![Behaviour::Say("Hello.".into()), Behaviour::Say("Hello again.".into())];
     let flow = Flow::with(Options { model: Some(model), ..flying(&[]) }).await;
+    let store = flow.store(0).await;
+    // Somebody watches: what is said is in memory for all who come later.
+    let mut watching = flow.app.engine.hub().subscribe(flow.tenants[0], Arc::clone(&store), None);
     flow.post(messages(NUMBERS[0], "15550199001", &[("wamid.e1", 1_790_000_100, WORDS)])).await;
     flow.sends(1).await;
     flow.quiet(0).await;
+    within("the words", async {
+        while !matches!(watching.next(1).await.unwrap(), Batch::Events(frames) if frames[0].json.contains(WORDS)) {}
+    })
+    .await;
     let first = flow.conversation(0).await;
-    let store = flow.store(0).await;
     let (conversation, _) = store.conversation(first).await.unwrap().unwrap();
     let due = flow.app.engine.clock().now().plus_millis(5 * DAY_MS);
     let keeper = &flow.app.keeper;
@@ -50,6 +56,7 @@ async fn who_is_erased_is_shown_nowhere_and_may_write_again() {
         }
     })
     .await;
+    drop(watching);
 
     // Meta repeats what it told: nobody is known again by it. Who writes anew is somebody new.
     flow.post(messages(NUMBERS[0], "15550199001", &[("wamid.e1", 1_790_000_100, WORDS)])).await;

@@ -88,6 +88,9 @@ async fn who_asked_for_silence_is_erased_and_not_written_to_first() {
     let (_, audit) = flow.api_as(&admin, "GET", &audit, None).await;
     assert_eq!(audit["items"][0]["reason"], "They asked for it; file 12.");
     assert_eq!(audit["items"][0]["object"], first.contact.to_string());
+    let done = flow.of_tenant("/audit?act=contact.erased");
+    let (_, done) = flow.api_as(&admin, "GET", &done, None).await;
+    assert_eq!(done["items"][0]["object"], first.contact.to_string(), "it is on the record when it is begun");
 
     // The business writes to them on its own phone: they are somebody new, who refuses all the same.
     flow.act("ana", NUMBERS[0], Act::OwnerText { text: "We have news".into() });

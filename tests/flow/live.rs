@@ -2,6 +2,7 @@
 
 use futures::{SinkExt, StreamExt};
 use iassistance_assistant::scripted::Behaviour;
+use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::event::EventKind;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -52,16 +53,20 @@ impl Live {
 
     /// Whether the server sent it away with these words.
     pub async fn is_sent_away(&mut self, words: &str) -> bool {
-        loop {
-            match self.next().await {
-                Told::Frame(frame) if frame["type"] == "bye" => {
-                    return frame["reason"].as_str().unwrap().contains(words)
-                        && self.next().await == Told::Closed(Some(CloseCode::Policy));
+        // All of it together, for the server says that it is there as long as it is.
+        within("the end of the socket", async {
+            loop {
+                match self.next().await {
+                    Told::Frame(frame) if frame["type"] == "bye" => {
+                        return frame["reason"].as_str().unwrap().contains(words)
+                            && self.next().await == Told::Closed(Some(CloseCode::Policy));
+                    }
+                    Told::Frame(_) => {}
+                    Told::Closed(_) => return false,
                 }
-                Told::Frame(_) => {}
-                Told::Closed(_) => return false,
             }
-        }
+        })
+        .await
     }
 
     pub async fn say(&mut self, message: impl Into<Message>) {
@@ -248,6 +253,25 @@ async fn an_unknown_tenant_and_anothers_are_answered_alike() {
     live.watch(&flow, None).await;
     produce(&flow, 1).await;
     live.event().await;
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn a_ticket_is_for_one_tenant_also_where_its_owner_has_two() {
+    let flow = Flow::start().await;
+    let of = |tenant: usize| (MemberOf::Tenant(flow.tenants[tenant]), Role::Operator);
+    let who = flow.sign_in(false, &[of(0), of(1)]).await;
+    let watches = |tenant: usize| json!({ "type": "subscribe", "tenant": flow.tenants[tenant] });
+    let mut both = Live::with_session(&flow, &who).await;
+    for tenant in [0, 1] {
+        assert_eq!(both.subscribe(watches(tenant)).await["type"], "subscribed", "{tenant}");
+    }
+    let path = format!("/tenants/{}/live-tickets", flow.tenants[0]);
+    let (status, body) = flow.api_as(&who, "POST", &path, None).await;
+    assert_eq!(status, 201, "{body}");
+    let mut one = Live::open(&flow, &offering(body["ticket"].as_str().unwrap())).await.unwrap();
+    assert_eq!(one.subscribe(watches(1)).await["code"], "not_found", "it is for the first");
+    assert_eq!(one.subscribe(watches(0)).await["type"], "subscribed");
     flow.finish().await;
 }
 

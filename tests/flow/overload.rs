@@ -205,3 +205,34 @@ async fn one_address_has_half_of_the_memory_for_bodies() {
     flow.quiet(0).await;
     flow.finish().await;
 }
+
+#[actix::test]
+async fn all_addresses_together_have_the_memory_for_bodies() {
+    let proxies = "server.trusted_proxies=[\"127.0.0.1\"]";
+    let flow = with(&[proxies, "server.webhook_bytes_in_flight_max=4000"]).await;
+    let path = format!("/webhooks/meta/{}", flow.meta_app);
+    let begun = |from: &str, length: usize, sent: usize| {
+        let body = "x".repeat(sent);
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: flow\r\nx-forwarded-for: {from}\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    };
+    // Each has less than half of it.
+    let slow = [begun("9.9.9.1", 3_000, 1_900), begun("9.9.9.2", 3_000, 1_900)];
+    let mut slow = [connected(&flow, &slow[0]).await, connected(&flow, &slow[1]).await];
+    flow.sleeps_for(WINDOW_MS).await;
+    within("the refusal", async {
+        let another = begun("9.9.9.3", 500, 500);
+        while !head(&mut connected(&flow, &another).await).await.starts_with("HTTP/1.1 503") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    flow.clock.advance_millis(WINDOW_MS);
+    for slow in &mut slow {
+        assert!(head(slow).await.starts_with("HTTP/1.1 408"));
+    }
+    serves(&flow, 2).await;
+    flow.quiet(0).await;
+    flow.finish().await;
+}

@@ -3,15 +3,21 @@
 use iassistance::app::Vaulted;
 use iassistance_domain::Pii;
 use iassistance_domain::answer::StoredAnswer;
+use iassistance_domain::audit::Actor;
+use iassistance_domain::budget::{Budgets, Cost, Day, Reservation};
 use iassistance_domain::content::{Content, Media, MediaKind, MediaSource};
+use iassistance_domain::delivery::{Delivery, DeliveryStatus};
 use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
 use iassistance_domain::id::{
-    ChannelId, ContactId, ConversationId, DeadLetterId, MediaId, MessageId, TenantId,
+    CaseId, ChannelId, ContactId, ConversationId, DeadLetterId, MediaId, MessageId, TenantId, TurnId,
 };
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Message};
+use iassistance_domain::privacy::rights::{Amendment, CaseState, Challenge, Opened, RightKind, RightsCase};
+use iassistance_domain::privacy::{Handed, Recipient};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::turn::TurnRecord;
+use iassistance_storage::rights::CaseCommit;
 use iassistance_storage::{ContentOwner, Letter, SummaryChange, TenantStore};
 
 use crate::support::{channel, channel_id, tenant_id};
@@ -84,7 +90,68 @@ pub async fn writes(vaulted: &Vaulted, of_tenant: u8, number: usize) -> Somebody
     };
     let ctx = Some(TenantCtx::platform(tenant_id(of_tenant)));
     vaulted.store.people().put_idempotent(ctx, &format!("key {number}"), stored).await.unwrap();
+    if file.is_some() {
+        more(vaulted, of_tenant, &phone, &secret, (contact, id)).await;
+    }
     Somebody { number: phone, secret, contact, conversation: id, file }
+}
+
+/// What few have: a letter that waits, a report on a message that is not known, a webhook that was kept as it came,
+/// spending, what was handed over, a correction, a consent.
+async fn more(vaulted: &Vaulted, of_tenant: u8, phone: &str, secret: &str, of: (ContactId, ConversationId)) {
+    let (store, (contact, conversation)) = (self::of(vaulted, of_tenant).await, of);
+    let (ctx, now) = (TenantCtx::platform(tenant_id(of_tenant)), vaulted.clock.now());
+    let kept = |kind, dedup: &str| InboundEvent {
+        dedup: Pii::new(format!("{dedup} {secret}")),
+        occurred_at: now,
+        kind,
+    };
+    let unknown = InboundKind::StatusChanged {
+        provider_id: Pii::new(format!("wamid.unknown {secret}")),
+        message: None,
+        recipient: Some(identity(phone)),
+        delivery: Delivery::new(DeliveryStatus::Sent, now),
+    };
+    let raw = Pii::new(format!("of {phone}: {secret}"));
+    let raw = InboundKind::Kept { kind: "message.new".to_owned(), contact: None, raw };
+    let waits = known_by_id(wrote(identity(phone), None, &format!("waits {secret}")));
+    let events = [waits, kept(unknown, "status"), kept(raw, "raw")];
+    store.accept(channel_id(of_tenant), &events).await.unwrap();
+
+    let day = Day::of(now);
+    store.spend(conversation, contact, day, Cost(3)).await.unwrap();
+    let turn = TurnId::of(conversation, 10, now);
+    let reservation = Reservation { turn, conversation, contact, day, amount: Cost(5) };
+    let budgets = Budgets { tenant_day: Some(Cost(u64::MAX)), ..Budgets::default() };
+    store.reserve(reservation, Cost(1), budgets).await.unwrap().unwrap();
+    vaulted.store.leaving().disclose(ctx, contact, Recipient::META, Handed::Message).await.unwrap();
+    let case = RightsCase {
+        id: CaseId::new(now, &*vaulted.entropy),
+        revision: 0,
+        kind: RightKind::Rectify,
+        contact,
+        conversation,
+        opened: Opened::Staff { by: Actor::CommandLine },
+        received_at: now,
+        verified_at: None,
+        proof: None,
+        challenge: Some(Challenge::new("of a code".to_owned(), now, 1_000, 5)),
+        due_at: now,
+        law: "AR".to_owned(),
+        state: CaseState::Withdrawn { at: now },
+        repeated: false,
+        erasure: None,
+        told: Vec::new(),
+        alerted: 0,
+        steps: Vec::new(),
+    };
+    let fields = vec![("city".to_owned(), Some(Pii::new(format!("town {secret}"))))];
+    let amendment = Amendment { fields, ..Amendment::default() };
+    let commit = CaseCommit { amendment: Some((amendment, Actor::CommandLine)), ..CaseCommit::new(case) };
+    vaulted.store.rights().commit_case(ctx, commit).await.unwrap();
+    let mut commit = step(&*store, conversation).await;
+    commit.events.push(EventKind::ContactMarketingChanged { allowed: true });
+    store.commit(commit).await.unwrap();
 }
 
 fn media_id(of_tenant: u8, number: usize) -> MediaId {
@@ -161,7 +228,7 @@ fn media(id: MediaId, secret: &str) -> Media {
     }
 }
 
-/// Everything of somebody that can still be read, as text.
+/// Everything of somebody that can still be read in their conversation, as text.
 pub async fn readable(store: &dyn TenantStore, somebody: &Somebody) -> String {
     let mut text = String::new();
     let mut add = |json: Result<String, serde_json::Error>| text.push_str(&json.unwrap());
@@ -179,6 +246,9 @@ pub async fn readable(store: &dyn TenantStore, somebody: &Somebody) -> String {
     }
     if let Ok(outbox) = store.outbox(somebody.conversation).await {
         add(serde_json::to_string(&outbox));
+    }
+    if let Ok(letters) = store.inbox(somebody.conversation, 100).await {
+        letters.iter().for_each(|letter| add(serde_json::to_string(&letter.letter)));
     }
     text
 }

@@ -1,7 +1,12 @@
 //! Account data is kept for the relationship and a period after it: a tenant that was closed is destroyed when
 //! `retention.closed_days` are over, not earlier and no more than a day later, with a certificate that is signed.
 
-use iassistance_domain::id::TenantId;
+use iassistance::app::Vaulted;
+use iassistance_domain::Pii;
+use iassistance_domain::account::{
+    Account, AccountState, Language, MemberOf, Membership, Role, SecondFactors, normalised_email,
+};
+use iassistance_domain::id::{AccountId, TenantId};
 use iassistance_domain::privacy::{CertificateOf, Place as Where};
 use iassistance_domain::tenant::{Tenant, TenantState};
 use iassistance_storage::StorageError;
@@ -20,6 +25,7 @@ async fn promise_13() {
     tenants(&vaulted, 2).await;
     let leaver = writes(&vaulted, 1, 10).await;
     let stays = writes(&vaulted, 2, 20).await;
+    let member = belongs_to_both(&vaulted).await;
     let days = u64::from(vaulted.settings.retention.closed_days);
     let id: TenantId = tenant_of(1);
     let record = vaulted.store.people().tenant_record(id).await.unwrap().unwrap();
@@ -51,6 +57,9 @@ async fn promise_13() {
     assert!(
         verifier.open(&note.replace("Messages", "messages").replace("\"count\":1", "\"count\":2")).is_err()
     );
+    let member = vaulted.store.people().account(member).await.unwrap().unwrap();
+    let left: Vec<_> = member.memberships.iter().map(|membership| membership.of).collect();
+    assert_eq!(left, [MemberOf::Tenant(tenant_of(2))], "nobody belongs to what is gone");
     let store = of(&vaulted, 2).await;
     assert!(readable(&*store, &stays).await.contains(&stays.secret), "another tenant was harmed");
     drop(store);
@@ -68,4 +77,32 @@ async fn promise_13() {
         assert!(memchr::memmem::find(bytes, leaver.secret.as_bytes()).is_none(), "{}", path.display());
     });
     proof.kept(format!("destroyed within a day after {days} days; {searched} bytes searched"));
+}
+
+async fn belongs_to_both(vaulted: &Vaulted) -> AccountId {
+    let now = vaulted.clock.now();
+    let of = |number| Membership {
+        of: MemberOf::Tenant(tenant_of(number)),
+        role: Role::Operator,
+        assigned_only: false,
+        since: now,
+    };
+    let account = Account {
+        id: AccountId::new(now, &*vaulted.entropy),
+        email: normalised_email("bea@example.com").unwrap(),
+        name: Pii::new("Bea".to_owned()),
+        password: None,
+        second_factors: SecondFactors::default(),
+        owner: false,
+        memberships: vec![of(1), of(2)],
+        supabase_subject: None,
+        language: Language::En,
+        state: AccountState::Active,
+        revision: 0,
+        created_at: now,
+        signed_in_at: None,
+    };
+    let id = account.id;
+    vaulted.store.people().create_account(account).await.unwrap();
+    id
 }

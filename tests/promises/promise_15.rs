@@ -1,10 +1,13 @@
 //! Deletion is subject to legal duties to keep: what a hold covers stays, what it does not goes, and what it covered
 //! goes when it is released.
 
+use iassistance::keeping::KeepingError;
 use iassistance_domain::Pii;
 use iassistance_domain::audit::Actor;
-use iassistance_domain::id::HoldId;
+use iassistance_domain::event::EventSeq;
+use iassistance_domain::id::{HoldId, SubscriptionId};
 use iassistance_domain::privacy::{Class, ErasureGround, ErasureState, HoldScope, LegalHold, Remainder};
+use iassistance_domain::subscription::{Delivery, Subscription, SubscriptionState};
 use iassistance_domain::tenant::TenantCtx;
 
 use crate::book::Proof;
@@ -91,5 +94,63 @@ async fn promise_15() {
     assert_eq!(vaulted.store.keeping().unfinished_erasures(ctx).await.unwrap(), []);
     drop(store);
     close(vaulted).await;
-    proof.kept(format!("{cases} cases: {gone} unheld gone at once, {held} held kept and gone when released"));
+    let kept = a_hold_on_everybody_keeps_all().await;
+    proof.kept(format!(
+        "{cases} cases: {gone} unheld gone at once, {held} held kept and gone when released; {kept} records kept by a hold on everybody, and the tenant with them"
+    ));
+}
+
+/// What is of nobody in particular is held too: what waits for the tenant's systems, what was given up, the log. How
+/// many records that is.
+async fn a_hold_on_everybody_keeps_all() -> u64 {
+    let mut place = Place::new();
+    let vaulted = place.open();
+    tenants(&vaulted, 1).await;
+    let (keeper, now) = (keeper(&vaulted), vaulted.clock.now());
+    let somebody = writes(&vaulted, 1, 10).await;
+    let store = of(&vaulted, 1).await;
+    let subscription = Subscription {
+        id: SubscriptionId::from_bytes([5; 16]),
+        url: Pii::new("https://example.org/hook".to_owned()),
+        kinds: vec!["*".to_owned()],
+        secrets: Vec::new(),
+        state: SubscriptionState::Active,
+        created_at: now,
+        description: String::new(),
+    };
+    let id = subscription.id;
+    store.hooks().put_subscription(subscription).await.unwrap();
+    let delivery = Delivery::new(id, EventSeq(1), Some(somebody.conversation), now);
+    store.hooks().take_up(id, vec![delivery], EventSeq(1)).await.unwrap();
+    let laid = LegalHold {
+        id: HoldId::new(now, &*vaulted.entropy),
+        norm: "Ley 25.326 art. 16.5".to_owned(),
+        scope: HoldScope { contact: None, classes: Vec::new() },
+        document: Pii::new("file 13/2026, kept at the court".to_owned()),
+        review_at: now.plus_millis(90 * DAY_MS),
+        made_by: Actor::CommandLine,
+        made_at: now,
+        released: None,
+    };
+    let laid = keeper.lay_hold(tenant_of(1), laid).await.unwrap();
+    place.clock.advance_millis(4_000 * DAY_MS);
+    let mut kept = 0;
+    for class in Class::CHOSEN {
+        let swept = keeper.sweep_class(tenant_of(1), class).await.unwrap();
+        assert_eq!(swept.removed, 0, "{class} is held and went");
+        assert!(swept.held > 0, "{class}");
+        kept += swept.held;
+    }
+    let destroyed = keeper.destroy_tenant(tenant_of(1), Actor::CommandLine, None).await;
+    assert!(matches!(destroyed, Err(KeepingError::Held(hold)) if hold == laid.id), "the tenant is held");
+    assert!(readable(&*store, &somebody).await.contains(&somebody.secret), "it is held and went");
+    keeper.release_hold(tenant_of(1), laid.id, Actor::CommandLine).await.unwrap();
+    // Contacts last: all that is theirs goes with them.
+    for class in Class::CHOSEN.into_iter().rev() {
+        let swept = keeper.sweep_class(tenant_of(1), class).await.unwrap();
+        assert!(swept.removed > 0 && swept.held == 0, "{class} was released and stayed");
+    }
+    drop(store);
+    close(vaulted).await;
+    kept
 }

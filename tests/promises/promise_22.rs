@@ -12,11 +12,13 @@ use iassistance_domain::Pii;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::content::Content;
 use iassistance_domain::conversation::Input;
-use iassistance_domain::event::EventSeq;
+use iassistance_domain::event::{EventKind, EventSeq};
+use iassistance_domain::id::SubscriptionId;
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
 use iassistance_domain::message::Elsewhere;
 use iassistance_domain::pii::Rights;
 use iassistance_domain::privacy::{ErasureGround, ErasureState, Place as Where, Remainder};
+use iassistance_domain::subscription::{Delivery, DeliveryState, Subscription, SubscriptionState};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::backup::{Identity, Place as BackupPlace, Source, Target, Which, new_identity};
 
@@ -114,6 +116,7 @@ async fn promise_22() {
     let vaulted = scene.place.open();
 
     ask_for_silence(&scene, &vaulted).await;
+    events_are_on_their_way(&scene, &vaulted).await;
     erase_all(&scene, &vaulted).await;
     let vaulted = interrupted(&mut scene, vaulted).await;
     scene.back_up(&vaulted).await;
@@ -123,6 +126,7 @@ async fn promise_22() {
     repeated_webhooks_bring_nobody_back(&scene, &vaulted).await;
     the_log_says_nothing(&scene, &vaulted).await;
     let silent = who_asked_for_silence_has_it(&scene, &vaulted).await;
+    nothing_is_left_that_does_not_open(&vaulted).await;
     let findings = vaulted.store.check(&|_, _| ()).await.unwrap().1;
     assert_eq!(findings, Vec::<String>::new(), "the store is whole");
     close(vaulted).await;
@@ -131,6 +135,7 @@ async fn promise_22() {
     let opened = live_keys_open_nothing_of_before(&scene, &image).await;
     let restored = backups_bring_nobody_back(&scene).await;
     std::fs::remove_dir_all(&image).unwrap();
+    former_keys_are_given_up(&mut scene).await;
     proof.kept(format!(
         "{subjects} erased with {receipts} receipts, {NEIGHBOURS}x2 neighbours whole; {bytes} bytes of files searched; {opened} tried with the keys that live; {restored} backups restored; {silent} silent, each time"
     ));
@@ -148,6 +153,29 @@ async fn ask_for_silence(scene: &Scene, vaulted: &Vaulted) {
         let mut commit = step(&*store, somebody.conversation).await;
         commit.conversation.apply(Input::OptedOut, vaulted.clock.now());
         store.commit(commit).await.unwrap();
+    }
+}
+
+/// Of each who has a file one event waits to be sent to a system of the tenant's, and one was.
+async fn events_are_on_their_way(scene: &Scene, vaulted: &Vaulted) {
+    let (store, now) = (of(vaulted, 1).await, vaulted.clock.now());
+    let id = SubscriptionId::from_bytes([5; 16]);
+    let subscription = Subscription {
+        id,
+        url: Pii::new("https://example.org/hook".to_owned()),
+        kinds: vec!["*".to_owned()],
+        secrets: Vec::new(),
+        state: SubscriptionState::Active,
+        created_at: now,
+        description: String::new(),
+    };
+    store.hooks().put_subscription(subscription).await.unwrap();
+    let theirs = scene.erased.iter().filter(|it| it.file.is_some());
+    for (somebody, number) in theirs.zip(1..) {
+        let of = |seq| Delivery::new(id, EventSeq(seq), Some(somebody.conversation), now);
+        let arrived = Delivery { state: DeliveryState::Delivered, ..of(2 * number) };
+        let deliveries = vec![of(2 * number - 1), arrived];
+        store.hooks().take_up(id, deliveries, EventSeq(2 * number)).await.unwrap();
     }
 }
 
@@ -192,7 +220,21 @@ async fn erase_all(scene: &Scene, vaulted: &Vaulted) {
         for place in [Where::Summaries, Where::Answers, Where::DeadLetters] {
             assert_eq!(erasure.receipt.count(place), 1, "{place:?}");
         }
-        assert_eq!(erasure.receipt.count(Where::Files), u64::from(somebody.file.is_some()));
+        // What few have: see `people::writes`.
+        let few =
+            [Where::Files, Where::Inbox, Where::Parked, Where::Disclosures, Where::Events, Where::Webhooks];
+        for place in few {
+            assert_eq!(erasure.receipt.count(place), u64::from(somebody.file.is_some()), "{place:?}");
+        }
+        // What was spent in the conversation, on them, and is set aside; them, who they are, a correction, a consent.
+        let (spending, contacts) = if somebody.file.is_some() { (3, 4) } else { (0, 2) };
+        assert_eq!(erasure.receipt.count(Where::Spending), spending);
+        assert_eq!(erasure.receipt.count(Where::Contacts), contacts);
+        assert_eq!(
+            erasure.disclosures.lines.len(),
+            usize::from(somebody.file.is_some()),
+            "who is to be told"
+        );
         assert!(erasure.receipt.remains.iter().any(|remains| remains.what == Remainder::KeyEpoch));
     }
 }
@@ -257,6 +299,10 @@ async fn the_log_says_nothing(scene: &Scene, vaulted: &Vaulted) {
         let Some(last) = events.last() else { return };
         after = last.seq;
         for mut event in events {
+            if let EventKind::WebhookKept { raw, .. } = &event.kind {
+                let raw = raw.reveal(Rights);
+                assert!(scene.erased.iter().all(|it| !raw.contains(&it.secret) && !raw.contains(&it.number)));
+            }
             assert!(event.contact.is_none_or(|contact| !contacts.contains(&contact)));
             if let Some(message) = event.kind.message_mut()
                 && let Content::Text { body, .. } = &message.content
@@ -265,6 +311,19 @@ async fn the_log_says_nothing(scene: &Scene, vaulted: &Vaulted) {
             }
         }
     }
+}
+
+/// What the erased had left in the log was put out by the turn of the keys: each number of it opens.
+async fn nothing_is_left_that_does_not_open(vaulted: &Vaulted) {
+    let scanned = vaulted.store.keeping().scan_map().await.unwrap();
+    let mut numbers = 0;
+    for tenant in [1, 2] {
+        let log = of(vaulted, tenant).await.events(EventSeq::default(), usize::MAX).await.unwrap();
+        numbers += log.len() as u64;
+    }
+    assert_eq!((scanned.kinds["event"], scanned.unreadable), (numbers, 0), "events that open, of so many");
+    let left = scanned.kinds.get("delivery").copied().unwrap_or_default();
+    assert_eq!(left, 0, "what arrived at the tenant's systems goes with the turn of the keys");
 }
 
 /// No file holds a word or a number of theirs in the clear. How many bytes were searched.
@@ -329,4 +388,17 @@ async fn backups_bring_nobody_back(scene: &Scene) -> usize {
     }
     assert!(all.len() >= 3, "{}", all.len());
     all.len()
+}
+
+/// When their days are over there is no copy of the former keys: nothing opens what was erased.
+async fn former_keys_are_given_up(scene: &mut Scene) {
+    let folder = scene.place.folder.join("keyring-copies");
+    let copies = || std::fs::read_dir(&folder).unwrap().count();
+    assert!(copies() > 0, "a backup from before can be restored until then");
+    let vaulted = scene.place.open();
+    let days = u64::from(vaulted.settings.vault.copies_days);
+    scene.place.clock.advance_millis((days + 1) * 24 * 3_600_000);
+    keeper(&vaulted).round().await;
+    assert_eq!(copies(), 0, "copies of former keys");
+    close(vaulted).await;
 }

@@ -1,3 +1,4 @@
+use iassistance_domain::Entropy;
 use iassistance_domain::id::ContactId;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -185,6 +186,66 @@ fn errors_name_the_tree_and_not_the_key() {
         vault.open(Place { key: b"5491155550000", ..PLACE }, KeyRef::Tenant, &record).err().unwrap();
     assert!(refusal.to_string().contains("`messages`"));
     assert!(!format!("{refusal} {refusal:?}").contains("5491155550000"));
+}
+
+/// What [`whatever_is_altered_swapped_taken_back_or_cut_is_refused`] does to a record.
+const ALTERATIONS: usize = 10;
+
+/// `IASSISTANCE_ALTERATIONS` says how many.
+#[test]
+fn whatever_is_altered_swapped_taken_back_or_cut_is_refused() {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told what to do")]
+    let asked = std::env::var("IASSISTANCE_ALTERATIONS").ok();
+    let count = asked.map_or(20_000, |count| count.parse().unwrap());
+    let room = Room::new();
+    let keyring = room.open();
+    let (own, other) = (room.tenant(), room.tenant());
+    let (vault, others) =
+        (keyring.create_tenant(own).ok().unwrap(), keyring.create_tenant(other).ok().unwrap());
+    let (ana, _) = vault.new_subject_key(room.contact()).ok().unwrap();
+    let (ben, _) = vault.new_subject_key(room.contact()).ok().unwrap();
+    let rows: Vec<[u8; 2]> = (0..64_u16).map(u16::to_be_bytes).collect();
+    let at = |row: usize| Place { tree: "messages", key: &rows[row], schema: 3 };
+    let seal = |row: usize| {
+        let key = if row.is_multiple_of(2) { KeyRef::Tenant } else { KeyRef::Subject(&ana) };
+        vault.seal(at(row), key, format!("words of row {row}").as_bytes()).unwrap()
+    };
+    let former: Vec<Vec<u8>> = (0..rows.len()).map(seal).collect();
+    let turned = keyring.rotate_tenant_epoch(own).unwrap();
+    let sealed: Vec<Vec<u8>> = (0..rows.len()).map(seal).collect();
+    keyring.retire_epochs_before(own, turned).unwrap();
+    let mut opened = 0;
+    for number in 0..count {
+        let chance = |below: usize| usize::try_from(room.entropy.up_to(below as u64 - 1)).unwrap();
+        let row = chance(rows.len());
+        let key = if row.is_multiple_of(2) { KeyRef::Tenant } else { KeyRef::Subject(&ana) };
+        let (mut record, mut place, mut key_used, mut reader) = (sealed[row].clone(), at(row), key, &vault);
+        match number % ALTERATIONS {
+            0 => record[chance(sealed[row].len())] ^= 1 << chance(8),
+            1 => (0..=chance(16)).for_each(|_| {
+                let byte = chance(record.len());
+                record[byte] = record[byte].wrapping_add(1);
+            }),
+            2 => record.truncate(chance(record.len())),
+            3 => record.extend((0..=chance(40)).map(|_| 0)),
+            // Rows, in one tree and in two.
+            4 => place = at((row + 1 + chance(rows.len() - 1)) % rows.len()),
+            5 => place = Place { tree: "turns", ..place },
+            6 => reader = &others,
+            7 => key_used = KeyRef::Subject(&ben),
+            // Another epoch is claimed; or a record of a former one is put back.
+            8 => record[7] = record[7].wrapping_sub(1 + u8::try_from(chance(200)).unwrap()),
+            _ if row.is_multiple_of(2) => record.clone_from(&former[row]),
+            _ => record[4..8].copy_from_slice(&turned.wrapping_add(1).to_be_bytes()),
+        }
+        opened += usize::from(reader.open(place, key_used, &record).is_ok());
+    }
+    println!("{count} alterations, {opened} opened");
+    assert_eq!(opened, 0, "of {count} alterations");
+    assert!((0..rows.len()).all(|row| {
+        let key = if row.is_multiple_of(2) { KeyRef::Tenant } else { KeyRef::Subject(&ana) };
+        vault.open(at(row), key, &sealed[row]).is_ok()
+    }));
 }
 
 proptest! {
