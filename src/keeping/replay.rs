@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use iassistance_domain::id::{ErasureId, TenantId};
-use iassistance_domain::privacy::{Disclosures, Erasure, ErasureGround, ErasureState, Receipt, Suppression};
+use iassistance_domain::Pii;
+use iassistance_domain::audit::Actor;
+use iassistance_domain::id::{ContactId, ErasureId, HoldId, TenantId};
+use iassistance_domain::privacy::{
+    Class, Disclosures, Erasure, ErasureGround, ErasureState, HOLDS_MAX, HoldScope, LegalHold, Receipt,
+    Suppression,
+};
 use iassistance_domain::tenant::TenantCtx;
 
 use super::{DAY_MS, Keeper, Result};
@@ -11,6 +16,10 @@ use crate::erasures::Erased;
 
 /// Five days: no business day more than the law gives, whatever the calendar.
 const DUE_MS: u64 = 5 * DAY_MS;
+/// What a hold says that was laid again because its own is not in the backup.
+const AGAIN_NORM: &str =
+    "As of the hold that was in force at the erasure, which the restored backup does not have";
+const AGAIN_DOCUMENT: &str = "The list of who was erased, beside the keyring: it says what was kept";
 
 impl Keeper {
     /// Erases again who was erased, in a store that may have been restored since; of one tenant alone, where one
@@ -45,13 +54,14 @@ impl Keeper {
         };
         let (ctx, keeping) = (TenantCtx::platform(line.tenant), self.0.store.keeping());
         let person = keeping.person(ctx, contact).await?;
-        // What a hold kept is there, and the rest of it goes by its erasure.
-        if person.contacts.is_empty() || !line.keep.is_empty() {
-            return Ok(false);
-        }
         let known = keeping.unfinished_erasures(ctx).await?;
         let now = self.now();
         let known = known.into_iter().find(|erasure| erasure.contacts.contains(&contact));
+        // What a hold kept is there, and the rest of it goes by its erasure.
+        if person.contacts.is_empty() || (!line.keep.is_empty() && known.is_some()) {
+            return Ok(false);
+        }
+        self.hold_again(line, contact).await?;
         let erasure = known.map_or_else(
             || Erasure {
                 id: ErasureId::new(now, &*self.0.entropy),
@@ -77,5 +87,33 @@ impl Keeper {
         keeping.put_erasure(ctx, erasure.clone()).await?;
         self.advance(line.tenant, erasure).await?;
         Ok(true)
+    }
+
+    /// A backup may be of a time before the hold that kept some of it: what was kept is kept on, until somebody has
+    /// looked.
+    async fn hold_again(&self, line: &Erased, contact: ContactId) -> Result<()> {
+        let holds = self.holds_in_force(line.tenant).await?;
+        let is_held = |class: &Class| holds.iter().any(|hold| hold.covers(contact, *class));
+        if line.keep.iter().all(is_held) {
+            return Ok(());
+        }
+        let now = self.now();
+        let hold = LegalHold {
+            id: HoldId::new(now, &*self.0.entropy),
+            norm: AGAIN_NORM.to_owned(),
+            // There is room for so many holds: where there are many, one is for everybody.
+            scope: HoldScope {
+                contact: (holds.len() < HOLDS_MAX / 2).then_some(contact),
+                classes: line.keep.clone(),
+            },
+            document: Pii::new(AGAIN_DOCUMENT.to_owned()),
+            review_at: now.plus_millis(DUE_MS),
+            made_by: Actor::Platform,
+            made_at: now,
+            released: None,
+        };
+        tracing::warn!(tenant = %line.tenant, hold = %hold.id, "a hold was laid again after a restore: name its norm, or release it");
+        self.0.store.keeping().put_hold(TenantCtx::platform(line.tenant), hold).await?;
+        Ok(())
     }
 }

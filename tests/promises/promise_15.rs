@@ -11,7 +11,7 @@ use iassistance_domain::subscription::{Delivery, Subscription, SubscriptionState
 use iassistance_domain::tenant::TenantCtx;
 
 use crate::book::Proof;
-use crate::folder::{Place, close, keeper};
+use crate::folder::{Place, close, copy, keeper};
 use crate::people::{of, readable, tenant_of, tenants, writes};
 use crate::size;
 
@@ -94,10 +94,55 @@ async fn promise_15() {
     assert_eq!(vaulted.store.keeping().unfinished_erasures(ctx).await.unwrap(), []);
     drop(store);
     close(vaulted).await;
+    what_a_hold_kept_comes_back_alone().await;
     let kept = a_hold_on_everybody_keeps_all().await;
     proof.kept(format!(
         "{cases} cases: {gone} unheld gone at once, {held} held kept and gone when released; {kept} records kept by a hold on everybody, and the tenant with them"
     ));
+}
+
+/// A backup from before the hold and the erasure: what was held is held again, and nothing else is back.
+async fn what_a_hold_kept_comes_back_alone() {
+    let mut place = Place::new();
+    let vaulted = place.open();
+    tenants(&vaulted, 1).await;
+    let somebody = writes(&vaulted, 1, 20).await;
+    close(vaulted).await;
+    let before = tempfile::tempdir().unwrap();
+    copy(&place.folder, before.path());
+    let vaulted = place.open();
+    let now = vaulted.clock.now();
+    let hold = LegalHold {
+        id: HoldId::new(now, &*vaulted.entropy),
+        norm: "Ley 25.326 art. 16.5".to_owned(),
+        scope: HoldScope { contact: Some(somebody.contact), classes: vec![Class::Message] },
+        document: Pii::new("file 12/2026, kept at the court".to_owned()),
+        review_at: now.plus_millis(90 * DAY_MS),
+        made_by: Actor::CommandLine,
+        made_at: now,
+        released: None,
+    };
+    keeper(&vaulted).lay_hold(tenant_of(1), hold).await.unwrap();
+    let ground = ErasureGround::Asked { by: Actor::CommandLine };
+    keeper(&vaulted).erase(tenant_of(1), somebody.contact, ground, now.plus_millis(DAY_MS)).await.unwrap();
+    assert_eq!(keeper(&vaulted).replay(None).await.unwrap(), 0, "it is as the list says");
+    close(vaulted).await;
+    std::fs::copy(place.folder.join("erasures.json"), before.path().join("erasures.json")).unwrap();
+    let vaulted = place.at(before.path().to_owned()).open();
+    let (keeper, store) = (keeper(&vaulted), of(&vaulted, 1).await);
+    assert!(readable(&*store, &somebody).await.contains(&format!("wants {}", somebody.secret)), "it is back");
+    for again in [1, 0] {
+        assert_eq!(keeper.replay(None).await.unwrap(), again);
+        let text = readable(&*store, &somebody).await;
+        assert!(text.contains(&format!("words {}", somebody.secret)), "what was held went");
+        assert!(!text.contains(&format!("wants {}", somebody.secret)), "what was not held is back");
+    }
+    let holds = vaulted.store.keeping().holds(TenantCtx::platform(tenant_of(1))).await.unwrap();
+    assert_eq!((holds.len(), holds[0].made_by), (1, Actor::Platform));
+    keeper.release_hold(tenant_of(1), holds[0].id, Actor::CommandLine).await.unwrap();
+    assert!(!readable(&*store, &somebody).await.contains(&somebody.secret), "it was released and stayed");
+    drop(store);
+    close(vaulted).await;
 }
 
 /// What is of nobody in particular is held too: what waits for the tenant's systems, what was given up, the log. How
