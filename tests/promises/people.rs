@@ -248,7 +248,9 @@ pub async fn readable(store: &dyn TenantStore, somebody: &Somebody) -> String {
         add(serde_json::to_string(&outbox));
     }
     if let Ok(letters) = store.inbox(somebody.conversation, 100).await {
-        letters.iter().for_each(|letter| add(serde_json::to_string(&letter.letter)));
+        for letter in &letters {
+            add(serde_json::to_string(&letter.letter));
+        }
     }
     text
 }

@@ -48,7 +48,9 @@ async fn oracle(
     let mut cases = rights.cases(ctx, None, usize::MAX).await.unwrap();
     cases.retain(|case| case.contact == somebody.contact);
     // What proves who asks is nobody's to see.
-    cases.iter_mut().for_each(|case| case.challenge = None);
+    for case in &mut cases {
+        case.challenge = None;
+    }
     let spent = serde_json::json!({ "conversation": id, "spent": store.spent_in(id).await.unwrap() });
     let events = store.events(EventSeq::default(), usize::MAX).await.unwrap();
     let events: Vec<_> = events.into_iter().filter(|it| it.contact == Some(somebody.contact)).collect();
