@@ -279,7 +279,7 @@ async fn what_is_set_aside_of_who_is_erased_goes_with_them() {
     examine(&world, true, false).await;
     let tenant = world.open_tenant(1).await;
     let erased = tenant.conversations(None, 9).await.unwrap().pop().unwrap();
-    let digits: String = erased.id.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::encode(erased.id.to_bytes());
     let aside = world.store.set_aside(Some(first()), None, 999).await.unwrap();
     let (theirs, others): (Vec<_>, Vec<_>) = aside.into_iter().partition(|it| it.key.contains(&digits));
     assert!(!theirs.is_empty() && !others.is_empty());
