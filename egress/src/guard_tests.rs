@@ -413,6 +413,7 @@ fn spellings(address: Ipv4Addr) -> Vec<String> {
         .chars()
         .map(|it| it.to_digit(10).and_then(|digit| char::from_u32('０' as u32 + digit)).unwrap_or('。'))
         .collect();
+    let escaped = address.to_string().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
     vec![
         address.to_string(),
         format!("{address}."),
@@ -425,7 +426,7 @@ fn spellings(address: Ipv4Addr) -> Vec<String> {
         format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
         format!("{a:#X}.0{b:o}.{low}"),
         wide,
-        address.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        escaped,
         format!("[::ffff:{address}]"),
         format!("[::{high:x}:{low:x}]"),
         format!("[0:0:0:0:0:FFFF:{high:X}:{low:X}]"),
@@ -459,7 +460,7 @@ impl Lookup for Rebinding {
         let mut asked = self.0.lock().unwrap();
         let times = asked.entry(name).or_default();
         *times += 1;
-        let inside = if *times % 2 == 0 { "127.0.0.1" } else { "::ffff:127.0.0.1" };
+        let inside = if times.is_multiple_of(2) { "127.0.0.1" } else { "::ffff:127.0.0.1" };
         let answer = if *times == 1 { "8.8.8.8" } else { inside };
         Box::pin(async move { Ok(vec![answer.parse().unwrap()]) })
     }
