@@ -324,7 +324,8 @@ impl World {
             Known::Nobody => {}
             Known::Account(id) => {
                 let people = self.app.store.people();
-                let account = people.account(id).await.unwrap().unwrap();
+                // An owner may have removed them: what they had opens nothing any more.
+                let Some(account) = people.account(id).await.unwrap() else { return };
                 let now = self.clock.now();
                 let origin = Origin {
                     address: Pii::new("203.0.113.7".to_owned()),
