@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use iassistance::app::{App, AppParts, Vaulted};
 use iassistance::http::{State, server};
 use iassistance::telemetry::Metrics;
@@ -14,10 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::waves::{filler, told};
 
-/// Writes of one wave, and how many are under way at once: some events are shown while others are written, as those of
-/// many conversations are.
+/// Writes of one wave: they come together, as those of many conversations do.
 const WRITES: usize = 16;
-const AT_ONCE: usize = 2;
 
 /// Serves a folder that was set up until its input ends. Says where; then writes so many events with so many bytes as it
 /// is told to.
@@ -54,7 +51,7 @@ pub fn serve(folder: &str, tenant: &str) {
                 let writes = (0..count)
                     .step_by(of_one)
                     .map(|begin| store.append(None, (begin..count.min(begin + of_one)).map(said).collect()));
-                stream::iter(writes).buffered(AT_ONCE).try_collect::<Vec<_>>().await.unwrap();
+                futures::future::try_join_all(writes).await.unwrap();
             }
         };
         // Who tells it ends the process.
