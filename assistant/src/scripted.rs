@@ -197,17 +197,21 @@ impl Scripted {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, call: &Call) -> (Behaviour, Under) {
+    fn next(&self) -> Behaviour {
         let mut shared = self.lock();
-        let behaviour = match shared.script.len() {
+        match shared.script.len() {
             0 => Behaviour::Echo,
             1 => shared.script[0].clone(),
             _ => shared.script.pop_front().unwrap_or(Behaviour::Echo),
-        };
-        shared.calls.push(call.clone());
+        }
+    }
+
+    fn begin(&self, call: Call) -> Under {
+        let mut shared = self.lock();
+        shared.calls.push(call);
         shared.open += 1;
         shared.open_max = shared.open_max.max(shared.open);
-        (behaviour, Under { shared: Arc::clone(&self.shared), ended: false })
+        Under { shared: Arc::clone(&self.shared), ended: false }
     }
 
     fn chunks(&self, behaviour: Behaviour, call: &Call) -> BoxStream<'static, Chunk> {
@@ -274,8 +278,9 @@ impl Generator for Scripted {
         cancel: CancellationToken,
     ) -> BoxStream<'static, Chunk> {
         let call = Call::of(server, prompt);
-        let (behaviour, under) = self.begin(&call);
-        until_cancelled(self.chunks(behaviour, &call), under, cancel)
+        // Before it shows that it was called: who moves the clock because of that moves it for its pauses too.
+        let chunks = self.chunks(self.next(), &call);
+        until_cancelled(chunks, self.begin(call), cancel)
     }
 }
 

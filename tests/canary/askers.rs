@@ -115,7 +115,10 @@ impl Places {
                 }
             }
             Some(None) => {}
-            None => view.set_up.extend((0..TENANTS).chain([SHARED])),
+            // Agencies name the tenants that they make, and the platform's key lists all of them.
+            None => {
+                view.set_up.extend((0..TENANTS).chain(AGENCIES..AGENCIES + AGENCIES_COUNT).chain([SHARED]))
+            }
         }
     }
 
