@@ -117,7 +117,7 @@ impl Places {
             Some(None) => {}
             // Agencies name the tenants that they make, and the platform's key lists all of them.
             None => {
-                view.set_up.extend((0..TENANTS).chain(AGENCIES..AGENCIES + AGENCIES_COUNT).chain([SHARED]))
+                view.set_up.extend((0..TENANTS).chain(AGENCIES..AGENCIES + AGENCIES_COUNT).chain([SHARED]));
             }
         }
     }
