@@ -43,6 +43,8 @@ pub use copies::KeyCopies;
 pub use export::Exported;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Five days, for what nobody asked for: no business day more than the law gives, whatever the calendar.
+const DUE_MS: u64 = 5 * DAY_MS;
 const MINUTE_MS: u64 = 60 * 1_000;
 /// How often it is looked whether something is to be done, milliseconds.
 const ROUND_MS: u64 = 15 * MINUTE_MS;

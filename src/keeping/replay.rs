@@ -11,11 +11,9 @@ use iassistance_domain::privacy::{
 };
 use iassistance_domain::tenant::TenantCtx;
 
-use super::{DAY_MS, Keeper, Result};
+use super::{DUE_MS, Keeper, Result};
 use crate::erasures::Erased;
 
-/// Five days: no business day more than the law gives, whatever the calendar.
-const DUE_MS: u64 = 5 * DAY_MS;
 /// What a hold says that was laid again because its own is not in the backup.
 const AGAIN_NORM: &str =
     "As of the hold that was in force at the erasure, which the restored backup does not have";
@@ -54,11 +52,14 @@ impl Keeper {
         };
         let (ctx, keeping) = (TenantCtx::platform(line.tenant), self.0.store.keeping());
         let person = keeping.person(ctx, contact).await?;
+        if person.contacts.is_empty() {
+            return Ok(false);
+        }
         let known = keeping.unfinished_erasures(ctx).await?;
         let now = self.now();
         let known = known.into_iter().find(|erasure| erasure.contacts.contains(&contact));
         // What a hold kept is there, and the rest of it goes by its erasure.
-        if person.contacts.is_empty() || (!line.keep.is_empty() && known.is_some()) {
+        if !line.keep.is_empty() && known.is_some() {
             return Ok(false);
         }
         self.hold_again(line, contact).await?;

@@ -4,12 +4,10 @@ use iassistance_domain::id::TenantId;
 use iassistance_domain::privacy::{Class, ErasureGround, SweepRecord};
 use iassistance_domain::tenant::TenantCtx;
 
-use super::{DAY_MS, Keeper, KeepingError, Result};
+use super::{DAY_MS, DUE_MS, Keeper, KeepingError, Result};
 
 /// Conversations that are looked through at once for contacts who have been silent.
 const CONVERSATIONS: usize = 256;
-/// Five days: no business day more than the law gives, whatever the calendar.
-const DUE_MS: u64 = 5 * DAY_MS;
 
 impl Keeper {
     /// Sweeps the classes of a tenant that were not swept lately.
