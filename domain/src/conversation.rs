@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Mapped;
 use crate::Timestamp;
 use crate::delivery::{Delivery, DeliveryProblem, DeliveryStatus};
-use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId};
+use crate::id::{ChannelId, ContactId, ConversationId, MediaId, MessageId, TurnId, moment_of};
 use crate::message::Content;
 use crate::privacy::Suppression;
 use crate::turn::{TurnEnd, WindowEnd};
@@ -235,6 +235,11 @@ impl Conversation {
     /// When the contact last wrote, as the channel says.
     pub const fn last_inbound_at(&self) -> Option<Timestamp> {
         self.last_inbound_at
+    }
+
+    /// Since when nothing was said in it, given its last message: from then on its contact is silent.
+    pub fn heard_at(&self, last: Option<MessageId>) -> Timestamp {
+        last.map(|id| moment_of(id.to_bytes())).max(self.last_inbound_at).unwrap_or(self.opened_at)
     }
 
     /// Sets what is not stored with the conversation, after loading it. Unlike

@@ -24,6 +24,16 @@ fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
     Builder::from_unix_timestamp_millis(now.as_millis().max(0).cast_unsigned(), &random).into_uuid()
 }
 
+/// Bytes of an id that are its moment.
+pub const MOMENT_BYTES: usize = 6;
+
+/// The moment in an id: when what it names came to be, to the millisecond.
+pub fn moment_of(id: [u8; 16]) -> Timestamp {
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&id[..MOMENT_BYTES]);
+    Timestamp::from_millis(u64::from_be_bytes(millis).cast_signed())
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*

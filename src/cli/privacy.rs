@@ -9,7 +9,7 @@ use serde_json::json;
 use iassistance_domain::Pii;
 use iassistance_domain::Timestamp;
 use iassistance_domain::audit::{Actor, AuditEntry};
-use iassistance_domain::id::{ContactId, HoldId, TenantId};
+use iassistance_domain::id::{ContactId, ConversationId, HoldId, TenantId};
 use iassistance_domain::privacy::{Class, Erasure, ErasureGround, HoldScope, LegalHold};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::keeping::MappedKind;
@@ -17,7 +17,7 @@ use iassistance_storage::keeping::MappedKind;
 use super::{Failure, Output};
 use crate::app::Vaulted;
 use crate::http::v1::DataMapView;
-use crate::keeping::Keeper;
+use crate::keeping::{Explanation, Keeper};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Five days: no business day more than Argentine law gives, whatever the calendar.
@@ -89,6 +89,17 @@ pub enum RetentionCommand {
         class: Class,
         /// Days.
         days: u32,
+    },
+    /// Tells why something is still there, and until when.
+    Explain {
+        /// Whose.
+        #[arg(long)]
+        tenant: TenantId,
+        /// The id of anything that is kept: a contact, a conversation, a message …
+        id: String,
+        /// The conversation of a message, a turn or a file.
+        #[arg(long)]
+        conversation: Option<ConversationId>,
     },
     /// Removes now what is over its period.
     Sweep {
@@ -302,6 +313,11 @@ pub async fn retention(vaulted: &Vaulted, command: RetentionCommand, output: &Ou
             keeper.choose_periods(tenant, chosen.clone()).await?;
             output.answer(&format!("{class} is kept for {days} days."), &chosen)
         }
+        RetentionCommand::Explain { tenant, id, conversation } => {
+            let found = keeper.explain(tenant, &id, conversation).await?;
+            let found = found.ok_or("there is nothing of that id, and no erasure tells of it")?;
+            output.answer(&explained(&found)?, &found)
+        }
         RetentionCommand::Sweep { tenant } => {
             let mut sweeps = Vec::new();
             let mut text = String::new();
@@ -313,6 +329,29 @@ pub async fn retention(vaulted: &Vaulted, command: RetentionCommand, output: &Ou
             output.answer(text.trim_end(), &sweeps)
         }
     }
+}
+
+fn explained(found: &Explanation) -> Result<String, Failure> {
+    let mut text = format!("{} (class {}): kept {}", found.what, found.class, found.rule);
+    if let Some(erasure) = found.erased_by {
+        return Ok(format!("{text}\nIt was taken by the erasure {erasure}."));
+    }
+    if let (Some(days), Some(from), Some(until)) = (found.days, found.counts_from, found.goes_at) {
+        let whose = if found.chosen { "the tenant's choice" } else { "the platform's default" };
+        let (from, until) = (from.to_rfc3339(), until.to_rfc3339());
+        write!(text, "\nThe period is {days} days ({whose}): from {from} until {until}.")?;
+    }
+    if let Some(silent) = found.goes_with_contact_at.filter(|silent| Some(*silent) != found.goes_at) {
+        write!(
+            text,
+            "\nWhere nothing more is said it goes with its contact, from {} on.",
+            silent.to_rfc3339()
+        )?;
+    }
+    for hold in &found.holds {
+        write!(text, "\nThe legal hold {hold} keeps it until that is released.")?;
+    }
+    Ok(text)
 }
 
 pub async fn ending(vaulted: &Vaulted, command: EndingCommand, output: &Output) -> Result<(), Failure> {

@@ -12,6 +12,7 @@
 mod close;
 mod copies;
 mod erase;
+mod explain;
 mod export;
 mod replay;
 mod sweep;
@@ -40,6 +41,7 @@ use crate::app::Vaulted;
 use crate::erasures::{ErasureError, ErasureList};
 
 pub use copies::KeyCopies;
+pub use explain::Explanation;
 pub use export::Exported;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -87,6 +89,12 @@ pub enum KeepingError {
     /// There is no such hold.
     #[error("there is no such legal hold, or it was released before")]
     NoSuchHold,
+    /// It is no id of anything that is kept.
+    #[error("that is no id of anything that is kept: those begin with what they name, as `con_` or `msg_`")]
+    NoSuchKind,
+    /// It is looked up in a conversation.
+    #[error("messages, turns and files are looked up in their conversation: name it (`conversation`)")]
+    InWhich,
     /// A hold keeps all of it.
     #[error("the legal hold {0} keeps data of this tenant: release it first")]
     Held(HoldId),

@@ -6,7 +6,7 @@ use iassistance_domain::budget::{Budgets, Cost};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
 use iassistance_domain::event::EventKind;
-use iassistance_domain::id::{MessageId, TurnId};
+use iassistance_domain::id::{MOMENT_BYTES, MessageId, TurnId};
 use iassistance_domain::inbound::{InboundEvent, InboundKind};
 use iassistance_domain::message::{Author, Elsewhere, Message};
 use iassistance_domain::outbox::{OutboxEntry, OutboxState, SendOutcome};
@@ -23,8 +23,6 @@ pub(crate) const OUTBOUND_SCAN_MAX: usize = 200;
 
 /// How many turns lose their words when a message is taken back: those that began next after it.
 pub(crate) const TURNS_UNSAID_MAX: usize = 200;
-/// Bytes of an id that are its moment.
-const MOMENT_BYTES: usize = 6;
 
 /// What a message's dedup key begins with; its id follows.
 const MESSAGE_DEDUP: &str = "m:";
@@ -62,13 +60,6 @@ pub(crate) fn suppressed(by: &Suppression) -> impl Iterator<Item = EventKind> + 
     let silence = by.silence.then_some(EventKind::ContactOptedOut);
     let marketing = by.no_marketing_until.map(|_| EventKind::ContactMarketingChanged { allowed: false });
     silence.into_iter().chain(marketing)
-}
-
-/// The moment in an id that is ordered by time.
-pub(crate) fn moment_of(id: [u8; 16]) -> Timestamp {
-    let mut millis = [0; 8];
-    millis[2..].copy_from_slice(&id[..MOMENT_BYTES]);
-    Timestamp::from_millis(u64::from_be_bytes(millis).cast_signed())
 }
 
 /// Whom an event names, where it names one.

@@ -1,6 +1,7 @@
 //! Clients answer for their own end users: a client with a credential of its own shows, hands out, corrects and erases
 //! what it holds, and who runs the platform can do none of it for them unseen.
 
+use iassistance::http::public::notice::LEGEND;
 use iassistance_domain::key::Scope;
 use serde_json::{Value, json};
 
@@ -24,7 +25,13 @@ async fn promise_02() {
         let answer = served.ask(method, &format!("{base}{path}"), Ask { key, json, ..Ask::default() }).await;
         (answer.status.as_u16(), answer)
     };
-    let mut refused = 0;
+    let mut refused = 1;
+
+    // What it tells its end users is drafted for it.
+    let (status, notice) = ask(&own, "GET", "/notice?lang=es", None).await;
+    assert_eq!(status, 200, "{}", notice.text);
+    assert!(notice.json()["text"].as_str().unwrap().contains(LEGEND));
+    assert_eq!(ask(&foreign, "GET", "/notice?lang=es", None).await.0, 404);
 
     // What they agreed to or refused is on the record.
     let silence = known_by_id(wrote(identity(&phone(1, 0)), None, "BAJA"));
@@ -85,5 +92,5 @@ async fn promise_02() {
         assert_eq!(listed["items"].as_array().unwrap().len(), found, "{sought}");
     }
     served.close().await;
-    proof.kept(format!("export, consents and erasure by the client; {refused} requests of others refused"));
+    proof.kept(format!("export, consents, notice and erasure by the client; {refused} requests of others refused"));
 }

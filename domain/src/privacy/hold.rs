@@ -105,10 +105,17 @@ impl LegalHold {
 
     /// Whether it keeps data of this class of this contact.
     pub fn covers(&self, contact: ContactId, class: Class) -> bool {
-        let of_contact = self.scope.contact.is_none_or(|held| held == contact);
-        self.released.is_none()
-            && of_contact
-            && (self.scope.classes.is_empty() || self.scope.classes.contains(&class))
+        self.covers_class(class) && self.scope.contact.is_none_or(|held| held == contact)
+    }
+
+    /// Whether it keeps data of this class that is of nobody in particular.
+    pub fn covers_all(&self, class: Class) -> bool {
+        self.covers_class(class) && self.scope.contact.is_none()
+    }
+
+    /// Whether it keeps data of this class of anybody.
+    pub fn covers_class(&self, class: Class) -> bool {
+        self.released.is_none() && (self.scope.classes.is_empty() || self.scope.classes.contains(&class))
     }
 
     /// Whether somebody should look at it.

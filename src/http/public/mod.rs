@@ -4,10 +4,11 @@
 //! else what the browser says), and take nothing from elsewhere: their one style comes from this server, and
 //! their policy allows no more than that. What is put on a [`Page`] is text; markup is made here alone.
 
+pub mod clients;
 mod form;
 pub mod notice;
 mod page;
-mod providers;
+pub mod providers;
 mod record;
 mod request;
 mod request_words;

@@ -14,14 +14,14 @@ pub const LEGEND: &str = "La AGENCIA DE ACCESO A LA INFORMACIÓN PÚBLICA, en su
     Ley N° 25.326, tiene la atribución de atender las denuncias y reclamos que interpongan quienes resulten afectados \
     en sus derechos por incumplimiento de las normas vigentes en materia de protección de datos personales.";
 /// Law 25.326, art. 14.3, as notices say it.
-const FREE: &str = "El titular de los datos personales tiene la facultad de ejercer el derecho de acceso a los mismos \
+pub(super) const FREE: &str = "El titular de los datos personales tiene la facultad de ejercer el derecho de acceso a los mismos \
     en forma gratuita a intervalos no inferiores a seis meses, salvo que se acredite un interés legítimo al efecto \
     conforme lo establecido en el artículo 14, inciso 3 de la Ley Nº 25.326.";
 
-const TITLE: Words = Words::new("Aviso de privacidad", "Aviso de privacidade", "Privacy notice");
+pub(super) const TITLE: Words = Words::new("Aviso de privacidad", "Aviso de privacidade", "Privacy notice");
 
 /// Its parts: an id, a heading, and what it says.
-const PARTS: [(&str, Words, Words); 6] = [
+pub(super) const PARTS: [(&str, Words, Words); 6] = [
     (
         "purpose",
         Words::new("Para qué se usan los datos", "Para que os dados são usados", "What data is used for"),
@@ -124,7 +124,7 @@ const PARTS: [(&str, Words, Words); 6] = [
 const OPERATOR: Words = Words::new("Responsable", "Responsável", "Operator");
 const ADDRESS: Words = Words::new("Domicilio", "Endereço", "Address");
 const CONTACT: Words = Words::new("Contacto", "Contato", "Contact");
-const RECIPIENTS: Words = Words::new("Quién los recibe", "Quem os recebe", "Who receives them");
+pub(super) const RECIPIENTS: Words = Words::new("Quién los recibe", "Quem os recebe", "Who receives them");
 const RECIPIENTS_SAY: Words = Words::new(
     "La empresa con la que usted escribió y los sistemas que ella conecta; y, para que el servicio funcione, estos \
      proveedores:",
@@ -203,7 +203,7 @@ fn operator(page: &mut Page, [operator, address, contact]: [&String; 3], languag
 }
 
 /// For how long the model's provider keeps what it is sent.
-fn kept(days: u32, language: Language) -> String {
+pub(super) fn kept(days: u32, language: Language) -> String {
     match (language, days) {
         (Language::Es, 0) => "El proveedor del modelo no guarda lo que recibe.".to_owned(),
         (Language::Pt, 0) => "O provedor do modelo não guarda o que recebe.".to_owned(),

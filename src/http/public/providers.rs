@@ -41,7 +41,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
 }
 
 /// The register as it counts for these settings: its version, its day, and who is in use.
-pub(super) async fn in_use(settings: &Settings) -> Result<(u32, String, Vec<InUse>), Problem> {
+///
+/// # Errors
+/// A problem without detail where the register cannot be read; the log says why.
+pub async fn in_use(settings: &Settings) -> Result<(u32, String, Vec<InUse>), Problem> {
     let of = settings.clone();
     let read = move || Register::load(&of).map(|register| (register.in_use(&of), register));
     let read = tokio::task::spawn_blocking(read).await.map_err(|_| Problem::internal())?;

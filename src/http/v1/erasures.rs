@@ -244,8 +244,12 @@ impl From<KeepingError> for Problem {
         match error {
             KeepingError::Storage(error) => error.into(),
             KeepingError::Content(error) => error.into(),
-            KeepingError::NoSuchContact | KeepingError::NoSuchHold => Self::not_found(),
-            KeepingError::Retention(_) | KeepingError::Hold(_) => Self::invalid(error.to_string()),
+            KeepingError::NoSuchContact | KeepingError::NoSuchHold | KeepingError::NoSuchKind => {
+                Self::not_found()
+            }
+            KeepingError::Retention(_) | KeepingError::Hold(_) | KeepingError::InWhich => {
+                Self::invalid(error.to_string())
+            }
             KeepingError::Held(_) => Self::conflict(error.to_string()),
             KeepingError::Busy => Self::unavailable(RETRY_S, error.to_string()),
             KeepingError::List(_)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use iassistance_domain::account::Language;
 use iassistance_domain::channel::StoredSecret;
 
 use crate::http::{Problem, State, body};
@@ -173,4 +174,10 @@ mod tests {
             assert!(secret("token", wrong.to_owned()).is_err());
         }
     }
+}
+
+/// The language of a `lang=`; Spanish, as the law speaks, where none is named.
+pub fn language(code: Option<&str>) -> Result<Language, Problem> {
+    let Some(code) = code else { return Ok(Language::Es) };
+    Language::from_code(code).ok_or_else(|| Problem::invalid("`lang` must be `es`, `pt` or `en`"))
 }

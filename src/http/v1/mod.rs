@@ -46,6 +46,7 @@ mod me;
 mod media;
 mod members;
 mod meta_apps;
+mod notice;
 mod operator;
 mod orders;
 mod page;
@@ -210,7 +211,9 @@ routes! {
     "/tenants/{tenant}/erasures/{erasure}" => { get: erasures::show }
     "/tenants/{tenant}/holds" => { get: holds::list, post: holds::lay }
     "/tenants/{tenant}/holds/{hold}" => { get: holds::show, delete: holds::release }
+    "/tenants/{tenant}/notice" => { get: notice::draft }
     "/tenants/{tenant}/retention" => { get: retention::show, put: retention::change }
+    "/tenants/{tenant}/retention/{id}" => { get: retention::explain }
     "/certificates" => { get: certificates::list }
     "/certificates/{destroyed}" => { get: certificates::show }
     "/privacy/data-map" => { get: data_map::show }

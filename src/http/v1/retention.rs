@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
+use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::privacy::{Class, Retention, SweepRecord};
 use iassistance_domain::tenant::TenantCtx;
 
@@ -16,6 +17,7 @@ use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State};
+use crate::keeping::Explanation;
 
 const MINUTE_MS: u64 = 60 * 1_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -189,4 +191,43 @@ pub async fn change(
     state.app.keeper.choose_periods(ctx.tenant(), chosen.clone()).await?;
     let (tag, view) = shown(&state, ctx, &chosen).await?;
     Ok(tag::tagged(&tag, &view))
+}
+
+/// What is to be explained.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct InExplained {
+    /// The tenant.
+    #[param(value_type = String)]
+    tenant: TenantId,
+    /// The id of anything that is kept.
+    #[param(example = "cnv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    id: String,
+}
+
+/// Where it is.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// The conversation of a message, a turn or a file.
+    #[param(value_type = Option<String>)]
+    conversation: Option<ConversationId>,
+}
+
+/// Why something is still there, and until when
+///
+/// For contacts, conversations, messages, turns, files, deliveries and dead letters: from when on the period counts,
+/// when it is over, and which legal holds keep it all the same. Who was erased is told of by the erasure. Of what goes
+/// by a rule of the platform the rule is told, whether there is such a thing or not.
+#[utoipa::path(get, path = "/tenants/{tenant}/retention/{id}", tag = "privacy", operation_id = "explain_retention",
+    params(InExplained, ExplainQuery), responses((status = 200, body = Explanation), Problems))]
+pub async fn explain(
+    state: web::Data<State>,
+    allowed: Allowed<acts::LegalHold>,
+    path: web::Path<InExplained>,
+    query: web::Query<ExplainQuery>,
+) -> Result<web::Json<Explanation>, Problem> {
+    let ctx = allowed.ctx(path.tenant)?;
+    let found = state.app.keeper.explain(ctx.tenant(), &path.id, query.conversation).await?;
+    found.map(web::Json).ok_or_else(Problem::not_found)
 }

@@ -246,12 +246,7 @@ pub async fn data(
     query: web::Query<DataQuery>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = allowed.ctx(path.tenant)?.tenant();
-    let language = match query.lang.as_deref() {
-        None => Language::Es,
-        Some(code) => {
-            Language::from_code(code).ok_or_else(|| Problem::invalid("`lang` must be `es`, `pt` or `en`"))?
-        }
-    };
+    let language = input::language(query.lang.as_deref())?;
     let case = state.app.registrar.case(tenant, path.case).await?;
     allowed.record(allowed.entry("subject.exported").on(&case.contact).with("case", &case.id)).await?;
     let bundle = match state.app.registrar.bundle(tenant, case.contact, language).await {

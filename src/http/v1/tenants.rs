@@ -215,7 +215,7 @@ pub async fn show(
     Ok(has.show(&tag::of(&state, &tenant)?, &TenantView::from(tenant)))
 }
 
-async fn record(state: &State, ctx: TenantCtx) -> Result<Tenant, Problem> {
+pub(super) async fn record(state: &State, ctx: TenantCtx) -> Result<Tenant, Problem> {
     state.app.store.people().tenant_record(ctx.tenant()).await?.ok_or_else(Problem::not_found)
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use iassistance_domain::Timestamp;
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::event::EventKind;
-use iassistance_domain::id::{ContactId, ConversationId};
+use iassistance_domain::id::{ContactId, ConversationId, moment_of};
 use iassistance_domain::pii::Deliver;
 use iassistance_domain::privacy::{Class, LegalHold, Place};
 
 use super::tenant::TenantData;
 use crate::keeping::{Person, Swept};
-use crate::rules::{moment_of, names_of};
+use crate::rules::names_of;
 
 type Counts = BTreeMap<Place, u64>;
 
@@ -170,22 +170,19 @@ impl TenantData {
         let is_held = |id: &ConversationId| {
             of.get(id).is_some_and(|contact| holds.iter().any(|hold| hold.covers(*contact, class)))
         };
-        let all_held = holds.iter().any(|hold| {
-            hold.released.is_none()
-                && hold.scope.contact.is_none()
-                && (hold.scope.classes.is_empty() || hold.scope.classes.contains(&class))
-        });
+        let all_held = holds.iter().any(|hold| hold.covers_all(class));
+        let keeps = |id: Option<ConversationId>| id.map_or(all_held, |id| is_held(&id));
         match class {
             Class::Message => self.sweep_messages(before, &is_held, &mut swept),
             Class::Execution => self.turns.retain(|(id, turn), _| {
                 let due = moment_of(turn.to_bytes()) < before;
                 swept.keeps(due, is_held(id))
             }),
-            Class::DeadLetter => self.dead_letters.retain(|id, _| {
+            Class::DeadLetter => self.dead_letters.retain(|id, letter| {
                 let due = moment_of(id.to_bytes()) < before;
-                swept.keeps(due, all_held)
+                swept.keeps(due, keeps(Some(letter.conversation)))
             }),
-            Class::Webhook => swept = self.hooks.sweep(before, all_held),
+            Class::Webhook => swept = self.hooks.sweep(before, keeps),
             Class::Event => self.sweep_events(before, holds, all_held, &mut swept),
             _ => {}
         }
@@ -240,15 +237,8 @@ impl TenantData {
     pub(super) fn silent(&self, before: Timestamp) -> Vec<ContactId> {
         let silent = self.conversations.values().filter(|stored| {
             let id = stored.conversation.id;
-            let last = self
-                .messages
-                .keys()
-                .filter(|(of, _)| *of == id)
-                .map(|(_, id)| moment_of(id.to_bytes()))
-                .max();
-            let heard =
-                last.max(stored.conversation.last_inbound_at()).unwrap_or(stored.conversation.opened_at);
-            heard < before && !stored.busy
+            let last = self.messages.keys().filter(|(of, _)| *of == id).map(|(_, message)| *message).max();
+            stored.conversation.heard_at(last) < before && !stored.busy
         });
         silent.map(|stored| stored.conversation.contact).collect()
     }

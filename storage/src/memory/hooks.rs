@@ -34,9 +34,14 @@ impl HooksData {
     }
 
     /// Forgets what was taken up before a moment.
-    pub(super) fn sweep(&mut self, before: Timestamp, held: bool) -> Swept {
+    pub(super) fn sweep(
+        &mut self,
+        before: Timestamp,
+        is_held: impl Fn(Option<ConversationId>) -> bool,
+    ) -> Swept {
         let mut swept = Swept::default();
-        self.deliveries.retain(|_, delivery| swept.keeps(delivery.created_at < before, held));
+        self.deliveries
+            .retain(|_, delivery| swept.keeps(delivery.created_at < before, is_held(delivery.conversation)));
         swept
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::id::{ContactId, ConversationId, MediaId};
+use iassistance_domain::id::{ContactId, ConversationId, MediaId, MessageId, moment_of};
 use iassistance_domain::privacy::{Class, LegalHold, Place};
 
 use super::erasing::{Counts, Gone, gone};
@@ -15,7 +15,6 @@ use super::space::{Page, Read, Result, Space};
 use super::verify::files_of;
 use super::{Core, blocking};
 use crate::keeping::{Swept, SweptFrom};
-use crate::rules::moment_of;
 
 /// Records that go in one write at most.
 const STEP_ROWS: usize = 256;
@@ -44,11 +43,12 @@ impl Look<'_> {
 
     /// Whether a hold keeps what is of nobody in particular.
     fn holds_all(&self) -> bool {
-        let of_all = |hold: &LegalHold| {
-            let of_class = hold.scope.classes.is_empty() || hold.scope.classes.contains(&self.class);
-            hold.released.is_none() && hold.scope.contact.is_none() && of_class
-        };
-        self.holds.iter().any(of_all)
+        self.holds.iter().any(|hold| hold.covers_all(self.class))
+    }
+
+    /// Whether a hold may keep what is of somebody, where it is not known of whom.
+    fn may_hold(&self) -> bool {
+        self.holds.iter().any(|hold| hold.covers_class(self.class))
     }
 }
 
@@ -160,7 +160,7 @@ impl Space {
             if delivery.created_at >= look.before {
                 continue;
             }
-            if look.holds_all() {
+            if self.keeps(look, delivery.conversation)? {
                 due.held += 1;
                 continue;
             }
@@ -174,13 +174,25 @@ impl Space {
 
     fn due_dead_letters(&self, look: &Look<'_>) -> Result<Due> {
         let mut due = Due::default();
-        for (key, _) in self.rows(DEAD_LETTER.key().bytes(), Page::First, usize::MAX)? {
+        for (key, sealed) in self.rows(DEAD_LETTER.key().bytes(), Page::First, usize::MAX)? {
             if id_in(&key, 1).is_some_and(|id| moment_of(id) >= look.before) {
                 break;
             }
-            if look.holds_all() { due.held += 1 } else { due.gone.push(Gone::row(Place::DeadLetters, &key)) }
+            // One that does not open does not say whose it is.
+            let is_held = match self.try_open(DEAD_LETTER, &key, &sealed) {
+                Ok(letter) => self.keeps(look, Some(letter.conversation))?,
+                Err(_) => look.may_hold(),
+            };
+            if is_held { due.held += 1 } else { due.gone.push(Gone::row(Place::DeadLetters, &key)) }
         }
         Ok(due)
+    }
+
+    /// Whether a hold keeps what belongs to a conversation, or to none.
+    fn keeps(&self, look: &Look<'_>, conversation: Option<ConversationId>) -> Result<bool> {
+        let Some(id) = conversation.filter(|_| !look.holds.is_empty()) else { return Ok(look.holds_all()) };
+        let fence = self.get_readable(&keys::fence(id))?;
+        Ok(fence.map_or_else(|| look.may_hold(), |fence| look.is_held(fence.state.contact)))
     }
 
     /// Contacts in whose conversation nothing was said since a moment, of the next conversations. Blocking.
@@ -201,9 +213,8 @@ impl Space {
                 continue;
             };
             let last = self.rows(keys::messages(conversation.id).bytes(), Page::Last, 1)?.pop();
-            let said = last.and_then(|(key, _)| id_in(&key, 17)).map(moment_of);
-            let heard = said.max(conversation.last_inbound_at()).unwrap_or(conversation.opened_at);
-            if heard < before && !conversation.is_busy() {
+            let last = last.and_then(|(key, _)| id_in(&key, 17)).map(MessageId::from_bytes);
+            if conversation.heard_at(last) < before && !conversation.is_busy() {
                 silent.push(conversation.contact);
             }
         }

@@ -9,11 +9,11 @@ use iassistance_storage::{Hooks, StorageError};
 
 use crate::support::*;
 
-fn subscription_id(number: u8) -> SubscriptionId {
+pub fn subscription_id(number: u8) -> SubscriptionId {
     SubscriptionId::from_bytes([number; 16])
 }
 
-fn subscription(number: u8) -> Subscription {
+pub fn subscription(number: u8) -> Subscription {
     Subscription {
         id: subscription_id(number),
         url: Pii::new("https://example.com/hook".to_owned()),

@@ -3,15 +3,17 @@
 use iassistance_domain::audit::Actor;
 use iassistance_domain::conversation::Input;
 use iassistance_domain::delivery::DeliveryStatus;
-use iassistance_domain::event::{EventKind, EventSeq};
-use iassistance_domain::id::{ContactId, HoldId};
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind, EventSeq};
+use iassistance_domain::id::{ContactId, DeadLetterId, HoldId};
 use iassistance_domain::message::Elsewhere;
 use iassistance_domain::privacy::{Class, HoldScope, LegalHold, Place, Retention, SweepRecord};
+use iassistance_domain::subscription::Delivery;
 use iassistance_domain::tenant::TenantCtx;
-use iassistance_domain::{Clock, Pii};
+use iassistance_domain::{Clock, Pii, SeededEntropy};
 use iassistance_storage::keeping::Person;
 use iassistance_storage::{StorageError, SummaryChange, TenantStore};
 
+use crate::hooks::{subscription, subscription_id};
 use crate::support::*;
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -223,6 +225,41 @@ pub async fn what_is_over_its_period_goes(world: World) {
     assert_eq!(log.last().unwrap().seq.0, latest);
     let (silent, _) = keeping.silent_contacts(ctx(), before, None, 99).await.unwrap();
     assert_eq!(silent, [bob]);
+}
+
+pub async fn a_hold_on_somebody_keeps_what_was_given_up_and_what_is_on_its_way(world: World) {
+    let tenant = world.tenant(1).await;
+    let id = subscription_id(1);
+    tenant.hooks().put_subscription(subscription(1)).await.unwrap();
+    let (mut contacts, mut deliveries) = (Vec::new(), Vec::new());
+    for (number, from) in [(1, "549"), (2, "550")] {
+        let contact = talk(&world, &*tenant, from, "hello").await;
+        let conversation = world.store.keeping().person(ctx(), contact).await.unwrap().conversations[0];
+        let mut commit = step(&*tenant, conversation).await;
+        commit.dead_letters = vec![DeadLetter {
+            id: DeadLetterId::new(world.now(), &SeededEntropy::new(number)),
+            conversation,
+            work: DeadWork::Conversation,
+            reason: "failed".to_owned(),
+            at: world.now(),
+            replayed_at: None,
+        }];
+        tenant.commit(commit).await.unwrap();
+        contacts.push(contact);
+        let event = EventSeq(number);
+        deliveries.push(Delivery::new(id, event, Some(conversation), world.now()));
+    }
+    tenant.hooks().take_up(id, deliveries, EventSeq(2)).await.unwrap();
+    let before = world.now().plus_millis(DAY_MS);
+    for class in [Class::DeadLetter, Class::Webhook] {
+        for (hold_on, held) in [(vec![contacts[1]], 1), (contacts.clone(), 1), (Vec::new(), 0)] {
+            let holds = hold_on.iter().map(|contact| hold(&world, Some(*contact), vec![class])).collect();
+            let swept = world.store.keeping().sweep(ctx(), class, before, holds, None).await.unwrap();
+            // What is not held goes the first time, what is held once nothing holds it.
+            let removed = u64::from(hold_on.len() < 2);
+            assert_eq!((swept.removed, swept.held), (removed, held), "{class} with holds on {hold_on:?}");
+        }
+    }
 }
 
 pub async fn what_is_chosen_and_proven_is_kept(world: World) {

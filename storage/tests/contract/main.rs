@@ -39,6 +39,7 @@ contract! {
         a_turn_of_the_epoch_leaves_all_readable
         a_turn_that_is_refused_goes_on_later
         what_is_over_its_period_goes
+        a_hold_on_somebody_keeps_what_was_given_up_and_what_is_on_its_way
         what_is_chosen_and_proven_is_kept
         a_tenant_is_destroyed;
     rights: a_case_is_changed_by_who_has_seen_it

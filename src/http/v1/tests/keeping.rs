@@ -3,7 +3,8 @@
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
-use iassistance_domain::id::{ChannelId, ContactId, MetaAppId};
+use iassistance_domain::event::{DeadLetter, DeadWork, EventKind};
+use iassistance_domain::id::{ChannelId, ContactId, DeadLetterId, MetaAppId};
 use iassistance_domain::inbound::{Arrival, InboundEvent, InboundKind};
 use iassistance_domain::privacy::rights::RightKind;
 
@@ -166,6 +167,129 @@ async fn a_hold_names_its_norm_its_proof_and_when_somebody_looks_again() {
     assert_eq!((released.status, &released.body["review_due"]), (200, &json!(false)));
     let open = desk.ask(&admin, "get", &format!("{path}?in_force=true"), None).await;
     assert_eq!(open.body["items"], json!([]));
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn it_is_told_why_something_is_still_there_and_until_when() {
+    let desk = Desk::open().await;
+    let (tenant, contact) = (desk.tenants[0], desk.contact().await);
+    let (admin, path) = (desk.admin(tenant).await, format!("/tenants/{tenant}/retention"));
+    let store = desk.app.store.tenant(TenantCtx::platform(tenant)).await.unwrap();
+    let conversation = store.conversations(None, 9).await.unwrap()[0].id;
+    let wrote_at = desk.clock.now();
+    let about = async |id: &str| desk.ask(&admin, "get", &format!("{path}/{id}"), None).await;
+    let (days, day_ms) = (u64::from(desk.app.settings.retention.contact.default), 24 * 3_600_000);
+    for id in [contact.to_string(), conversation.to_string()] {
+        let told = about(&id).await;
+        assert_eq!((told.status, &told.body["class"]), (200, &json!("contact")), "{}", told.body);
+        assert_eq!(told.body["counts_from"], json!(wrote_at), "{id}");
+        assert_eq!(told.body["goes_at"], json!(wrote_at.plus_millis(days * day_ms)));
+        assert_eq!((&told.body["holds"], &told.body["chosen"]), (&json!([]), &json!(false)));
+    }
+    let letter = DeadLetter {
+        id: DeadLetterId::new(wrote_at, &SeededEntropy::new(1)),
+        conversation,
+        work: DeadWork::Conversation,
+        reason: "failed".to_owned(),
+        at: wrote_at,
+        replayed_at: None,
+    };
+    let id = letter.id.to_string();
+    store
+        .put_dead_letter(letter.clone(), EventKind::ConversationQuarantined { dead_letter: letter.id })
+        .await
+        .unwrap();
+    let shortest = desk.ask(&admin, "get", &path, None).await.body["chosen"][0]["floor"].as_u64().unwrap();
+    let periods = json!({ "days": { "dead_letter": 30, "contact": shortest } });
+    assert_eq!(desk.ask_with(&admin, "put", &path, Some(periods), &[("If-Match", "*")]).await.status, 200);
+    let hold = json!({
+        "norm": "a norm", "contact": contact, "classes": ["dead_letter"], "proven_by": "a file",
+        "review_at": wrote_at.plus_millis(day_ms),
+    });
+    let hold =
+        desk.ask(&admin, "post", &format!("/tenants/{tenant}/holds"), Some(hold)).await.body["id"].clone();
+    let told = about(&id).await.body;
+    assert_eq!(
+        (&told["what"], &told["days"], &told["chosen"]),
+        (&json!("dead_letter"), &json!(30), &json!(true))
+    );
+    assert_eq!((&told["contact"], &told["holds"]), (&json!(contact), &json!([hold])));
+    assert_eq!(told["goes_at"], json!(wrote_at.plus_millis(30 * day_ms)));
+    assert_eq!(told["goes_with_contact_at"], json!(wrote_at.plus_millis(shortest * day_ms)));
+    assert_eq!(
+        about(&conversation.to_string()).await.body["holds"],
+        json!([]),
+        "that hold is on another class"
+    );
+
+    let message = format!("msg_{}", "0".repeat(32));
+    assert!(about(&message).await.is_problem(422, "invalid"), "in which conversation");
+    assert!(about(&format!("{message}?conversation={conversation}")).await.is_problem(404, "not_found"));
+    for absent in ["xyz".to_owned(), format!("con_{}", "0".repeat(32)), "con_1".to_owned()] {
+        assert!(about(&absent).await.is_problem(404, "not_found"), "{absent}");
+    }
+    let rule = about(&format!("acc_{}", "0".repeat(32))).await.body;
+    assert_eq!((&rule["class"], &rule["goes_at"]), (&json!("account"), &Value::Null));
+    let theirs = desk.admin(desk.tenants[1]).await;
+    let foreign = format!("/tenants/{}/retention/{contact}", desk.tenants[1]);
+    assert!(desk.ask(&theirs, "get", &foreign, None).await.is_problem(404, "not_found"));
+
+    let erased = json!({ "ground": "they asked" });
+    let erased = desk
+        .ask(&admin, "post", &format!("/tenants/{tenant}/contacts/{contact}/erasure"), Some(erased))
+        .await;
+    assert_eq!(erased.body["state"], "held", "{}", erased.body);
+    let key = desk.owner().await;
+    let hold = format!("/tenants/{tenant}/holds/{}", hold.as_str().unwrap());
+    assert_eq!(desk.ask(&key, "delete", &hold, None).await.status, 200);
+    desk.app.keeper.round().await;
+    for id in [contact.to_string(), conversation.to_string()] {
+        assert_eq!(about(&id).await.body["erased_by"], erased.body["id"], "{id}");
+    }
+    drop(store);
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn a_tenant_can_tell_its_own_end_users() {
+    let desk = Desk::open().await;
+    let tenant = desk.tenants[0];
+    let (viewer, path) = (
+        desk.person(false, &[(MemberOf::Tenant(tenant), Role::Viewer)]).await,
+        format!("/tenants/{tenant}/notice"),
+    );
+    let admin = desk.admin(tenant).await;
+    let periods = json!({ "days": { "message": 77 } });
+    let put = desk.ask_with(
+        &admin,
+        "put",
+        &format!("/tenants/{tenant}/retention"),
+        Some(periods),
+        &[("If-Match", "*")],
+    );
+    assert_eq!(put.await.status, 200);
+    for (asked, language, days) in [
+        ("", "es", "77 días"),
+        ("?lang=es", "es", "77 días"),
+        ("?lang=pt", "pt", "77 dias"),
+        ("?lang=en", "en", "77 days"),
+    ] {
+        let told = desk.ask(&viewer, "get", &format!("{path}{asked}"), None).await;
+        assert_eq!((told.status, &told.body["language"]), (200, &json!(language)), "{}", told.body);
+        let text = told.body["text"].as_str().unwrap();
+        let name = desk.ask(&admin, "get", &format!("/tenants/{tenant}"), None).await.body["name"].clone();
+        for said in [
+            name.as_str().unwrap(),
+            days,
+            "OpenAI",
+            "https://desk.test/privacy/request",
+            crate::http::public::notice::LEGEND,
+        ] {
+            assert!(text.contains(said), "{said} in {text}");
+        }
+    }
+    assert!(desk.ask(&viewer, "get", &format!("{path}?lang=fr"), None).await.is_problem(422, "invalid"));
     desk.close().await;
 }
 
