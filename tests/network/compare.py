@@ -66,9 +66,9 @@ def forms(canary: str) -> set[bytes]:
     quoted = (urllib.parse.quote(canary), urllib.parse.quote_plus(canary))
     found = {plain, plain.hex().encode(), *(each.encode() for each in quoted)}
     for before in range(3):
-        # The letters at both ends depend on what stands beside it.
+        # The letters at both ends that have bits of what stands beside it are left out.
         coded = base64.b64encode(b"\0" * before + plain)
-        found.add(coded[-(-before * 4 // 3) : len(coded) - (4 if (before + len(plain)) % 3 else 0)])
+        found.add(coded[-(-before * 8 // 6) : (before + len(plain)) * 8 // 6])
     return {form for form in found if len(form) >= 6}
 
 

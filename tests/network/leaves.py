@@ -249,8 +249,11 @@ def judged(run: Run) -> int:
     except SystemExit as why:
         if not isinstance(why.code, str):
             raise
-        # What was contacted until then may say why.
+        # What was contacted and said until then may be why.
         failed += [why.code, *sorted(one for one in run.different() if one.startswith("not listed"))]
+        wrong, canaries = run.clear()
+        failed += [f"it crossed in clear: {sorted(wrong)}"] * bool(wrong)
+        failed += [f"a canary was heard in clear: {canary}" for canary in sorted(canaries)]
         failed.append(f"the server's last words:\n{run.product.tail()}")
     finally:
         run.end()

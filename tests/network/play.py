@@ -21,8 +21,8 @@ STOCK, FORMER, HOOKS = "stock.casaluna.example", "former.casaluna.example", "hoo
 CRM, EVENTS = "crm.rionegro.example", "events.rionegro.example"
 
 # What is nobody's but the people's: none of it may cross in clear.
-PEOPLE = {"Canaria Alba": "5493415550101", "Canaria Bruna": "5493415550102", "Canaria Celia": "5493415550103",
-          "Canaria Delfina": "5493415550104", "Canaria Elena": "5493415550105"}
+PEOPLE = {"Canaria Alba": "5493415550101", "Canaria Bruna": "5491146660202", "Canaria Celia": "5492614770303",
+          "Canaria Delfina": "5493514880404", "Canaria Elena": "5492215990505"}
 ALBA, BRUNA, CELIA, DELFINA, ELENA = PEOPLE
 WORD = "kanarienvogel"
 OWNER, ADMIN = "canary-owner@assistants.example", "canary-admin@casaluna.example"
