@@ -302,10 +302,14 @@ mod tests {
             all.into_iter().filter(|(what, _)| buckets.contains(what)).map(|(_, host)| host).collect()
         };
         let files = ["media.s3_bucket=files", "media.s3_region=eu-west-1"];
-        let backups = ["backup.to=s3://backups", "backup.s3_region=sa-east-1"];
+        let backups =
+            ["backup.to=s3://backups", "backup.recipients=[\"age1x\"]", "backup.s3_region=sa-east-1"];
         assert_eq!(hosts(&files), ["s3.eu-west-1.amazonaws.com"]);
         assert_eq!(hosts(&backups), ["s3.sa-east-1.amazonaws.com"]);
-        assert_eq!(hosts(&[backups[0], "backup.s3_endpoint=https://s3.example/x"]), ["s3.example"]);
+        assert_eq!(
+            hosts(&[backups[0], backups[1], "backup.s3_endpoint=https://s3.example/x"]),
+            ["s3.example"]
+        );
         assert!(hosts(&["backup.s3_region=sa-east-1"]).is_empty(), "nothing goes to a bucket");
     }
 
