@@ -104,7 +104,10 @@ impl Keeper {
         conversation: Option<ConversationId>,
     ) -> Result<Option<Explanation>> {
         let ctx = TenantCtx::platform(tenant);
-        let prefix = id.split_once('_').map_or(id, |(prefix, _)| prefix);
+        let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        let parts =
+            id.split_once('_').filter(|(_, digits)| digits.len() == 32 && digits.bytes().all(is_digit));
+        let (prefix, _) = parts.ok_or(KeepingError::NoSuchKind)?;
         if let Some((_, what)) = BY_RULE.iter().find(|(of, _)| *of == prefix) {
             return Ok(Some(by_rule(what)));
         }

@@ -201,7 +201,7 @@ pub struct InExplained {
     #[param(value_type = String)]
     tenant: TenantId,
     /// The id of anything that is kept.
-    #[param(example = "cnv_0199a8a2c4007b3e8f5d6c1b2a390817")]
+    #[param(pattern = "^[a-z]{3}_[0-9a-f]{32}$", example = "cnv_0199a8a2c4007b3e8f5d6c1b2a390817")]
     id: String,
 }
 

@@ -1,5 +1,6 @@
 //! For how long what is kept, and how it goes.
 
+use iassistance_domain::SeededEntropy;
 use iassistance_domain::channel::{Channel, ChannelHealth, Connection, MetaApp};
 use iassistance_domain::contact::ContactIdentity;
 use iassistance_domain::content::Content;
@@ -261,14 +262,11 @@ async fn a_tenant_can_tell_its_own_end_users() {
     );
     let admin = desk.admin(tenant).await;
     let periods = json!({ "days": { "message": 77 } });
-    let put = desk.ask_with(
-        &admin,
-        "put",
-        &format!("/tenants/{tenant}/retention"),
-        Some(periods),
-        &[("If-Match", "*")],
+    let retention = format!("/tenants/{tenant}/retention");
+    assert_eq!(
+        desk.ask_with(&admin, "put", &retention, Some(periods), &[("If-Match", "*")]).await.status,
+        200
     );
-    assert_eq!(put.await.status, 200);
     for (asked, language, days) in [
         ("", "es", "77 días"),
         ("?lang=es", "es", "77 días"),
