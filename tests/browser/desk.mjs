@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
+import { LIMIT_MS, PHONE, context, launch, sandbox } from "./harness.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -56,6 +56,20 @@ export class Desk {
     return this.stranger({ storageState: this.signedIn, ...options });
   }
 
+  /**
+   * Walks through pages as the sandbox's owner: light, dark and on a phone. `walk` gets the page, and what checks by a name
+   * that what is shown there is accessible and fits.
+   */
+  async inEveryLook(walk) {
+    for (const [look, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: PHONE })) {
+      const page = await (await this.owner({ ...options, bypassCSP: true })).newPage();
+      await walk(page, async (what) => {
+        await accessible(page, `${what}, ${look}`);
+        await noSidewaysScroll(page, `${what}, ${look}`);
+      });
+    }
+  }
+
   async live(made, path = "", base = this.where.server) {
     const page = await made.newPage();
     await page.goto(`${base}/t/${this.where.tenant}/live${path}`);
@@ -84,6 +98,13 @@ export class Desk {
       const answer = await fetch(`/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
       return { status: answer.status, data: await answer.json().catch(() => null) };
     }, [method, path, body]);
+  }
+
+  /** Makes something as the person whose page it is; gives what was made. */
+  async make(page, path, body) {
+    const { status, data } = await this.ask(page, "POST", path, body);
+    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
+    return data;
   }
 
   async api(path, options = {}) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, accessible, complaints, entry, noSidewaysScroll, open, until } from "./desk.mjs";
+import { Desk, complaints, entry, open, until } from "./desk.mjs";
 import { LIMIT_MS } from "./harness.mjs";
 
 const HOUR_MS = 3_600_000;
@@ -283,11 +283,7 @@ test("with something on them they are accessible, light and dark, and fit a phon
   const first = await (await desk.owner()).newPage();
   await first.goto(at("privacy"));
   const { contact } = await wrote(first, "Wanda", "Hello");
-  const make = async (path, body) => {
-    const { status, data } = await desk.ask(first, "POST", path, body);
-    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
-    return data;
-  };
+  const make = (path, body) => desk.make(first, path, body);
   const tenant = `/tenants/${desk.where.tenant}`;
   const cases = {};
   for (const right of ["access", "rectify", "delete", "confidential"]) cases[right] = (await make(`${tenant}/rights`, { contact: contact.id, right, how: "staff" })).id;
@@ -300,13 +296,7 @@ test("with something on them they are accessible, light and dark, and fit a phon
   const suspects = [{ kind: "address", address: "203.0.113.7" }];
   const incident = await make("/incidents", { title: "T".repeat(150), known_at: Date.now() - 30 * HOUR_MS, from: scope.from, until: Date.now(), suspects });
   await make(`/incidents/${incident.id}/scope`);
-  const small = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-  for (const [as, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: small })) {
-    const page = await (await desk.owner({ ...options, bypassCSP: true })).newPage();
-    const check = async (what) => {
-      await accessible(page, `${what}, ${as}`);
-      await noSidewaysScroll(page, `${what}, ${as}`);
-    };
+  await desk.inEveryLook(async (page, check) => {
     await page.goto(at("privacy"));
     await page.locator("a.card").nth(2).waitFor();
     await check("requests");
@@ -343,5 +333,5 @@ test("with something on them they are accessible, light and dark, and fit a phon
     await check("an incident");
     await page.getByRole("button", { name: "Change" }).click();
     await check("an incident's form");
-  }
+  });
 });
