@@ -33,6 +33,38 @@ async function kept(page, button) {
   return { name: download.suggestedFilename(), text: await readFile(await download.path(), "utf8") };
 }
 
+/**
+ * As it is once the proof of who somebody is has become ten minutes old, which is longer than a test may last: what the server says
+ * then answers the act, until the server has taken a proof.
+ */
+async function proofIsOld(page, act) {
+  const { paths, components } = await (await fetch(`${desk.where.server}/openapi.json`)).json();
+  const refused = components.responses[paths[act].post.responses[403].$ref.split("/").at(-1)];
+  const { value } = refused.content["application/problem+json"].examples.step_up_needed;
+  let old = true;
+  page.on("response", (response) => {
+    if (new URL(response.url()).pathname === "/v1/auth/step-up" && response.ok()) old = false;
+  });
+  await page.route((url) => new RegExp(`^${act.replace(/\{\w+\}/g, "\\w+")}$`).test(url.pathname), (route) => (
+    old && route.request().method() === "POST" ? route.fulfill({ status: value.status, contentType: "application/problem+json", json: value }) : route.continue()
+  ));
+}
+
+/** Goes to an element by the Tab key alone. */
+async function reach(page, wanted) {
+  await wanted.waitFor();
+  for (let tabs = 0; tabs < 100; tabs += 1) {
+    if (await wanted.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`the Tab key never comes to ${wanted}`);
+}
+
+async function press(page, wanted) {
+  await reach(page, wanted);
+  await page.keyboard.press("Enter");
+}
+
 test("a request of the public page comes up, is proven by its code, done and answered, and its person reads the answer", async () => {
   const made = await desk.owner();
   const page = await made.newPage();
@@ -277,6 +309,87 @@ test("an incident's clocks run from when it was known; whose data was reached is
   await page.getByRole("link", { name: "All incidents" }).click();
   await page.locator("a.card", { hasText: "A laptop was stolen." }).locator(".tag", { hasText: "closed" }).waitFor();
   assert.deepEqual(complaints(page), []);
+});
+
+const PASSWORD = "five copper teapots";
+const proofOf = (page) => page.getByRole("dialog", { name: "Prove that it is you" });
+
+/** The sandbox's owner came by a link: now they have a password, too. */
+async function withPassword() {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("privacy"));
+  const { data: me } = await desk.ask(page, "GET", "/auth/me");
+  const { status } = await desk.ask(page, "PUT", "/auth/password", { new: PASSWORD, ...(me.factors.password && { current: PASSWORD }) });
+  assert.equal(status, 204);
+  return page;
+}
+
+test("what needs a proof anew asks for it: without one nothing is done, a wrong password is refused, the right one has it done; all by the keyboard", async () => {
+  const page = await withPassword();
+  const { contact } = await wrote(page, "Pilar", "Forget me.");
+  const rights = `/tenants/${desk.where.tenant}/rights`;
+  const { id } = await desk.make(page, rights, { contact: contact.id, right: "delete", how: "staff" });
+  await desk.make(page, `${rights}/${id}/steps`, { step: "see_document", kind: "Passport" });
+  await proofIsOld(page, "/v1/tenants/{tenant}/rights/{case}/steps");
+  await page.goto(at(`privacy/${id}`));
+  const proof = proofOf(page);
+  const erase = async () => {
+    await press(page, page.getByRole("button", { name: "Erase them" }));
+    await press(page, page.getByRole("dialog", { name: "Erase them" }).getByRole("button", { name: "Erase them" }));
+    await proof.waitFor();
+  };
+  await erase();
+  await page.keyboard.press("Escape");
+  await proof.waitFor({ state: "detached" });
+  await page.getByRole("alert").filter({ hasText: "needs a proof anew" }).waitFor();
+  assert.equal((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure ?? null, null);
+
+  await erase();
+  await reach(page, proof.getByLabel("Password"));
+  await page.keyboard.type("six wrong teapots");
+  await page.keyboard.press("Enter");
+  await proof.getByRole("alert").filter({ hasText: "this is not your password" }).waitFor();
+  assert.equal((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure ?? null, null);
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press("Enter");
+  await proof.waitFor({ state: "detached" });
+  await page.getByText("The erasure was carried out").first().waitFor();
+  assert.ok((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure);
+  assert.deepEqual(complaints(page).filter((each) => !/status of 403/.test(each)), []);
+});
+
+test("a proof anew is given over the form of an order and of an incident, and what was filled in is entered", async () => {
+  const orders = await withPassword();
+  const incidents = await (await desk.owner()).newPage();
+  const prove = async (page) => {
+    await page.keyboard.press("Enter");
+    await reach(page, proofOf(page).getByLabel("Password"));
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").first().waitFor({ state: "detached" });
+  };
+  await proofIsOld(orders, "/v1/tenants/{tenant}/orders");
+  await orders.goto(at("orders"));
+  await press(orders, orders.getByRole("button", { name: "Enter an order" }));
+  for (const [label, text] of [["Authority", "Juzgado Federal N° 5"], ["File, norm and date", "FRO 77/2026"], ["The document", "Folder legal/2026/18."]]) {
+    await reach(orders, orders.getByRole("dialog").getByLabel(label));
+    await orders.keyboard.type(text);
+  }
+  await orders.getByLabel("From").fill(field(Date.now() - HOUR_MS));
+  await orders.getByLabel("Until").fill(field(Date.now() + HOUR_MS));
+  await reach(orders, orders.getByRole("dialog").getByRole("button", { name: "Enter it" }));
+  await prove(orders);
+  await orders.getByRole("listitem", { name: "FRO 77/2026" }).waitFor();
+
+  await proofIsOld(incidents, "/v1/incidents");
+  await incidents.goto(`${desk.where.server}/platform/incidents`);
+  await press(incidents, incidents.getByRole("button", { name: "Open an incident" }));
+  await reach(incidents, incidents.getByRole("dialog").getByLabel("What it is called"));
+  await incidents.keyboard.type("A key was in a photo.");
+  await prove(incidents);
+  await incidents.getByRole("heading", { name: "A key was in a photo." }).waitFor();
+  for (const page of [orders, incidents]) assert.deepEqual(complaints(page).filter((each) => !/status of 403/.test(each)), []);
 });
 
 test("with something on them they are accessible, light and dark, and fit a phone", async () => {
