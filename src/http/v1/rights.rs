@@ -6,12 +6,11 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
-use iassistance_domain::account::Language;
 use iassistance_domain::id::{CaseId, ContactId, TenantId};
 use iassistance_domain::privacy::rights::{CaseState, Opened, RightKind, RightsCase};
 
 use super::contacts::{self, InContact};
-use super::input::Body;
+use super::input::{self, Body};
 use super::page::{self, Page};
 use super::rights_view::{CaseView, ConsentView, CorrectionView, How, NewCase, NewStep};
 use super::tenants::InTenant;
