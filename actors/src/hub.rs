@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytestring::ByteString;
 use dashmap::DashMap;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
@@ -24,6 +25,10 @@ use crate::stage::Stage;
 
 /// How many events are read from the log at once.
 const PAGE: usize = 256;
+/// How many events a subscriber that catches up reads from the log at once.
+const CAUGHT_UP: usize = 64;
+/// Bytes of one batch; one frame may have more.
+const BATCH_BYTES_MAX: usize = 128 << 10;
 /// How many whispers wait for the slowest who listens; older ones are lost to them.
 const WHISPERS_MAX: usize = 256;
 /// How many whispers come before events that are there: those of a turn come before its end.
@@ -39,7 +44,7 @@ pub struct Frame {
     /// To whom the conversation was given and from whom it was taken, where the event is that.
     pub assigned: Option<Arc<Assigned>>,
     /// `{"type":"event","seq":…,"tenant":…,"event":{…}}`.
-    pub json: Arc<str>,
+    pub json: ByteString,
 }
 
 /// A conversation changed hands.
@@ -56,7 +61,7 @@ pub struct Whisper {
     /// The conversation that it is about.
     pub conversation: ConversationId,
     /// `{"type":"turn.token",…}` or `{"type":"turn.tool",…}`.
-    pub json: Arc<str>,
+    pub json: ByteString,
 }
 
 /// What a subscriber gets.
@@ -269,7 +274,7 @@ impl Tail {
         self.latest.send_replace(last.seq);
     }
 
-    /// At most `limit` frames after `after`; `None` when the tail does not reach back so far.
+    /// At most `limit` frames after `after`, and no more bytes than a batch may have; `None` when the tail does not reach back so far.
     fn after(&self, after: EventSeq, limit: usize) -> Option<Vec<Frame>> {
         let frames = self.lock();
         let first = frames.front()?.seq;
@@ -277,7 +282,13 @@ impl Tail {
             return None;
         }
         let start = frames.partition_point(|frame| frame.seq <= after);
-        Some(frames.range(start..).take(limit).cloned().collect())
+        let mut bytes = 0;
+        let fits = |frame: &&Frame| {
+            let is_first = bytes == 0;
+            bytes += frame.json.len();
+            is_first || bytes <= BATCH_BYTES_MAX
+        };
+        Some(frames.range(start..).take(limit).take_while(fits).cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Frame>> {
@@ -327,7 +338,7 @@ impl Subscription {
                     self.catching_up_to = Some(latest);
                     return Ok(Batch::Lagged { from: EventSeq(self.after.0 + 1), to: latest });
                 }
-                let events = self.store.events(self.after, limit.min(PAGE)).await?;
+                let events = self.store.events(self.after, limit.min(CAUGHT_UP)).await?;
                 if let Some(last) = events.last() {
                     self.after = last.seq;
                     let tenant = self.tail.tenant;

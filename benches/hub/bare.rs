@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, Receiver, Sender};
 use crate::waves::{filler, told};
 
 /// Texts that wait for the slowest; no wave has more.
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 4_096;
 
 struct Socket(Option<Receiver<Arc<str>>>);
 

@@ -21,6 +21,8 @@ const WRITES: usize = 16;
 pub fn serve(folder: &str, tenant: &str) {
     let flags = [
         "live.sockets_per_tenant_max=10000",
+        // A wave and more.
+        "live.tail_events=4096",
         "server.connections_per_address_max=100000",
         "server.rate_address_burst=0",
         "server.rate_key_burst=0",

@@ -36,9 +36,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Who watches: as many as this.
 const WATCHERS: [usize; 3] = [200, 1_000, 5_000];
 /// Frames that come to all of them together in one wave, about.
-const WAVE_FRAMES: usize = 160_000;
+const WAVE_FRAMES: usize = 640_000;
 /// Events of one wave at most: the server keeps as many in memory for all.
-const WAVE_MAX: usize = 800;
+const WAVE_MAX: usize = 3_200;
 
 struct Options {
     waves: usize,
@@ -126,7 +126,7 @@ fn number(value: &Value) -> f64 {
 }
 
 fn options(arguments: &[String]) -> Options {
-    let mut options = Options { waves: 25, singles: 100, silent: 500 };
+    let mut options = Options { waves: 10, singles: 100, silent: 500 };
     let mut arguments = arguments.iter();
     while let Some(name) = arguments.next() {
         let value = arguments.next().unwrap_or_else(|| panic!("{name} takes a value"));

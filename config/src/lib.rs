@@ -295,6 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_without_an_address_is_at_amazons_of_its_region() {
+        let hosts = |flags: &[&str]| -> Vec<String> {
+            let buckets = [UsedFor::Files, UsedFor::Backups];
+            let all = with(&[], flags).unwrap().destinations();
+            all.into_iter().filter(|(what, _)| buckets.contains(what)).map(|(_, host)| host).collect()
+        };
+        let files = ["media.s3_bucket=files", "media.s3_region=eu-west-1"];
+        let backups =
+            ["backup.to=s3://backups", "backup.recipients=[\"age1x\"]", "backup.s3_region=sa-east-1"];
+        assert_eq!(hosts(&files), ["s3.eu-west-1.amazonaws.com"]);
+        assert_eq!(hosts(&backups), ["s3.sa-east-1.amazonaws.com"]);
+        assert_eq!(
+            hosts(&[backups[0], backups[1], "backup.s3_endpoint=https://s3.example/x"]),
+            ["s3.example"]
+        );
+        assert!(hosts(&["backup.s3_region=sa-east-1"]).is_empty(), "nothing goes to a bucket");
+    }
+
+    #[test]
     fn who_signs_in_and_how_mails_leave_is_checked() {
         let settings = with(&[("IASSISTANCE__MAIL__SMTP_PASSWORD", "1234")], &[]).unwrap();
         assert_eq!(settings.identity.supabase(), None);

@@ -90,7 +90,7 @@ impl Settings {
         all.extend(self.model.hosts.iter().map(|host| (UsedFor::Model, host.clone())));
         all.extend(self.media.bucket_host().map(|host| (UsedFor::Files, host)));
         if self.backup.to.starts_with("s3://") {
-            all.push((UsedFor::Backups, bucket_host(&self.backup.s3_endpoint)));
+            all.push((UsedFor::Backups, bucket_host(&self.backup.s3_endpoint, &self.backup.s3_region)));
         }
         if self.mail.transport == MailTransport::Smtp {
             all.push((UsedFor::Mail, self.mail.smtp_host.clone()));

@@ -286,14 +286,14 @@ pub struct MediaSettings {
 impl MediaSettings {
     /// The host of the bucket in which files are kept; nothing where they are in a folder.
     pub fn bucket_host(&self) -> Option<String> {
-        (!self.s3_bucket.is_empty()).then(|| bucket_host(&self.s3_endpoint))
+        (!self.s3_bucket.is_empty()).then(|| bucket_host(&self.s3_endpoint, &self.s3_region))
     }
 }
 
-/// The host of a bucket's server; the cloud's own where none is named.
-pub(crate) fn bucket_host(endpoint: &str) -> String {
+/// The host of a bucket's server; Amazon's own in that region where none is named.
+pub(crate) fn bucket_host(endpoint: &str, region: &str) -> String {
     let named = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    named.unwrap_or_else(|| "amazonaws.com".to_owned())
+    named.unwrap_or_else(|| format!("s3.{region}.amazonaws.com"))
 }
 
 /// The model server.

@@ -21,6 +21,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, Wr
 use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
+use bytestring::ByteString;
 use iassistance_config::LiveSettings;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ const SUBSCRIPTIONS_MAX: usize = 16;
 const RETRY_MS: u64 = 1_000;
 const RETRY_JITTER_MS: u64 = 4_000;
 /// Events that are taken up at once.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// Adds the route.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -246,7 +247,7 @@ impl Socket {
             && total.bytes < self.settings().bytes_in_flight_max
     }
 
-    fn send(&mut self, text: &str, context: &mut ws::WebsocketContext<Self>) {
+    fn send(&mut self, text: ByteString, context: &mut ws::WebsocketContext<Self>) {
         self.unconfirmed.since_ping.frames += 1;
         self.unconfirmed.since_ping.bytes += text.len();
         context.text(text);
@@ -273,7 +274,7 @@ impl Socket {
             return;
         }
         if let Ok(text) = serde_json::to_string(frame) {
-            self.send(&text, context);
+            self.send(text.into(), context);
         }
     }
 
@@ -426,11 +427,11 @@ impl Socket {
                 watch.idle = Some(subscription);
                 let masked = watch.access.is_masked();
                 match batch {
-                    Ok(Some(Batch::Events(frames))) => socket.forward(watched.1, masked, &frames, context),
+                    Ok(Some(Batch::Events(frames))) => socket.forward(watched.1, masked, frames, context),
                     Ok(None) => {}
                     Ok(Some(Batch::Whisper(whisper))) => {
                         if watched.1.is_none_or(|only| only == whisper.conversation) {
-                            socket.send(&whisper.json, context);
+                            socket.send(whisper.json, context);
                         }
                     }
                     Ok(Some(Batch::Lagged { from, to })) => {
@@ -459,17 +460,14 @@ impl Socket {
         &mut self,
         only: Option<ConversationId>,
         masked: bool,
-        frames: &[Frame],
+        frames: Vec<Frame>,
         context: &mut ws::WebsocketContext<Self>,
     ) {
-        let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
+        let wanted = frames.into_iter().filter(|frame| only.is_none() || frame.conversation == only);
         let mut published = 0;
         for frame in wanted {
-            if masked {
-                self.send(&mask::frame(&frame.json), context);
-            } else {
-                self.send(&frame.json, context);
-            }
+            let shown = if masked { mask::frame(&frame.json).into() } else { frame.json };
+            self.send(shown, context);
             published += 1;
         }
         self.published.increment(published);

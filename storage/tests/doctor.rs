@@ -296,6 +296,10 @@ async fn what_is_set_aside_of_who_is_erased_goes_with_them() {
     assert_eq!(counts.get(&Place::Quarantine), Some(&(theirs.len() as u64)));
     let left = world.store.set_aside(Some(first()), None, 999).await.unwrap();
     assert_eq!(left, others, "what is set aside of others stays");
+    keeping.turn_epoch(first(), &|| Ok(())).await.unwrap();
+    drop(tenant);
+    world.reopen().await;
+    assert_eq!(found(&world).await, []);
 }
 
 #[tokio::test]

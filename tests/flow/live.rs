@@ -1,7 +1,11 @@
 //! The live socket: everything seen as it happens, by those who may, at the reader's own pace.
 
+use std::sync::Arc;
+
 use futures::{SinkExt, StreamExt};
+use iassistance_actors::hub::Batch;
 use iassistance_assistant::scripted::Behaviour;
+use iassistance_domain::Pii;
 use iassistance_domain::account::{MemberOf, Role};
 use iassistance_domain::event::EventKind;
 use serde_json::{Value, json};
@@ -628,5 +632,33 @@ async fn who_watches_one_conversation_hears_no_other_being_written() {
         }
     }
     flow.sends(3).await;
+    flow.finish().await;
+}
+
+#[actix::test]
+async fn a_batch_has_so_many_bytes_and_no_event_is_left_out() {
+    let flow = Flow::start().await;
+    let store = flow.store(0).await;
+    let mut watching = flow.app.engine.hub().subscribe(flow.tenants[0], Arc::clone(&store), None);
+    let first = watching.position().0 + 1;
+    let said = |emoji: usize| EventKind::MessageReacted {
+        message: None,
+        by_contact: true,
+        emoji: Some(Pii::new("x".repeat(emoji))),
+    };
+    // Two that fit into one batch with a third no more, and one that is larger than a batch.
+    let last = store.append(None, [50_000, 50_000, 50_000, 200_000, 10].map(said).to_vec()).await.unwrap();
+    let (mut seqs, mut counts) = (Vec::new(), Vec::new());
+    within("all of them", async {
+        while watching.position() < last {
+            let Batch::Events(frames) = watching.next(256).await.unwrap() else { continue };
+            counts.push(frames.len());
+            seqs.extend(frames.iter().map(|frame| frame.seq.0));
+        }
+    })
+    .await;
+    assert_eq!(seqs, (first..=last.0).collect::<Vec<_>>());
+    assert_eq!(counts, [2, 1, 1, 1]);
+    drop(store);
     flow.finish().await;
 }

@@ -240,9 +240,19 @@ async fn lists_are_asked_for_what_is_wanted() {
     );
     let (status, _) = flow.api("GET", &format!("/tenants/{tenant}{base}/summary"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "so short a one has none");
-    let long = format!("/audit?act={}", "x".repeat(65));
+    let long = |path: &str, chars| format!("{path}={}", "x".repeat(chars));
+    let long = [
+        long("/audit?act", 65),
+        long("/access-log?method", 17),
+        long("/events?type", 65),
+        long("/conversations?assigned", 121),
+    ];
     let wrong = ["/conversations?control=nobody", "/events?limit=201", "/channels?kind=x", "/keys?works=1"];
-    for wrong in wrong.into_iter().chain(["/access-log?status=99", "/quarantine?cursor=", &long]) {
+    for wrong in wrong
+        .into_iter()
+        .chain(["/access-log?status=99", "/quarantine?cursor="])
+        .chain(long.iter().map(String::as_str))
+    {
         let (status, _) = flow.api("GET", &format!("/tenants/{tenant}{wrong}"), None).await;
         assert!(
             [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::FORBIDDEN]

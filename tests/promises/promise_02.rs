@@ -92,5 +92,7 @@ async fn promise_02() {
         assert_eq!(listed["items"].as_array().unwrap().len(), found, "{sought}");
     }
     served.close().await;
-    proof.kept(format!("export, consents, notice and erasure by the client; {refused} requests of others refused"));
+    proof.kept(format!(
+        "export, consents, notice and erasure by the client; {refused} requests of others refused"
+    ));
 }

@@ -174,17 +174,18 @@ fn snake(text: &str) -> String {
 
 /// The headers that it reads, and those of its answers.
 fn headers(operation: &mut Value, signature: &Signature) {
-    let header = |name: &str, chars_min: u8, about: &str, example: &str| {
+    let header = |name: &str, schema: Value, about: &str, example: &str| {
         json!({
-            "name": name, "in": "header", "required": false, "description": about,
-            "schema": { "type": "string", "maxLength": 255, "minLength": chars_min }, "example": example,
+            "name": name, "in": "header", "required": false, "description": about, "schema": schema,
+            "example": example,
         })
     };
+    let bounded = || json!({ "type": "string", "minLength": 1, "maxLength": 255 });
     let mut read = Vec::new();
     if signature.once {
         read.push(header(
             "Idempotency-Key",
-            1,
+            bounded(),
             "1 to 255 visible ASCII characters, new for every new request. The same request with the same key gets the \
              first answer for 24 hours, with `Idempotency-Replayed: true`, also after a restart of the server; another \
              request with it is refused (422), and one that is under way or was broken off is a conflict (409).",
@@ -194,11 +195,12 @@ fn headers(operation: &mut Value, signature: &Signature) {
     if signature.if_match {
         let about =
             "The `ETag` that was read: 412 if it changed since. Left out, or `*`: whatever it is now.";
-        read.push(header("If-Match", 1, about, "\"3\""));
+        read.push(header("If-Match", bounded(), about, "\"3\""));
     }
     if signature.if_none_match {
         let about = "The `ETag` that is there already: 304 without a body if it is still that.";
-        read.push(header("If-None-Match", 0, about, "\"3\""));
+        // One that cannot be read names nothing, and is no error.
+        read.push(header("If-None-Match", json!({ "type": "string" }), about, "\"3\""));
     }
     if let Some(parameters) = list(&mut operation["parameters"]) {
         parameters.extend(read);

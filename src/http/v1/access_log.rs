@@ -79,6 +79,8 @@ impl AccessView {
     }
 }
 
+const METHOD_CHARS_MAX: usize = 16;
+
 /// Which requests.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +131,7 @@ async fn records(
     if query.status.is_some_and(|status| !(100..=599).contains(&status)) {
         return Err(Problem::invalid("`status` must be 100 to 599"));
     }
+    page::words("method", query.method.as_deref(), METHOD_CHARS_MAX)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.access(of, before, limit).await?);

@@ -193,9 +193,7 @@ async fn entries(
     access: &Access,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     page::period(query.from, query.until)?;
-    if query.act.as_ref().is_some_and(|act| act.chars().count() > ACT_CHARS_MAX) {
-        return Err(Problem::invalid("`act` must have at most 64 characters"));
-    }
+    page::words("act", query.act.as_deref(), ACT_CHARS_MAX)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let trail = state.app.store.trail();
     let fetch = async |before, limit| Ok(trail.audit(chain, before, limit).await?);

@@ -128,6 +128,8 @@ impl Holder {
     }
 }
 
+const ASSIGNED_CHARS_MAX: usize = 120;
+
 /// Which conversations.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -252,6 +254,7 @@ impl ConversationsQuery {
 
     async fn page(&self, store: &dyn TenantStore, access: &Access) -> Result<Page<Conversation>, Problem> {
         page::period(self.from, self.until)?;
+        page::words("assigned", self.assigned.as_deref(), ASSIGNED_CHARS_MAX)?;
         let (before, limit) = (page::cursor(self.cursor.as_deref())?, page::limit(self.limit)?);
         let wants = |conversation: &Conversation| self.wants(access, conversation);
         let fetch = async |before, limit| Ok(store.conversations(before, limit).await?);

@@ -14,6 +14,8 @@ use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
 use crate::http::{Problem, State, feed};
 
+const TYPE_CHARS_MAX: usize = 64;
+
 /// Which part of the log.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +79,7 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let limit = page::limit(query.limit)?;
     page::period(query.from, query.until)?;
+    page::words("type", query.r#type.as_deref(), TYPE_CHARS_MAX)?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let latest = store.latest_event().borrow().0;
     let access = allowed.access();

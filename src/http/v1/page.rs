@@ -104,6 +104,14 @@ pub fn period(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), P
     }
 }
 
+/// Refuses a filter of more characters than anything that it could find has.
+pub fn words(name: &str, value: Option<&str>, chars_max: usize) -> Result<(), Problem> {
+    if value.is_some_and(|value| value.chars().count() > chars_max) {
+        return Err(Problem::invalid(format!("`{name}` must have at most {chars_max} characters")));
+    }
+    Ok(())
+}
+
 /// Whether a moment lies in what is asked for.
 pub fn within(at: Timestamp, from: Option<Timestamp>, until: Option<Timestamp>) -> bool {
     from.is_none_or(|from| at >= from) && until.is_none_or(|until| at < until)
