@@ -18,8 +18,7 @@ export class Desk {
   /** Starts it, with settings of its own. */
   async open(own = []) {
     this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
-    // Everybody here comes from one address, and signs in more often than people do.
-    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
+    await this.#start(own);
     this.browser = await launch();
     const made = await context(this.browser);
     const page = await made.newPage();
@@ -27,6 +26,17 @@ export class Desk {
     await page.getByRole("link", { name: "Live" }).waitFor();
     this.signedIn = await made.storageState();
     await made.close();
+  }
+
+  async #start(own) {
+    // Everybody here comes from one address, and signs in more often than people do.
+    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
+  }
+
+  /** Stops the sandbox and starts it on the same data, with settings of its own. Who was signed in still is. */
+  async again(own = []) {
+    await this.where.stop();
+    await this.#start(own);
   }
 
   /** Has something ended after the test. */

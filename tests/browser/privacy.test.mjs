@@ -1,6 +1,7 @@
 // What people ask about their own data, orders of authorities and incidents, in a real browser.
 
 import assert from "node:assert/strict";
+import { createPublicKey, verify } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 
@@ -26,6 +27,15 @@ async function wrote(page, name, text) {
     return items.find((each) => each.contact.profile_name === name && each.last_message?.author.by === "assistant" && each.last_message.delivery?.status === "read");
   });
 }
+
+/** A context of the owner's, whose pages may read the clipboard. */
+async function withClipboard() {
+  const made = await desk.owner();
+  await made.grantPermissions(["clipboard-read", "clipboard-write"], { origin: desk.where.server });
+  return made;
+}
+
+const pasted = (page) => page.evaluate(() => navigator.clipboard.readText());
 
 /** What a click has the browser keep. */
 async function kept(page, button) {
@@ -207,6 +217,70 @@ test("a hold is laid and released, and a period is chosen within its bounds", as
   await days.fill("");
   await page.getByRole("button", { name: "Save" }).click();
   await until(page, async () => (await desk.ask(page, "GET", `/tenants/${desk.where.tenant}/retention`)).data.chosen.every((each) => each.chosen === null));
+  assert.deepEqual(complaints(page), []);
+});
+
+test("why one thing is still there is told in words: its period, its hold, its erasure, a rule", async () => {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("privacy/periods"));
+  const { id: conversation, contact } = await wrote(page, "Uma", "Remember me.");
+  const { items: [message] } = await desk.api(`/conversations/${conversation}/messages?limit=1`);
+  const form = page.getByRole("region", { name: "Why is this still there?" });
+  const told = form.getByRole("status");
+  const ask = async (id) => {
+    await form.getByLabel("Its id").fill(id);
+    await form.getByRole("button", { name: "Tell me" }).click();
+  };
+  await ask(contact.id);
+  await told.filter({ hasText: /A contact\s*It is kept for [\d,]+ days: nothing else was chosen\. They count from .*\. It goes with the next sweep after .*\. No legal hold keeps it\./ }).waitFor();
+
+  const tenant = `/tenants/${desk.where.tenant}`;
+  const hold = await desk.make(page, `${tenant}/holds`, { norm: "Ley 25.326 art. 16.5", proven_by: "Court file 13/2026.", contact: contact.id, classes: ["message"], review_at: Date.now() + HOUR_MS });
+  await form.getByLabel("Its id").fill(message.id);
+  // It is not told where nobody says in which conversation.
+  await form.getByRole("button", { name: "Tell me" }).click();
+  assert.ok(await form.getByLabel("The conversation it is in").evaluate((field) => field.matches(":invalid:focus")));
+  await form.getByLabel("The conversation it is in").fill(conversation);
+  await form.getByRole("button", { name: "Tell me" }).click();
+  await told.filter({ hasText: /A message.*If nobody says anything more, all of its contact goes after .*Until it is released, it is kept by this hold:/s }).waitFor();
+  assert.equal(await told.getByText("No legal hold").count(), 0);
+  await told.getByRole("link", { name: hold.id }).waitFor();
+
+  await ask(`acc_${"0".repeat(32)}`);
+  await told.filter({ hasText: /Accounts\s*It is kept by a rule of the platform: as long as the account is there/ }).waitFor();
+  await ask("nothing");
+  await form.getByRole("alert").filter({ hasText: "There is no such thing here." }).waitFor();
+  assert.equal(await told.textContent(), "", "nothing is told of what was asked before");
+
+  assert.equal((await desk.ask(page, "DELETE", `${tenant}/holds/${hold.id}`)).status, 200);
+  const erasure = await desk.make(page, `${tenant}/contacts/${contact.id}/erasure`, { ground: "They asked." });
+  await ask(contact.id);
+  await told.filter({ hasText: "It is not there any more: this erasure took it." }).getByRole("link", { name: erasure.id }).click();
+  await page.getByRole("region", { name: "Erasure" }).filter({ hasText: contact.id }).waitFor();
+  assert.deepEqual(complaints(page), []);
+});
+
+test("the notice for end users is drafted in the language that is chosen, of what counts now, and copied", async () => {
+  const page = await (await withClipboard()).newPage();
+  await page.goto(at("privacy/periods"));
+  const notice = page.getByRole("region", { name: "Privacy notice for your end users" });
+  await notice.locator("summary").press("Enter");
+  await notice.locator("pre[lang=en]", { hasText: "Demo Shop" }).waitFor();
+  for (const [language, words] of [["pt", "Aviso de privacidade"], ["es", "Aviso de privacidad"]]) {
+    await notice.getByLabel("Language").selectOption(language);
+    await notice.locator(`pre[lang=${language}]`, { hasText: words }).waitFor();
+  }
+  const days = page.getByLabel("Messages: Days");
+  const chosen = Number(await days.getAttribute("min")) + 3;
+  await days.fill(String(chosen));
+  await page.getByRole("button", { name: "Save" }).click();
+  await notice.locator("pre", { hasText: `${chosen} días` }).waitFor();
+  await notice.getByRole("button", { name: "Copy" }).click();
+  await notice.getByRole("button", { name: "Copied" }).waitFor();
+  assert.equal(await pasted(page), await notice.locator("pre").textContent());
+  await days.fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await notice.locator("pre", { hasText: `${chosen} días` }).waitFor({ state: "detached" });
   assert.deepEqual(complaints(page), []);
 });
 
@@ -430,7 +504,15 @@ test("with something on them they are accessible, light and dark, and fit a phon
     await check("a hold's form");
     await page.goto(at("privacy/periods"));
     await page.getByLabel("Messages: Days").waitFor();
-    await page.locator("summary").click();
+    await page.locator("details.rules > summary").click();
+    await page.getByLabel("Its id").fill(`con_${"0".repeat(32)}`);
+    await page.getByRole("button", { name: "Tell me" }).click();
+    await page.getByText("There is no such thing here.").waitFor();
+    await page.getByLabel("Its id").fill(contact.id);
+    await page.getByRole("button", { name: "Tell me" }).click();
+    await page.getByText("A contact", { exact: true }).waitFor();
+    await page.getByText("Privacy notice for your end users").click();
+    await page.locator("pre").waitFor();
     await check("periods");
     await page.goto(at("orders"));
     await page.getByText("A folder.").first().waitFor();
@@ -446,5 +528,55 @@ test("with something on them they are accessible, light and dark, and fit a phon
     await check("an incident");
     await page.getByRole("button", { name: "Change" }).click();
     await check("an incident's form");
+  });
+});
+
+/** Whether a note is as the platform signed it: its last line is the signature of what stands above the empty line. */
+function isAsSigned(note, key) {
+  const [, , material] = /^([^+]+)\+[0-9a-f]{8}\+(.+)$/.exec(key);
+  const x = Buffer.from(material, "base64").subarray(1).toString("base64url");
+  const [, text, signature] = /^(.*\n)\n\u2014 iassistance (\S+)\n$/s.exec(note);
+  return verify(null, Buffer.from(text), createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), Buffer.from(signature, "base64").subarray(4));
+}
+
+// The last one: it starts the sandbox anew.
+test("a client that was closed is destroyed, and its certificate shows a note that its key verifies", async () => {
+  const before = await desk.owner();
+  const first = await before.newPage();
+  await first.goto(`${desk.where.server}/platform/certificates`);
+  await first.getByText("No client was destroyed").waitFor();
+  const { id } = await desk.make(first, "/tenants", { name: "Gone Shop" });
+  await desk.make(first, `/tenants/${id}/close`);
+  assert.deepEqual(complaints(first), []);
+  await before.close();
+  await desk.again(["retention.closed_days=0"]);
+
+  const page = await (await withClipboard()).newPage();
+  await page.goto(at("privacy"));
+  await until(page, async () => (await desk.ask(page, "GET", "/certificates")).data.items[0]?.destroyed_at);
+  await page.getByRole("link", { name: "Certificates" }).click();
+  const card = page.getByRole("listitem", { name: id });
+  await card.locator(".tag", { hasText: "destroyed" }).waitFor();
+  await card.getByText("The platform", { exact: true }).waitFor();
+  await card.locator("summary", { hasText: "Receipt" }).click();
+  await card.getByRole("listitem").filter({ hasText: "Keys of the client" }).waitFor();
+  await card.locator("summary", { hasText: "The signed note" }).click();
+  await card.getByRole("button", { name: "Copy" }).click();
+  await card.getByRole("button", { name: "Copied" }).waitFor();
+  const note = await pasted(page);
+  assert.equal(note, await card.locator("pre").textContent());
+  await page.getByText("iassistance audit key").waitFor();
+  // What that command prints stands in the audit log's export, too.
+  const log = await page.evaluate(async (path) => (await fetch(path)).text(), `/v1/tenants/${desk.where.tenant}/audit/export`);
+  const { key } = JSON.parse(log.slice(0, log.indexOf("\n")));
+  assert.ok(note.includes(id) && isAsSigned(note, key));
+  assert.ok(!isAsSigned(note.replace(id, desk.where.tenant), key), "another client's");
+  assert.deepEqual(complaints(page), []);
+
+  await desk.inEveryLook(async (looked, check) => {
+    await looked.goto(`${desk.where.server}/platform/certificates`);
+    await looked.locator("summary").first().waitFor();
+    for (const summary of await looked.locator("summary").all()) await summary.click();
+    await check("certificates");
   });
 });
