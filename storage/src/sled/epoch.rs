@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use iassistance_domain::event::EventKind;
 use iassistance_domain::id::{ContactId, TenantId};
 use iassistance_domain::privacy::Place as Where;
 use iassistance_vault::{Place, epoch_of, subject_of, wrapped_epoch};
@@ -18,7 +19,7 @@ use iassistance_vault::{Place, epoch_of, subject_of, wrapped_epoch};
 use super::disk::Step;
 use super::erasing::{Counts, Gone, is_of_erased};
 use super::hooks::indexes;
-use super::keys::{self, DELIVERY, EPOCH, EVENT, SET_ASIDE, SUBJECT_KEY, id_in};
+use super::keys::{self, DELIVERY, EPOCH, EVENT, PROVIDER, SET_ASIDE, SUBJECT_KEY, id_in};
 use super::line::Urgency;
 use super::open::failed;
 use super::quarantine::{hex, unframe, unhex};
@@ -86,10 +87,20 @@ impl Space {
                 let place = if code == EVENT.code { Where::Events } else { Where::Messages };
                 Ok(Some(Change::Gone(Gone::row(place, key))))
             }
-            Some(&code) if code == DELIVERY.code && self.is_forsaken(key, sealed)? => {
-                let mut gone = Gone::row(Where::Webhooks, key);
-                if let Ok(delivery) = self.try_open(DELIVERY, key, sealed) {
+            Some(&code) if self.is_forsaken(code, key, sealed)? => {
+                let place = match code {
+                    code if code == DELIVERY.code => Where::Webhooks,
+                    code if code == EVENT.code => Where::Events,
+                    _ => Where::Messages,
+                };
+                let mut gone = Gone::row(place, key);
+                if place == Where::Webhooks
+                    && let Ok(delivery) = self.try_open(DELIVERY, key, sealed)
+                {
                     gone.beside.extend(indexes(&delivery).map(|index| index.bytes().to_vec()));
+                }
+                if code == PROVIDER.code {
+                    gone.mark = id_in(key, 1);
                 }
                 Ok(Some(Change::Gone(gone)))
             }
@@ -101,14 +112,27 @@ impl Space {
         }
     }
 
-    /// An event on its way whose conversation is gone.
-    fn is_forsaken(&self, key: &[u8], sealed: &[u8]) -> Result<bool> {
-        let Ok(delivery) = self.try_open(DELIVERY, key, sealed) else { return Ok(false) };
-        match delivery.conversation {
-            Some(id) => Ok(!self.has(&keys::conversation(id))?
-                && self.sealed(&keys::aside(keys::conversation(id).bytes()))?.is_none()),
-            None => Ok(false),
-        }
+    /// What no contact's key sealed, and is of a conversation that is gone: events on their way, what the log says
+    /// about the conversation's records, and what led to messages that did not open when they went.
+    fn is_forsaken(&self, code: u8, key: &[u8], sealed: &[u8]) -> Result<bool> {
+        let conversation = match code {
+            code if code == DELIVERY.code => {
+                self.try_open(DELIVERY, key, sealed).ok().and_then(|delivery| delivery.conversation)
+            }
+            code if code == EVENT.code && subject_of(sealed).is_none() => {
+                let event = self.try_open(EVENT, key, sealed).ok();
+                // That somebody was erased stays.
+                let event = event.filter(|event| !matches!(event.kind, EventKind::ContactErased { .. }));
+                event.and_then(|event| event.conversation)
+            }
+            code if code == PROVIDER.code => {
+                self.try_open(PROVIDER, key, sealed).ok().map(|known| known.conversation)
+            }
+            _ => None,
+        };
+        let Some(id) = conversation else { return Ok(false) };
+        Ok(!self.has(&keys::conversation(id))?
+            && self.sealed(&keys::aside(keys::conversation(id).bytes()))?.is_none())
     }
 
     /// What is set aside is sealed for the place where it was.

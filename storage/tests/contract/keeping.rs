@@ -233,7 +233,7 @@ pub async fn a_hold_on_somebody_keeps_what_was_given_up_and_what_is_on_its_way(w
     tenant.hooks().put_subscription(subscription(1)).await.unwrap();
     let (mut contacts, mut deliveries) = (Vec::new(), Vec::new());
     for (number, from) in [(1, "549"), (2, "550")] {
-        let contact = talk(&world, &*tenant, from, "hello").await;
+        let contact = talk(&world, &*tenant, from, &format!("hello from {from}")).await;
         let conversation = world.store.keeping().person(ctx(), contact).await.unwrap().conversations[0];
         let mut commit = step(&*tenant, conversation).await;
         commit.dead_letters = vec![DeadLetter {
