@@ -25,7 +25,7 @@ test("accessibility: no serious violation on any page, light and dark", async ()
       await visit(page, `${desk.where.server}/t/${desk.where.tenant}/${path}`);
       await accessible(page, `${path}, ${colorScheme}`);
     }
-    for (const path of ["/set-up", "/platform/agencies", "/platform/incidents", "/account"]) {
+    for (const path of ["/set-up", "/platform/agencies", "/platform/incidents", "/platform/certificates", "/account"]) {
       await visit(page, desk.where.server + path);
       await accessible(page, `${path}, ${colorScheme}`);
     }

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
+import { LIMIT_MS, PHONE, context, launch, sandbox } from "./harness.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -18,8 +18,7 @@ export class Desk {
   /** Starts it, with settings of its own. */
   async open(own = []) {
     this.folder = await mkdtemp(join(tmpdir(), "monitor-"));
-    // Everybody here comes from one address, and signs in more often than people do.
-    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
+    await this.#start(own);
     this.browser = await launch();
     const made = await context(this.browser);
     const page = await made.newPage();
@@ -27,6 +26,17 @@ export class Desk {
     await page.getByRole("link", { name: "Live" }).waitFor();
     this.signedIn = await made.storageState();
     await made.close();
+  }
+
+  async #start(own) {
+    // Everybody here comes from one address, and signs in more often than people do.
+    this.where = await sandbox(["identity.address_burst=100", ...own], "--data", this.folder);
+  }
+
+  /** Stops the sandbox and starts it on the same data, with settings of its own. Who was signed in still is. */
+  async again(own = []) {
+    await this.where.stop();
+    await this.#start(own);
   }
 
   /** Has something ended after the test. */
@@ -54,6 +64,20 @@ export class Desk {
   /** A context whose pages are signed in as the sandbox's owner. */
   owner(options = {}) {
     return this.stranger({ storageState: this.signedIn, ...options });
+  }
+
+  /**
+   * Walks through pages as the sandbox's owner: light, dark and on a phone. `walk` gets the page, and what checks by a name
+   * that what is shown there is accessible and fits.
+   */
+  async inEveryLook(walk) {
+    for (const [look, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: PHONE })) {
+      const page = await (await this.owner({ ...options, bypassCSP: true })).newPage();
+      await walk(page, async (what) => {
+        await accessible(page, `${what}, ${look}`);
+        await noSidewaysScroll(page, `${what}, ${look}`);
+      });
+    }
   }
 
   async live(made, path = "", base = this.where.server) {
@@ -84,6 +108,13 @@ export class Desk {
       const answer = await fetch(`/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
       return { status: answer.status, data: await answer.json().catch(() => null) };
     }, [method, path, body]);
+  }
+
+  /** Makes something as the person whose page it is; gives what was made. */
+  async make(page, path, body) {
+    const { status, data } = await this.ask(page, "POST", path, body);
+    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
+    return data;
   }
 
   async api(path, options = {}) {

@@ -45,6 +45,9 @@ export async function freePort() {
   return port;
 }
 
+/** A phone, as a context of the browser is made to be one. */
+export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",

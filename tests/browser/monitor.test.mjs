@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 
 import { Desk, PAGES, complaints, entry, noSidewaysScroll, open, visit } from "./desk.mjs";
-import { LIMIT_MS, door } from "./harness.mjs";
+import { LIMIT_MS, PHONE, door } from "./harness.mjs";
 
 const CUT_MS = 10_000;
 
@@ -209,7 +209,7 @@ test("everything is done from the keyboard", async () => {
 });
 
 test("on a phone 390 pixels wide nothing scrolls sideways, and one thing is shown at a time", async () => {
-  const page = await desk.live(await desk.owner({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }));
+  const page = await desk.live(await desk.owner(PHONE));
   const name = `Greta-${"x".repeat(56)}`;
   await desk.say(name, `https://example.org/${"a".repeat(400)} and words`);
   await entry(page, "Greta").waitFor();

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, afterEach, before, test } from "node:test";
 
-import { LIMIT_MS, context, launch, sandbox } from "./harness.mjs";
+import { LIMIT_MS, PHONE, context, launch, sandbox } from "./harness.mjs";
 
 const PROTOCOL = "iassistance.live.v1";
 
@@ -139,7 +139,7 @@ for (const [name, text] of Object.entries(HOSTILE)) {
 }
 
 test("on a phone 390 pixels wide nothing scrolls sideways", async () => {
-  const page = await phone({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const page = await phone(PHONE);
   const fits = async (what) => {
     const sizes = await page.evaluate(() => [document.documentElement, document.body, document.querySelector("#messages")]
       .map((each) => each.scrollWidth - each.clientWidth));

@@ -1,10 +1,11 @@
 // What people ask about their own data, orders of authorities and incidents, in a real browser.
 
 import assert from "node:assert/strict";
+import { createPublicKey, verify } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, accessible, complaints, entry, noSidewaysScroll, open, until } from "./desk.mjs";
+import { Desk, complaints, entry, open, until } from "./desk.mjs";
 import { LIMIT_MS } from "./harness.mjs";
 
 const HOUR_MS = 3_600_000;
@@ -27,10 +28,51 @@ async function wrote(page, name, text) {
   });
 }
 
+/** A context of the owner's, whose pages may read the clipboard. */
+async function withClipboard() {
+  const made = await desk.owner();
+  await made.grantPermissions(["clipboard-read", "clipboard-write"], { origin: desk.where.server });
+  return made;
+}
+
+const pasted = (page) => page.evaluate(() => navigator.clipboard.readText());
+
 /** What a click has the browser keep. */
 async function kept(page, button) {
   const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
   return { name: download.suggestedFilename(), text: await readFile(await download.path(), "utf8") };
+}
+
+/**
+ * As it is once the proof of who somebody is has become ten minutes old, which is longer than a test may last: what the server says
+ * then answers the act, until the server has taken a proof.
+ */
+async function proofIsOld(page, act) {
+  const { paths, components } = await (await fetch(`${desk.where.server}/openapi.json`)).json();
+  const refused = components.responses[paths[act].post.responses[403].$ref.split("/").at(-1)];
+  const { value } = refused.content["application/problem+json"].examples.step_up_needed;
+  let old = true;
+  page.on("response", (response) => {
+    if (new URL(response.url()).pathname === "/v1/auth/step-up" && response.ok()) old = false;
+  });
+  await page.route((url) => new RegExp(`^${act.replace(/\{\w+\}/g, "\\w+")}$`).test(url.pathname), (route) => (
+    old && route.request().method() === "POST" ? route.fulfill({ status: value.status, contentType: "application/problem+json", json: value }) : route.continue()
+  ));
+}
+
+/** Goes to an element by the Tab key alone. */
+async function reach(page, wanted) {
+  await wanted.waitFor();
+  for (let tabs = 0; tabs < 100; tabs += 1) {
+    if (await wanted.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`the Tab key never comes to ${wanted}`);
+}
+
+async function press(page, wanted) {
+  await reach(page, wanted);
+  await page.keyboard.press("Enter");
 }
 
 test("a request of the public page comes up, is proven by its code, done and answered, and its person reads the answer", async () => {
@@ -178,6 +220,70 @@ test("a hold is laid and released, and a period is chosen within its bounds", as
   assert.deepEqual(complaints(page), []);
 });
 
+test("why one thing is still there is told in words: its period, its hold, its erasure, a rule", async () => {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("privacy/periods"));
+  const { id: conversation, contact } = await wrote(page, "Uma", "Remember me.");
+  const { items: [message] } = await desk.api(`/conversations/${conversation}/messages?limit=1`);
+  const form = page.getByRole("region", { name: "Why is this still there?" });
+  const told = form.getByRole("status");
+  const ask = async (id) => {
+    await form.getByLabel("Its id").fill(id);
+    await form.getByRole("button", { name: "Tell me" }).click();
+  };
+  await ask(contact.id);
+  await told.filter({ hasText: /A contact\s*It is kept for [\d,]+ days: nothing else was chosen\. They count from .*\. It goes with the next sweep after .*\. No legal hold keeps it\./ }).waitFor();
+
+  const tenant = `/tenants/${desk.where.tenant}`;
+  const hold = await desk.make(page, `${tenant}/holds`, { norm: "Ley 25.326 art. 16.5", proven_by: "Court file 13/2026.", contact: contact.id, classes: ["message"], review_at: Date.now() + HOUR_MS });
+  await form.getByLabel("Its id").fill(message.id);
+  // It is not told where nobody says in which conversation.
+  await form.getByRole("button", { name: "Tell me" }).click();
+  assert.ok(await form.getByLabel("The conversation it is in").evaluate((field) => field.matches(":invalid:focus")));
+  await form.getByLabel("The conversation it is in").fill(conversation);
+  await form.getByRole("button", { name: "Tell me" }).click();
+  await told.filter({ hasText: /A message.*If nobody says anything more, all of its contact goes after .*Until it is released, it is kept by this hold:/s }).waitFor();
+  assert.equal(await told.getByText("No legal hold").count(), 0);
+  await told.getByRole("link", { name: hold.id }).waitFor();
+
+  await ask(`acc_${"0".repeat(32)}`);
+  await told.filter({ hasText: /Accounts\s*It is kept by a rule of the platform: as long as the account is there/ }).waitFor();
+  await ask("nothing");
+  await form.getByRole("alert").filter({ hasText: "There is no such thing here." }).waitFor();
+  assert.equal(await told.textContent(), "", "nothing is told of what was asked before");
+
+  assert.equal((await desk.ask(page, "DELETE", `${tenant}/holds/${hold.id}`)).status, 200);
+  const erasure = await desk.make(page, `${tenant}/contacts/${contact.id}/erasure`, { ground: "They asked." });
+  await ask(contact.id);
+  await told.filter({ hasText: "It is not there any more: this erasure took it." }).getByRole("link", { name: erasure.id }).click();
+  await page.getByRole("region", { name: "Erasure" }).filter({ hasText: contact.id }).waitFor();
+  assert.deepEqual(complaints(page), []);
+});
+
+test("the notice for end users is drafted in the language that is chosen, of what counts now, and copied", async () => {
+  const page = await (await withClipboard()).newPage();
+  await page.goto(at("privacy/periods"));
+  const notice = page.getByRole("region", { name: "Privacy notice for your end users" });
+  await notice.locator("summary").press("Enter");
+  await notice.locator("pre[lang=en]", { hasText: "Demo Shop" }).waitFor();
+  for (const [language, words] of [["pt", "Aviso de privacidade"], ["es", "Aviso de privacidad"]]) {
+    await notice.getByLabel("Language").selectOption(language);
+    await notice.locator(`pre[lang=${language}]`, { hasText: words }).waitFor();
+  }
+  const days = page.getByLabel("Messages: Days");
+  const chosen = Number(await days.getAttribute("min")) + 3;
+  await days.fill(String(chosen));
+  await page.getByRole("button", { name: "Save" }).click();
+  await notice.locator("pre", { hasText: `${chosen} días` }).waitFor();
+  await notice.getByRole("button", { name: "Copy" }).click();
+  await notice.getByRole("button", { name: "Copied" }).waitFor();
+  assert.equal(await pasted(page), await notice.locator("pre").textContent());
+  await days.fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await notice.locator("pre", { hasText: `${chosen} días` }).waitFor({ state: "detached" });
+  assert.deepEqual(complaints(page), []);
+});
+
 test("an order is entered by one owner, approved by another, and no more than it covers is handed over", async () => {
   const page = await (await desk.owner()).newPage();
   await page.goto(at("orders"));
@@ -279,15 +385,92 @@ test("an incident's clocks run from when it was known; whose data was reached is
   assert.deepEqual(complaints(page), []);
 });
 
+const PASSWORD = "five copper teapots";
+const proofOf = (page) => page.getByRole("dialog", { name: "Prove that it is you" });
+
+/** The sandbox's owner came by a link: now they have a password, too. */
+async function withPassword() {
+  const page = await (await desk.owner()).newPage();
+  await page.goto(at("privacy"));
+  const { data: me } = await desk.ask(page, "GET", "/auth/me");
+  const { status } = await desk.ask(page, "PUT", "/auth/password", { new: PASSWORD, ...(me.factors.password && { current: PASSWORD }) });
+  assert.equal(status, 204);
+  return page;
+}
+
+test("what needs a proof anew asks for it: without one nothing is done, a wrong password is refused, the right one has it done; all by the keyboard", async () => {
+  const page = await withPassword();
+  const { contact } = await wrote(page, "Pilar", "Forget me.");
+  const rights = `/tenants/${desk.where.tenant}/rights`;
+  const { id } = await desk.make(page, rights, { contact: contact.id, right: "delete", how: "staff" });
+  await desk.make(page, `${rights}/${id}/steps`, { step: "see_document", kind: "Passport" });
+  await proofIsOld(page, "/v1/tenants/{tenant}/rights/{case}/steps");
+  await page.goto(at(`privacy/${id}`));
+  const proof = proofOf(page);
+  const erase = async () => {
+    await press(page, page.getByRole("button", { name: "Erase them" }));
+    await press(page, page.getByRole("dialog", { name: "Erase them" }).getByRole("button", { name: "Erase them" }));
+    await proof.waitFor();
+  };
+  await erase();
+  await page.keyboard.press("Escape");
+  await proof.waitFor({ state: "detached" });
+  await page.getByRole("alert").filter({ hasText: "needs a proof anew" }).waitFor();
+  assert.equal((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure ?? null, null);
+
+  await erase();
+  await reach(page, proof.getByLabel("Password"));
+  await page.keyboard.type("six wrong teapots");
+  await page.keyboard.press("Enter");
+  await proof.getByRole("alert").filter({ hasText: "this is not your password" }).waitFor();
+  assert.equal((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure ?? null, null);
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press("Enter");
+  await proof.waitFor({ state: "detached" });
+  await page.getByText("The erasure was carried out").first().waitFor();
+  assert.ok((await desk.ask(page, "GET", `${rights}/${id}`)).data.erasure);
+  assert.deepEqual(complaints(page).filter((each) => !/status of 403/.test(each)), []);
+});
+
+test("a proof anew is given over the form of an order and of an incident, and what was filled in is entered", async () => {
+  const orders = await withPassword();
+  const incidents = await (await desk.owner()).newPage();
+  const prove = async (page) => {
+    await page.keyboard.press("Enter");
+    await reach(page, proofOf(page).getByLabel("Password"));
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").first().waitFor({ state: "detached" });
+  };
+  await proofIsOld(orders, "/v1/tenants/{tenant}/orders");
+  await orders.goto(at("orders"));
+  await press(orders, orders.getByRole("button", { name: "Enter an order" }));
+  for (const [label, text] of [["Authority", "Juzgado Federal N° 5"], ["File, norm and date", "FRO 77/2026"], ["The document", "Folder legal/2026/18."]]) {
+    await reach(orders, orders.getByRole("dialog").getByLabel(label));
+    await orders.keyboard.type(text);
+  }
+  await orders.getByLabel("From").fill(field(Date.now() - HOUR_MS));
+  await orders.getByLabel("Until").fill(field(Date.now() + HOUR_MS));
+  await reach(orders, orders.getByRole("dialog").getByRole("button", { name: "Enter it" }));
+  await prove(orders);
+  await orders.getByRole("listitem", { name: "FRO 77/2026" }).waitFor();
+
+  await proofIsOld(incidents, "/v1/incidents");
+  await incidents.goto(`${desk.where.server}/platform/incidents`);
+  await press(incidents, incidents.getByRole("button", { name: "Open an incident" }));
+  await reach(incidents, incidents.getByRole("dialog").getByLabel("What it is called"));
+  await incidents.keyboard.type("A key was in a photo.");
+  await prove(incidents);
+  await incidents.getByRole("heading", { name: "A key was in a photo." }).waitFor();
+  for (const page of [orders, incidents]) assert.deepEqual(complaints(page).filter((each) => !/status of 403/.test(each)), []);
+});
+
 test("with something on them they are accessible, light and dark, and fit a phone", async () => {
   const first = await (await desk.owner()).newPage();
   await first.goto(at("privacy"));
   const { contact } = await wrote(first, "Wanda", "Hello");
-  const make = async (path, body) => {
-    const { status, data } = await desk.ask(first, "POST", path, body);
-    assert.ok(status < 300, `${path}: ${JSON.stringify(data)}`);
-    return data;
-  };
+  const make = (path, body) => desk.make(first, path, body);
   const tenant = `/tenants/${desk.where.tenant}`;
   const cases = {};
   for (const right of ["access", "rectify", "delete", "confidential"]) cases[right] = (await make(`${tenant}/rights`, { contact: contact.id, right, how: "staff" })).id;
@@ -300,13 +483,7 @@ test("with something on them they are accessible, light and dark, and fit a phon
   const suspects = [{ kind: "address", address: "203.0.113.7" }];
   const incident = await make("/incidents", { title: "T".repeat(150), known_at: Date.now() - 30 * HOUR_MS, from: scope.from, until: Date.now(), suspects });
   await make(`/incidents/${incident.id}/scope`);
-  const small = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-  for (const [as, options] of Object.entries({ light: {}, dark: { colorScheme: "dark" }, phone: small })) {
-    const page = await (await desk.owner({ ...options, bypassCSP: true })).newPage();
-    const check = async (what) => {
-      await accessible(page, `${what}, ${as}`);
-      await noSidewaysScroll(page, `${what}, ${as}`);
-    };
+  await desk.inEveryLook(async (page, check) => {
     await page.goto(at("privacy"));
     await page.locator("a.card").nth(2).waitFor();
     await check("requests");
@@ -327,7 +504,15 @@ test("with something on them they are accessible, light and dark, and fit a phon
     await check("a hold's form");
     await page.goto(at("privacy/periods"));
     await page.getByLabel("Messages: Days").waitFor();
-    await page.locator("summary").click();
+    await page.locator("details.rules > summary").click();
+    await page.getByLabel("Its id").fill(`con_${"0".repeat(32)}`);
+    await page.getByRole("button", { name: "Tell me" }).click();
+    await page.getByText("There is no such thing here.").waitFor();
+    await page.getByLabel("Its id").fill(contact.id);
+    await page.getByRole("button", { name: "Tell me" }).click();
+    await page.getByText("A contact", { exact: true }).waitFor();
+    await page.getByText("Privacy notice for your end users").click();
+    await page.locator("pre").waitFor();
     await check("periods");
     await page.goto(at("orders"));
     await page.getByText("A folder.").first().waitFor();
@@ -343,5 +528,55 @@ test("with something on them they are accessible, light and dark, and fit a phon
     await check("an incident");
     await page.getByRole("button", { name: "Change" }).click();
     await check("an incident's form");
-  }
+  });
+});
+
+/** Whether a note is as the platform signed it: its last line is the signature of what stands above the empty line. */
+function isAsSigned(note, key) {
+  const [, , material] = /^([^+]+)\+[0-9a-f]{8}\+(.+)$/.exec(key);
+  const x = Buffer.from(material, "base64").subarray(1).toString("base64url");
+  const [, text, signature] = /^(.*\n)\n\u2014 iassistance (\S+)\n$/s.exec(note);
+  return verify(null, Buffer.from(text), createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), Buffer.from(signature, "base64").subarray(4));
+}
+
+// The last one: it starts the sandbox anew.
+test("a client that was closed is destroyed, and its certificate shows a note that its key verifies", async () => {
+  const before = await desk.owner();
+  const first = await before.newPage();
+  await first.goto(`${desk.where.server}/platform/certificates`);
+  await first.getByText("No client was destroyed").waitFor();
+  const { id } = await desk.make(first, "/tenants", { name: "Gone Shop" });
+  await desk.make(first, `/tenants/${id}/close`);
+  assert.deepEqual(complaints(first), []);
+  await before.close();
+  await desk.again(["retention.closed_days=0"]);
+
+  const page = await (await withClipboard()).newPage();
+  await page.goto(at("privacy"));
+  await until(page, async () => (await desk.ask(page, "GET", "/certificates")).data.items[0]?.destroyed_at);
+  await page.getByRole("link", { name: "Certificates" }).click();
+  const card = page.getByRole("listitem", { name: id });
+  await card.locator(".tag", { hasText: "destroyed" }).waitFor();
+  await card.getByText("The platform", { exact: true }).waitFor();
+  await card.locator("summary", { hasText: "Receipt" }).click();
+  await card.getByRole("listitem").filter({ hasText: "Keys of the client" }).waitFor();
+  await card.locator("summary", { hasText: "The signed note" }).click();
+  await card.getByRole("button", { name: "Copy" }).click();
+  await card.getByRole("button", { name: "Copied" }).waitFor();
+  const note = await pasted(page);
+  assert.equal(note, await card.locator("pre").textContent());
+  await page.getByText("iassistance audit key").waitFor();
+  // What that command prints stands in the audit log's export, too.
+  const log = await page.evaluate(async (path) => (await fetch(path)).text(), `/v1/tenants/${desk.where.tenant}/audit/export`);
+  const { key } = JSON.parse(log.slice(0, log.indexOf("\n")));
+  assert.ok(note.includes(id) && isAsSigned(note, key));
+  assert.ok(!isAsSigned(note.replace(id, desk.where.tenant), key), "another client's");
+  assert.deepEqual(complaints(page), []);
+
+  await desk.inEveryLook(async (looked, check) => {
+    await looked.goto(`${desk.where.server}/platform/certificates`);
+    await looked.locator("summary").first().waitFor();
+    for (const summary of await looked.locator("summary").all()) await summary.click();
+    await check("certificates");
+  });
 });

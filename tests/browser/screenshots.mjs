@@ -3,7 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { context, launch, sandbox } from "./harness.mjs";
+import { PHONE, context, launch, sandbox } from "./harness.mjs";
 
 const FOLDER = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 await mkdir(FOLDER, { recursive: true });
@@ -119,7 +119,7 @@ try {
   await page.locator("summary").first().waitFor();
   await shot("monitor-incident");
 
-  const small = await (await context(browser, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true, storageState })).newPage();
+  const small = await (await context(browser, { ...PHONE, deviceScaleFactor: 2, storageState })).newPage();
   await small.goto(`${where.server}/t/${where.tenant}/live`);
   await small.locator(".entry", { hasText: "Lucía" }).click();
   await small.locator(".line.bot").first().waitFor();
