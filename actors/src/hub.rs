@@ -7,6 +7,7 @@
 //! those alone who asked for them, and who is too slow for them misses some.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,6 +48,27 @@ pub struct Frame {
     pub json: ByteString,
 }
 
+/// Events in their order: a part of what came together, shared by all who are handed it.
+#[derive(Clone, Default)]
+pub struct Frames {
+    page: Arc<[Frame]>,
+    part: Range<usize>,
+}
+
+impl Deref for Frames {
+    type Target = [Frame];
+
+    fn deref(&self) -> &[Frame] {
+        &self.page[self.part.clone()]
+    }
+}
+
+impl From<Vec<Frame>> for Frames {
+    fn from(frames: Vec<Frame>) -> Self {
+        Self { part: 0..frames.len(), page: frames.into() }
+    }
+}
+
 /// A conversation changed hands.
 pub struct Assigned {
     /// Whose it is now.
@@ -67,7 +89,7 @@ pub struct Whisper {
 /// What a subscriber gets.
 pub enum Batch {
     /// The next events, in order and without a gap.
-    Events(Vec<Frame>),
+    Events(Frames),
     /// The next whisper, for who listens to them.
     Whisper(Whisper),
     /// The subscriber was too slow for the shared tail: these follow from the log, none is skipped.
@@ -93,11 +115,45 @@ pub struct Hub {
 /// The latest events of one tenant, while somebody watches it.
 struct Tail {
     tenant: TenantId,
-    frames: Mutex<VecDeque<Frame>>,
+    kept: Mutex<Kept>,
     latest: watch::Sender<EventSeq>,
     whispers: broadcast::Sender<Whisper>,
     /// Whether the log that it tails is not the tenant's any more.
     ended: AtomicBool,
+}
+
+/// Frames as they came together, oldest first, and how many there are. Those that are forgotten of the first stay
+/// in memory until all of it is.
+#[derive(Default)]
+struct Kept {
+    pages: VecDeque<Arc<[Frame]>>,
+    forgotten: usize,
+    count: usize,
+}
+
+impl Kept {
+    fn add(&mut self, frames: Vec<Frame>, most: usize) {
+        if frames.is_empty() {
+            return;
+        }
+        self.count += frames.len();
+        self.pages.push_back(frames.into());
+        while self.count > most
+            && let Some(page) = self.pages.front()
+        {
+            let goes = (self.count - most).min(page.len().saturating_sub(self.forgotten));
+            self.count -= goes;
+            self.forgotten += goes;
+            if self.forgotten >= page.len() {
+                self.pages.pop_front();
+                self.forgotten = 0;
+            }
+        }
+    }
+
+    fn first(&self) -> Option<EventSeq> {
+        self.pages.front()?.get(self.forgotten).map(|frame| frame.seq)
+    }
 }
 
 /// One who watches a tenant.
@@ -139,12 +195,14 @@ impl Hub {
     /// Takes out of memory what was said in a conversation whose contact was erased.
     pub(crate) fn erase(&self, tenant: TenantId, conversation: ConversationId, at: Timestamp) {
         let Some(tail) = self.tails.get(&tenant).map(|tail| Arc::clone(&tail)) else { return };
-        for place in tail.lock().iter_mut().filter(|place| place.conversation == Some(conversation)) {
-            let kind = EventKind::EventErased;
-            let erased = Event { seq: place.seq, at, conversation: None, contact: None, kind };
-            if let Some(frame) = frame(tenant, &erased) {
-                *place = frame;
-            }
+        let is_of = |frame: &Frame| frame.conversation == Some(conversation);
+        for page in tail.lock().pages.iter_mut().filter(|page| page.iter().any(is_of)) {
+            let left = page.iter().filter_map(|kept| {
+                let (seq, kind) = (kept.seq, EventKind::EventErased);
+                let erased = Event { seq, at, conversation: None, contact: None, kind };
+                if is_of(kept) { frame(tenant, &erased) } else { Some(kept.clone()) }
+            });
+            *page = left.collect();
         }
     }
 
@@ -201,7 +259,7 @@ impl Hub {
             let latest = watch::Sender::new(now);
             let tail = Arc::new(Tail {
                 tenant,
-                frames: Mutex::default(),
+                kept: Mutex::default(),
                 latest,
                 whispers,
                 ended: AtomicBool::new(false),
@@ -266,33 +324,32 @@ impl Tail {
     fn publish(&self, events: &[Event], keep: usize) {
         let Some(last) = events.last() else { return };
         let frames: Vec<Frame> = events.iter().filter_map(|event| frame(self.tenant, event)).collect();
-        let mut tail = self.lock();
-        tail.extend(frames);
-        let excess = tail.len().saturating_sub(keep);
-        tail.drain(..excess);
-        drop(tail);
+        self.lock().add(frames, keep);
         self.latest.send_replace(last.seq);
     }
 
     /// At most `limit` frames after `after`, and no more bytes than a batch may have; `None` when the tail does not reach back so far.
-    fn after(&self, after: EventSeq, limit: usize) -> Option<Vec<Frame>> {
-        let frames = self.lock();
-        let first = frames.front()?.seq;
-        if first.0 > after.0 + 1 {
+    fn after(&self, after: EventSeq, limit: usize) -> Option<Frames> {
+        let kept = self.lock();
+        if kept.first()?.0 > after.0 + 1 {
             return None;
         }
-        let start = frames.partition_point(|frame| frame.seq <= after);
+        let is_past = |page: &Arc<[Frame]>| page.last().is_none_or(|last| last.seq <= after);
+        let place = kept.pages.partition_point(is_past);
+        let Some(page) = kept.pages.get(place) else { return Some(Frames::default()) };
+        let start = page.partition_point(|frame| frame.seq <= after);
         let mut bytes = 0;
         let fits = |frame: &&Frame| {
             let is_first = bytes == 0;
             bytes += frame.json.len();
             is_first || bytes <= BATCH_BYTES_MAX
         };
-        Some(frames.range(start..).take(limit).take_while(fits).cloned().collect())
+        let count = page[start..].iter().take(limit).take_while(fits).count();
+        Some(Frames { page: Arc::clone(page), part: start..start + count })
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Frame>> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -342,9 +399,8 @@ impl Subscription {
                 if let Some(last) = events.last() {
                     self.after = last.seq;
                     let tenant = self.tail.tenant;
-                    return Ok(Batch::Events(
-                        events.iter().filter_map(|event| frame(tenant, event)).collect(),
-                    ));
+                    let frames: Vec<_> = events.iter().filter_map(|event| frame(tenant, event)).collect();
+                    return Ok(Batch::Events(frames.into()));
                 }
             }
             tokio::select! {

@@ -31,8 +31,6 @@ pub struct Source {
     pub address: String,
     /// Bytes of what it is told to say.
     pub event_bytes: usize,
-    /// Bytes that a frame of it has.
-    pub frame_bytes: usize,
     child: Child,
     stdin: ChildStdin,
 }
@@ -43,7 +41,7 @@ impl Source {
         let mut address = String::new();
         stdout.read_line(&mut address).unwrap();
         let address = address.trim().to_owned();
-        Self { name, address, event_bytes: EVENT_BYTES, frame_bytes: 0, child, stdin }
+        Self { name, address, event_bytes: EVENT_BYTES, child, stdin }
     }
 
     /// What memory it has, megabytes.

@@ -83,14 +83,14 @@ pub async fn seen(
     Ok(match batch {
         Batch::Events(frames) => {
             let mut seen = Vec::new();
-            for frame in frames {
+            for frame in frames.iter() {
                 match &frame.assigned {
-                    Some(assigned) => seen.extend(own(access, &frame, assigned)),
-                    None if look.sees(frame.conversation).await? => seen.push(frame),
+                    Some(assigned) => seen.extend(own(access, frame, assigned)),
+                    None if look.sees(frame.conversation).await? => seen.push(frame.clone()),
                     None => {}
                 }
             }
-            Some(Batch::Events(seen))
+            Some(Batch::Events(seen.into()))
         }
         Batch::Whisper(whisper) => {
             look.sees(Some(whisper.conversation)).await?.then_some(Batch::Whisper(whisper))

@@ -427,7 +427,7 @@ impl Socket {
                 watch.idle = Some(subscription);
                 let masked = watch.access.is_masked();
                 match batch {
-                    Ok(Some(Batch::Events(frames))) => socket.forward(watched.1, masked, frames, context),
+                    Ok(Some(Batch::Events(frames))) => socket.forward(watched.1, masked, &frames, context),
                     Ok(None) => {}
                     Ok(Some(Batch::Whisper(whisper))) => {
                         if watched.1.is_none_or(|only| only == whisper.conversation) {
@@ -460,13 +460,13 @@ impl Socket {
         &mut self,
         only: Option<ConversationId>,
         masked: bool,
-        frames: Vec<Frame>,
+        frames: &[Frame],
         context: &mut ws::WebsocketContext<Self>,
     ) {
-        let wanted = frames.into_iter().filter(|frame| only.is_none() || frame.conversation == only);
+        let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
         let mut published = 0;
         for frame in wanted {
-            let shown = if masked { mask::frame(&frame.json).into() } else { frame.json };
+            let shown = if masked { mask::frame(&frame.json).into() } else { frame.json.clone() };
             self.send(shown, context);
             published += 1;
         }

@@ -29,7 +29,7 @@ function message(at, words) {
 function conversation(at) {
   return {
     id: `cnv_${hex(at)}`, channel: `chn_${hex(at % 3)}`, kind: ["whatsapp", "messenger", "instagram"][at % 3], epoch: 1, opted_out: false,
-    contact: { id: `con_${hex(at)}`, profile_name: `Contact ${at}`, wa_id: `1555${at}`, merged: [], attributes: {} },
+    contact: { id: `con_${hex(at)}`, profile_name: `Contact ${at}`, wa_id: `1555${at}`, merged: [], attributes: {}, standing: { mark: null, confidential: false, objected: false, corrected: [] } },
     control: at % 50 ? { holder: "assistant" } : { holder: "waiting", since: began, reason: "asked" },
     opened_at: began - at, last_message: { ...message(at, `What conversation ${at} said last`), recorded_at: began - at }, last_inbound_at: began - at,
   };

@@ -376,7 +376,7 @@ impl Flow {
             loop {
                 match subscription.next(64).await.unwrap() {
                     Batch::Events(frames) => {
-                        for frame in frames {
+                        for frame in frames.iter() {
                             let frame: Value = serde_json::from_str(&frame.json).unwrap();
                             if wanted(&frame["event"]) {
                                 return frame["event"].clone();

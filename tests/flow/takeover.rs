@@ -148,7 +148,7 @@ impl Watched {
         let mut log = flow.app.engine.hub().subscribe(flow.tenants[0], store, Some(EventSeq(0)));
         loop {
             let Batch::Events(frames) = log.next(256).await.unwrap() else { continue };
-            for frame in frames {
+            for frame in frames.iter() {
                 let frame: Value = serde_json::from_str(&frame.json).unwrap();
                 let words = frame["event"]["message"]["content"]["body"].as_str().unwrap_or_default();
                 if let (Some(number), Some(conversation)) = (number_in(words), frame.conversation()) {
