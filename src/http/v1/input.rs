@@ -121,6 +121,12 @@ pub fn secret(field: &str, text: String) -> Result<StoredSecret, Problem> {
     Ok(StoredSecret::new(text))
 }
 
+/// The language of a `lang=`; Spanish, as the law speaks, where none is named.
+pub fn language(code: Option<&str>) -> Result<Language, Problem> {
+    let Some(code) = code else { return Ok(Language::Es) };
+    Language::from_code(code).ok_or_else(|| Problem::invalid("`lang` must be `es`, `pt` or `en`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,10 +180,4 @@ mod tests {
             assert!(secret("token", wrong.to_owned()).is_err());
         }
     }
-}
-
-/// The language of a `lang=`; Spanish, as the law speaks, where none is named.
-pub fn language(code: Option<&str>) -> Result<Language, Problem> {
-    let Some(code) = code else { return Ok(Language::Es) };
-    Language::from_code(code).ok_or_else(|| Problem::invalid("`lang` must be `es`, `pt` or `en`"))
 }
