@@ -241,10 +241,11 @@ impl Socket {
         &self.state.app.settings.live
     }
 
-    fn has_room(&self) -> bool {
+    /// How many frames more may be on their way.
+    fn room(&self) -> usize {
         let total = self.unconfirmed.total();
-        total.frames < self.settings().frames_in_flight_max
-            && total.bytes < self.settings().bytes_in_flight_max
+        let has_bytes = total.bytes < self.settings().bytes_in_flight_max;
+        if has_bytes { self.settings().frames_in_flight_max.saturating_sub(total.frames) } else { 0 }
     }
 
     fn send(&mut self, text: ByteString, context: &mut ws::WebsocketContext<Self>) {
@@ -397,7 +398,8 @@ impl Socket {
 
     /// Awaits events for every subscription that is idle, while there is room for them.
     fn watch_on(&mut self, context: &mut ws::WebsocketContext<Self>) {
-        if !self.has_room() {
+        let room = self.room().min(BATCH);
+        if room == 0 {
             return;
         }
         let idle = self.watches.iter_mut().filter_map(|(watched, watch)| {
@@ -408,7 +410,7 @@ impl Socket {
         for (watched, number, mut subscription, access, store) in idle {
             let reading = Rc::clone(&self.reading);
             let next = async move {
-                let batch = subscription.next(BATCH).await;
+                let batch = subscription.next(room).await;
                 let batch = match batch {
                     Ok(batch) => feed::seen(&access, &*store, batch).await,
                     Err(error) => Err(error),

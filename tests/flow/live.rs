@@ -483,8 +483,7 @@ async fn who_does_not_read_is_not_sent_more_and_catches_up_later() {
             last += 1;
         }
     }
-    // One batch may be on its way beyond what is in flight.
-    assert!(before_lag.is_some_and(|seen| seen <= 8 + 64), "{before_lag:?}");
+    assert!(before_lag.is_some_and(|seen| seen <= 8), "{before_lag:?}");
     flow.finish().await;
 }
 
