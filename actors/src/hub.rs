@@ -328,7 +328,8 @@ impl Tail {
         self.latest.send_replace(last.seq);
     }
 
-    /// At most `limit` frames after `after`, and no more bytes than a batch may have; `None` when the tail does not reach back so far.
+    /// At most `limit` frames after `after`, and no more bytes than a batch may have; `None` when the tail does not
+    /// reach back so far.
     fn after(&self, after: EventSeq, limit: usize) -> Option<Frames> {
         let kept = self.lock();
         if kept.first()?.0 > after.0 + 1 {

@@ -121,6 +121,8 @@ impl Keeper {
         };
         let contact = named.conversation.as_ref().map(|conversation| conversation.contact);
         let silent = match &named.conversation {
+            // It is counted from that already.
+            Some(_) if named.class == Class::Contact => over(Class::Contact, named.since),
             Some(conversation) => over(Class::Contact, heard_at(&*store, conversation).await?),
             None => None,
         };

@@ -18,7 +18,7 @@ mod tests;
 
 pub use form::{Field, FieldKind};
 pub use page::{Page, Piece};
-pub use request::data_page;
+pub use request::{PATH as REQUEST_PATH, data_page};
 pub use speaks::{Speaks, Words};
 
 use actix_web::http::header::CACHE_CONTROL;

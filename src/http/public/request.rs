@@ -25,8 +25,8 @@ use super::{Field, FieldKind, Page, Piece, Speaks};
 use crate::http::{Problem, State, body, cookies};
 use crate::rights::{Act, Asking, Bundle, Entered, RightsError, readable};
 
-/// Where it is.
-const PATH: &str = "/privacy/request";
+/// Where people ask without an account.
+pub const PATH: &str = "/privacy/request";
 /// Keeps what lets somebody back in.
 const COOKIE: &str = "__Host-rights";
 /// A form of ours is no longer.

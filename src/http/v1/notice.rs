@@ -10,12 +10,10 @@ use super::input;
 use super::tenants::{self, InTenant};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
+use crate::http::public::REQUEST_PATH;
 use crate::http::public::clients::{Known, notice};
 use crate::http::public::providers::in_use;
 use crate::http::{Problem, State};
-
-/// Where people ask without an account.
-const REQUEST_PATH: &str = "/privacy/request";
 
 /// In which language.
 #[derive(Deserialize, IntoParams)]
