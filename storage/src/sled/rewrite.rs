@@ -88,7 +88,8 @@ struct Shared {
     look_waits: AtomicBool,
     rows_written: AtomicU64,
     rows_looked: AtomicU64,
-    bytes_unlooked: AtomicU64,
+    bytes_written: AtomicU64,
+    bytes_looked: AtomicU64,
 }
 
 /// What the thread works with.
@@ -124,9 +125,10 @@ impl Rewriter {
     pub(super) fn wrote(&self, rows: u64, bytes: u64) {
         let shared = &self.shared;
         let rows = shared.rows_written.fetch_add(rows, Ordering::Relaxed) + rows;
-        let bytes = shared.bytes_unlooked.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let looked = shared.rows_looked.load(Ordering::Relaxed);
-        if bytes >= self.look_bytes || rows.saturating_sub(looked) >= LOOK_ROWS {
+        let bytes = shared.bytes_written.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let bytes_unlooked = bytes.saturating_sub(shared.bytes_looked.load(Ordering::Relaxed));
+        let rows_unlooked = rows.saturating_sub(shared.rows_looked.load(Ordering::Relaxed));
+        if bytes_unlooked >= self.look_bytes || rows_unlooked >= LOOK_ROWS {
             self.look();
         }
     }
@@ -149,7 +151,7 @@ impl Rewriter {
     fn look(&self) {
         let shared = &self.shared;
         shared.rows_looked.store(shared.rows_written.load(Ordering::Relaxed), Ordering::Relaxed);
-        shared.bytes_unlooked.store(0, Ordering::Relaxed);
+        shared.bytes_looked.store(shared.bytes_written.load(Ordering::Relaxed), Ordering::Relaxed);
         if !shared.look_waits.swap(true, Ordering::AcqRel) && self.asks.try_send(Ask::Look).is_err() {
             shared.look_waits.store(false, Ordering::Release);
         }
@@ -178,7 +180,8 @@ struct Measured {
     live: Counted,
     size: u64,
     rows_written: u64,
-    /// How large the files were when they were new; 0 where they have not been written anew yet.
+    /// How large the files were when they were new, without what was written while they were made; 0 where
+    /// they have not been written anew yet.
     fresh_bytes: u64,
 }
 
@@ -310,6 +313,7 @@ impl Thread {
         let expected = live.map_or(before_bytes, |live| live.bytes);
         room.for_bytes(expected.saturating_add(expected / 2))?;
         let (_, number) = shared.database()?;
+        let bytes_written = self.shared.bytes_written.load(Ordering::Relaxed);
         let begun = open::create(home, number + 1, limits.cache_bytes).and_then(|(new, files)| {
             let mut current = shared.lock();
             let current = current.as_mut().ok_or(StorageError::Closed)?;
@@ -329,7 +333,11 @@ impl Thread {
         }
         let after_bytes = self.size()?;
         let rows_written = self.shared.rows_written.load(Ordering::Relaxed);
-        self.measured = Some(Measured { live, size: after_bytes, rows_written, fresh_bytes: after_bytes });
+        // What was written meanwhile is in the new files too, and much of it is dead already: they are not
+        // large from the beginning for that, and the next look may find them too large at once.
+        let meanwhile = self.shared.bytes_written.load(Ordering::Relaxed) - bytes_written;
+        let fresh_bytes = after_bytes.saturating_sub(meanwhile);
+        self.measured = Some(Measured { live, size: fresh_bytes, rows_written, fresh_bytes });
         metrics::counter!("iassistance_storage_rewrites_total").increment(1);
         metrics::gauge!("iassistance_storage_file_bytes").set(float(after_bytes));
         tracing::info!(before_bytes, after_bytes, rows = live.rows, "the store was rewritten");

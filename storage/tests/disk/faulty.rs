@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::SystemTime;
 
 use iassistance_storage::sled::disk::{Disk, Step};
@@ -31,6 +33,35 @@ pub struct NoWait;
 impl Disk for NoWait {
     fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         if matches!(step, Step::SyncData(_) | Step::SyncDir(_)) { Ok(()) } else { work() }
+    }
+}
+
+/// Waits for nothing either, but for its test: a rewrite is held where it flushes its copy.
+#[derive(Default)]
+pub struct Held {
+    gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+impl Held {
+    /// Holds the next rewrite: the first end tells that it is held, the second lets it go on.
+    pub fn hold(&self) -> (Receiver<()>, Sender<()>) {
+        let ((tell, told), (go, gone)) = (channel(), channel());
+        *self.gate.lock().unwrap() = Some((tell, gone));
+        (told, go)
+    }
+}
+
+impl Disk for Held {
+    fn run(&self, step: Step<'_>, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let rewrites = thread::current().name() == Some("storage-rewriter");
+        if step == Step::Flush
+            && rewrites
+            && let Some((tell, go)) = self.gate.lock().unwrap().take()
+        {
+            tell.send(()).unwrap();
+            go.recv().unwrap();
+        }
+        NoWait.run(step, work)
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::tenant::TenantCtx;
+use iassistance_storage::sled::Rewritten;
+use iassistance_storage::sled::disk::Disk;
 use iassistance_storage::{Limits, SledStore, Store, TenantStore};
 
-use crate::faulty::NoWait;
+use crate::faulty::{Held, NoWait};
 use crate::support::*;
 
 /// Commands of the day that is played.
@@ -17,10 +19,17 @@ const RECORDS: u64 = 200;
 
 /// A store with a tenant, and what it lives in.
 async fn begin(limits: Limits) -> (tempfile::TempDir, World, SledStore, Arc<dyn TenantStore>) {
+    begin_on(Arc::new(NoWait), limits).await
+}
+
+async fn begin_on(
+    disk: Arc<dyn Disk>,
+    limits: Limits,
+) -> (tempfile::TempDir, World, SledStore, Arc<dyn TenantStore>) {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::sled_in(folder.path(), limits, Arc::new(NoWait));
     world.shut().await;
-    let store = world.open_on(Arc::new(NoWait)).unwrap();
+    let store = world.open_on(disk).unwrap();
     store.create_tenant(tenant(1)).await.unwrap();
     store.put_meta_app(meta_app(1)).await.unwrap();
     store.put_channel(channel(1)).await.unwrap();
@@ -79,6 +88,41 @@ async fn files_stay_under_three_times_what_is_alive() {
     }
     assert!(ratios[0] < 300, "{ratios:?}");
     assert!(ratios[1] > 300, "without it they are not: {ratios:?}");
+}
+
+/// As on a machine whose disk is slow: much is written, and over again, while the new files are made.
+#[tokio::test]
+async fn what_was_written_during_a_rewrite_is_not_taken_for_the_size_of_new_files() {
+    let disk = Arc::new(Held::default());
+    let limits = Limits { rewrite_bytes_min: 512 * 1_024, ..small_limits() };
+    let (_kept, world, store, tenant) = begin_on(Arc::clone(&disk) as Arc<dyn Disk>, limits).await;
+    let body = "words ".repeat(1_000);
+    let write_all = async |round: u64| {
+        for number in 0..RECORDS {
+            let record = u8::try_from(number).unwrap();
+            tenant.put_golden(golden(record, &format!("{body} {round}"))).await.unwrap();
+        }
+    };
+    write_all(0).await;
+    // No look waits after it.
+    store.rewrite().await.unwrap();
+    let (held, go) = disk.hold();
+    let overwriting = async {
+        tokio::task::spawn_blocking(move || held.recv()).await.unwrap().unwrap();
+        for round in 1..=4 {
+            write_all(round).await;
+        }
+        go.send(()).unwrap();
+    };
+    let (rewritten, ()) = futures::future::join(store.rewrite(), overwriting).await;
+    let Rewritten { after_bytes, live_bytes, .. } = rewritten.unwrap();
+    assert!(after_bytes > live_bytes * 3, "the new files are large: {after_bytes} for {live_bytes}");
+    // The look that waited has been taken by then: it finds them too large, and they are written anew.
+    let next = store.rewrite().await.unwrap();
+    assert!(next.before_bytes < next.live_bytes * 3, "{next:?}");
+    drop(tenant);
+    store.close().await;
+    drop(world);
 }
 
 #[tokio::test]
