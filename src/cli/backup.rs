@@ -102,7 +102,13 @@ pub async fn make(vaulted: &Vaulted, arguments: Arguments, output: &Output) -> R
     if !arguments.recipients.is_empty() {
         settings.recipients = arguments.recipients;
     }
-    let place = open(arguments.to.as_deref(), &vaulted.settings)?;
+    let to = arguments.to.as_deref();
+    if to.is_some_and(|to| to.starts_with("s3://")) && !settings.to.starts_with("s3://") {
+        return Err("a copy goes to a bucket only where `backup.to` names one: who holds it is on the register of those \
+                    who are handed data (`privacy.subprocessors_file`)"
+            .into());
+    }
+    let place = open(to, &vaulted.settings)?;
     if let Some(tenant) = arguments.tenant {
         // Says so if there is no such tenant.
         vaulted.store.tenant(iassistance_domain::tenant::TenantCtx::platform(tenant)).await?;

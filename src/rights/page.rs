@@ -145,7 +145,7 @@ impl Registrar {
         if case.verified_at.is_none() {
             self.send_this_code(tenant, case, Actor::Platform, &code, language).await?;
         } else {
-            self.send_in(tenant, &case, &code, language).await?;
+            self.send_in(tenant, case, &code, language).await?;
         }
         Ok(())
     }
@@ -315,26 +315,6 @@ impl Registrar {
         let channels = Arc::new(found);
         *known = Some((now, Arc::clone(&channels)));
         Ok(channels)
-    }
-
-    /// A code in a case that was proven before: to let its person in again.
-    async fn send_in(
-        &self,
-        tenant: TenantId,
-        case: &RightsCase,
-        code: &str,
-        language: Language,
-    ) -> Result<()> {
-        let engine = self.0.engine.as_ref().ok_or(RightsError::Offline)?;
-        if !self.count_code(tenant, case.contact) {
-            return Err(RightsError::Codes);
-        }
-        let text = super::words::code(language, case.kind, code, self.0.settings.code_minutes);
-        let name = self.0.store.people().tenant_record(tenant).await?.map(|it| it.name).unwrap_or_default();
-        let ctx = TenantCtx::platform(tenant);
-        let content = iassistance_domain::content::Content::text(text);
-        engine.notify(ctx, case.conversation, name, content).await.map_err(RightsError::NotSent)?;
-        Ok(())
     }
 }
 

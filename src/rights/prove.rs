@@ -8,10 +8,10 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::account::Language;
 use iassistance_domain::audit::Actor;
 use iassistance_domain::content::Content;
-use iassistance_domain::id::{CaseId, ContactId, TenantId};
+use iassistance_domain::id::{CaseId, ContactId, MessageId, TenantId};
 use iassistance_domain::message::{Author, Message};
 use iassistance_domain::pii::Rights;
-use iassistance_domain::privacy::rights::{CaseAct, Challenge, Proof, RightsCase, Tried};
+use iassistance_domain::privacy::rights::{CaseAct, CaseStep, Challenge, Proof, RightsCase, Tried};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::rights::CaseCommit;
 use iassistance_vault::same;
@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 
 use super::{DAY_MS, MINUTE_MS, Registrar, Result, RightsError, words};
 
+/// The steps of a case that tell of a code: it left, or the channel did not let it.
+const CODE_SENT: &str = "code_sent";
+const CODE_NOT_SENT: &str = "code_not_sent";
 const HASH_LABEL: &str = "rights-code";
 /// Below it every digit is as likely as any other.
 const FAIR_BYTES: u8 = 250;
@@ -71,9 +74,55 @@ impl Registrar {
         code: &str,
         language: Language,
     ) -> Result<RightsCase> {
-        let engine = self.0.engine.as_ref().ok_or(RightsError::Offline)?;
         let mut challenge = self.challenge(&case.id.to_string(), code);
         case.clone().take(CaseAct::Challenge(challenge.clone()), by, self.now())?;
+        let (sent, step) = match self.tell_code(tenant, &case, code, language).await {
+            Ok(message) => {
+                challenge.message = message;
+                (Ok(()), CODE_SENT)
+            }
+            Err(RightsError::NotSent(error)) => {
+                challenge.not_sent = Some(error.to_string());
+                (Err(RightsError::NotSent(error)), CODE_NOT_SENT)
+            }
+            Err(error) => return Err(error),
+        };
+        case.take(CaseAct::Challenge(challenge), by, self.now())?;
+        case.note(by, step, self.now());
+        let (case, _) = self.commit(tenant, CaseCommit::new(case)).await?;
+        sent?;
+        self.await_code(tenant, case.id);
+        Ok(case)
+    }
+
+    /// Sends a code in a case that was proven before: to let its person in again.
+    pub(super) async fn send_in(
+        &self,
+        tenant: TenantId,
+        mut case: RightsCase,
+        code: &str,
+        language: Language,
+    ) -> Result<()> {
+        let sent = self.tell_code(tenant, &case, code, language).await;
+        let step = match sent {
+            Ok(_) => CODE_SENT,
+            Err(RightsError::NotSent(_)) => CODE_NOT_SENT,
+            Err(error) => return Err(error),
+        };
+        case.note(Actor::Platform, step, self.now());
+        self.keep(tenant, CaseCommit::new(case)).await?;
+        sent.map(drop)
+    }
+
+    /// Tells a code to the person whom a case is about, in their conversation; the message that it is in.
+    async fn tell_code(
+        &self,
+        tenant: TenantId,
+        case: &RightsCase,
+        code: &str,
+        language: Language,
+    ) -> Result<Option<MessageId>> {
+        let engine = self.0.engine.as_ref().ok_or(RightsError::Offline)?;
         if !self.count_code(tenant, case.contact) {
             return Err(RightsError::Codes);
         }
@@ -81,24 +130,26 @@ impl Registrar {
         let name = self.0.store.people().tenant_record(tenant).await?.map(|it| it.name).unwrap_or_default();
         let ctx = TenantCtx::platform(tenant);
         let sent = engine.notify(ctx, case.conversation, name, Content::text(text)).await;
-        match &sent {
-            Ok(done) => challenge.message = done.message,
-            Err(error) => challenge.not_sent = Some(error.to_string()),
-        }
-        case.take(CaseAct::Challenge(challenge), by, self.now())?;
-        case.note(by, if sent.is_ok() { "code_sent" } else { "code_not_sent" }, self.now());
-        let (case, _) = self.commit(tenant, CaseCommit::new(case)).await?;
-        match sent {
-            Ok(_) => {
-                self.await_code(tenant, case.id);
-                Ok(case)
-            }
-            Err(error) => Err(RightsError::NotSent(error)),
+        sent.map(|done| done.message).map_err(RightsError::NotSent)
+    }
+
+    /// Counts the codes of the last day that a case tells of: after a restart.
+    pub(super) fn count_codes_of(&self, tenant: TenantId, case: &RightsCase) {
+        let since = self.now().minus_millis(DAY_MS);
+        let is_code = |step: &&CaseStep| step.at > since && [CODE_SENT, CODE_NOT_SENT].contains(&&*step.what);
+        let mut told = case.steps.iter().filter(is_code).map(|step| step.at).peekable();
+        if told.peek().is_some() {
+            let mut sent = self.0.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let times = sent.entry((tenant, case.contact)).or_default();
+            times.extend(told);
+            // One that was counted before its case was read is one.
+            times.sort_unstable();
+            times.dedup();
         }
     }
 
     /// Counts a code to somebody; not if they had as many as may be in a day. Whoever asks: nobody is molested.
-    pub(super) fn count_code(&self, tenant: TenantId, contact: ContactId) -> bool {
+    fn count_code(&self, tenant: TenantId, contact: ContactId) -> bool {
         let (now, most) = (self.now(), usize::from(self.0.settings.codes_per_day));
         let mut sent = self.0.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let since = now.minus_millis(DAY_MS);

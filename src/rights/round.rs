@@ -73,8 +73,11 @@ impl Registrar {
             let waits = |case: &&RightsCase| case.state.is_open() || case.untold().next().is_some();
             let waiting: Vec<_> = cases.iter().filter(waits).map(|case| (tenant, case.id)).collect();
             self.0.open.lock().unwrap_or_else(PoisonError::into_inner).extend(waiting);
-            for case in cases.iter().filter(|case| case.awaits_code(self.now())) {
-                self.await_code(tenant, case.id);
+            for case in &cases {
+                self.count_codes_of(tenant, case);
+                if case.awaits_code(self.now()) {
+                    self.await_code(tenant, case.id);
+                }
             }
             if cases.len() < PAGE {
                 return Ok(());

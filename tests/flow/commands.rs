@@ -69,6 +69,8 @@ async fn the_keyring_and_one_tenant_come_back() {
     std::fs::write(folder.join("identity"), secret.expose()).unwrap();
     std::fs::write(folder.join("other"), new_identity().0.expose()).unwrap();
 
+    let bucket = refused(folder, &["backup", "--to", "s3://elsewhere", "--recipient", &recipient]).await;
+    assert!(bucket.contains("backup.to"), "nobody who is not on the register is handed it: {bucket}");
     answered(folder, &["backup", "--to", "copies", "--recipient", &recipient]).await;
     let kept_ring = answered(folder, &["key", "backup", "--to", "ring.age", "--recipient", &recipient]).await;
     assert_eq!(kept_ring, json!({ "to": "ring.age", "recipients": [recipient] }));

@@ -135,6 +135,29 @@ async fn a_code_is_awaited_after_a_restart_and_nothing_is_tried_twice() {
 }
 
 #[actix::test]
+async fn nobody_is_sent_more_codes_in_a_day_because_the_server_was_restarted() {
+    let settings = ["rights.codes_per_day=2"];
+    let scene = Scene::with(vec![Behaviour::Echo], &settings).await;
+    let cases = [scene.opened("access").await, scene.opened("rectify").await];
+    assert_eq!(scene.step(&cases[0], json!({ "step": "send_code" })).await.0, 200);
+    scene.flow.sends(2).await;
+
+    let Scene { flow, key, base, contact } = scene;
+    let folder = Some(flow.finish().await);
+    let again = Options { folder, later_ms: 60_000, ..flying(&settings) };
+    let scene = Scene { flow: Flow::with(again).await, key, base, contact };
+    scene.flow.app.registrar.remember().await;
+    assert_eq!(scene.step(&cases[1], json!({ "step": "send_code" })).await.0, 200, "the second");
+    let (status, problem) = scene.step(&cases[0], json!({ "step": "send_code" })).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|why| why.contains("as many codes")), "{problem}");
+    scene.flow.clock.advance_millis(DAY_MS);
+    let (_, problem) = scene.step(&cases[0], json!({ "step": "send_code" })).await;
+    assert_eq!(problem["code"], "window_closed", "a day later only the channel refuses: {problem}");
+    scene.flow.finish().await;
+}
+
+#[actix::test]
 async fn where_the_window_is_closed_no_code_leaves_and_the_case_says_so() {
     let scene = Scene::set(vec![Behaviour::Echo]).await;
     let case = scene.opened("delete").await;

@@ -10,7 +10,7 @@ use iassistance_domain::permission::{Act, Grant, Grants, MATRIX, Who};
 use super::codes::{ANY, BEYOND, DOORS, of as code_of};
 use super::examples::{self, PREFIXES};
 use super::flatten::flatten;
-use crate::http::v1::{self, Signature};
+use crate::http::v1::{self, HEADER_BYTES_MAX, Signature};
 
 /// The groups of routes, and what each is about.
 const TAGS: [(&str, &str); 26] = [
@@ -94,13 +94,14 @@ fn describe(operation: &mut Value, path: &str, method: &str, signature: &Signatu
 
 /// What may be wrong with what is read.
 fn read(signature: &Signature) -> Vec<&'static str> {
-    let parts: [(bool, &[&str]); 7] = [
+    let parts: [(bool, &[&str]); 8] = [
         (signature.path, &["not_found"]),
         (signature.query, &["bad_request", "invalid"]),
         (signature.json, &["bad_request", "too_deep", "too_slow", "too_large", "not_json", "invalid"]),
         (signature.raw, &["bad_request", "too_slow", "too_large", "unsupported_type"]),
         (signature.once, &["bad_request", "conflict", "idempotency_mismatch"]),
         (signature.if_match, &["bad_request", "changed"]),
+        (signature.if_none_match, &["bad_request"]),
         // A page of another origin asks in somebody's session, or tries too often.
         (signature.act.is_none(), &["forged"]),
     ];
@@ -194,11 +195,11 @@ fn headers(operation: &mut Value, signature: &Signature) {
     if signature.if_match {
         let about =
             "The `ETag` that was read: 412 if it changed since. Left out, or `*`: whatever it is now.";
-        read.push(header("If-Match", [1, 255], about, "\"3\""));
+        read.push(header("If-Match", [1, HEADER_BYTES_MAX], about, "\"3\""));
     }
     if signature.if_none_match {
         let about = "The `ETag` that is there already: 304 without a body if it is still that.";
-        read.push(header("If-None-Match", [0, 1_024], about, "\"3\""));
+        read.push(header("If-None-Match", [0, HEADER_BYTES_MAX], about, "\"3\""));
     }
     if let Some(parameters) = list(&mut operation["parameters"]) {
         parameters.extend(read);

@@ -76,7 +76,7 @@ pub use data_map::DataMapView;
 pub use export::EXPORTS_MAX;
 pub use settings_form::SettingsView;
 pub use signature::Signature;
-pub use tag::{IfNoneMatch, unchanged};
+pub use tag::{HEADER_BYTES_MAX, IfNoneMatch, unchanged};
 pub use view::Problems;
 
 /// Where those sign in who have no credential yet.

@@ -4,14 +4,14 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
+use actix_web::http::header::{ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use crate::http::{Problem, State};
 
-/// What is looked at of a header that names tags, bytes.
-const HEADER_BYTES_MAX: usize = 1_024;
+/// A header that names tags has at most so many bytes.
+pub const HEADER_BYTES_MAX: u16 = 1_024;
 
 /// The tag of a record as it is now. Keyed, because there are secrets in some.
 ///
@@ -79,6 +79,10 @@ impl IfMatch {
     }
 }
 
+fn is_too_long(header: &HeaderValue) -> bool {
+    header.len() > usize::from(HEADER_BYTES_MAX)
+}
+
 fn bad_tag() -> Problem {
     Problem::bad_request("If-Match must be the ETag as it was given, for instance \"3\"")
 }
@@ -99,7 +103,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     }
     let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let sound = |tag: &&str| !tag.is_empty() && tag.len() <= HEADER_BYTES_MAX && !tag.contains('"');
+    let sound = |tag: &&str| !tag.is_empty() && !is_too_long(value) && !tag.contains('"');
     tag.filter(sound).map(|tag| Some(tag.to_owned())).ok_or_else(bad_tag)
 }
 
@@ -133,9 +137,12 @@ impl FromRequest for IfNoneMatch {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let value = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let value = value.filter(|value| value.len() <= HEADER_BYTES_MAX).unwrap_or_default();
-        ready(Ok(Self(value.to_owned())))
+        let Some(value) = request.headers().get(IF_NONE_MATCH) else { return ready(Ok(Self(String::new()))) };
+        if is_too_long(value) {
+            let most = format!("If-None-Match must have at most {HEADER_BYTES_MAX} bytes");
+            return ready(Err(Problem::bad_request(most)));
+        }
+        ready(Ok(Self(value.to_str().unwrap_or_default().to_owned())))
     }
 }
 
@@ -166,12 +173,13 @@ mod tests {
         let refused = IfMatch(Some("a".to_owned())).check("b").err();
         assert_eq!(refused.map(|problem| problem.status_code().as_u16()), Some(412));
         assert!(IfMatch(Some("a".to_owned())).check("a").is_ok() && IfMatch(None).check("a").is_ok());
-        // One that is too long names nothing.
-        for (bytes, is_read) in [(1_024, true), (1_025, false)] {
-            let header = (IF_NONE_MATCH, "x".repeat(bytes));
-            let request = TestRequest::default().insert_header(header).to_http_request();
-            let read = IfNoneMatch::from_request(&request, &mut Payload::None).into_inner().ok();
-            assert_eq!(read.is_some_and(|read| !read.0.is_empty()), is_read, "{bytes}");
+        for (bytes, refused) in [(1_024, None), (1_025, Some(400))] {
+            let tag = format!("\"{}\"", "x".repeat(bytes - 2));
+            let asked = |name| TestRequest::default().insert_header((name, &*tag)).to_http_request();
+            let status = |problem: Problem| problem.status_code().as_u16();
+            let known = IfNoneMatch::from_request(&asked(IF_NONE_MATCH), &mut Payload::None).into_inner();
+            assert_eq!(known.err().map(status), refused, "{bytes}");
+            assert_eq!(if_match(asked(IF_MATCH).headers()).err().map(status), refused, "{bytes}");
         }
         for header in ["\"a\"", "W/\"a\"", "\"b\", W/\"a\"", "*"] {
             assert!(IfNoneMatch(header.to_owned()).names("a"), "{header}");
