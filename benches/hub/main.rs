@@ -4,7 +4,7 @@
 //! crate with nothing behind it but a channel that hands one text to all. Both are told to make events: the server writes them into
 //! the tenant's log, durably, from where its hub has them. First in waves, the next one once everybody has the last
 //! frame of it (so nobody is left behind, and nothing is lost), for the frames a second; then singly with a pause after each, for
-//! their delay, which the writing is part of.
+//! their delay, which the writing is part of. Both have their watchers at once, and their turns by turns.
 //!
 //! Last, of 5,000 some never read: what the others feel of it, and what memory the server has then.
 #![allow(
@@ -69,57 +69,95 @@ fn measure(options: &Options) {
     let mut results = Vec::new();
     let mut clean = f64::NAN;
     for count in WATCHERS {
-        let figures = |source: &mut Source| {
-            let mut watchers = Watchers::start(source, count, 0, &key, &set_up.tenant);
-            let events = (WAVE_FRAMES / count).clamp(1, WAVE_MAX);
-            let figures = measured(source, &mut watchers, events, options);
-            eprintln!("{count} watchers, {}: {figures}", source.name);
-            figures
-        };
-        let of_hub = figures(&mut hub);
+        let mut of_hub = Measured::new(Watchers::start(&hub, count, 0, &key, &set_up.tenant), count);
+        let mut of_bare = Measured::new(Watchers::start(&bare, count, 0, &key, &set_up.tenant), count);
+        of_hub.warm(&mut hub);
         // Its numbers grow: the bare one's frames are as long as its are by now.
-        bare.event_bytes = usize::try_from(of_hub["frame_bytes"].as_u64().unwrap()).unwrap();
-        let mut of = json!({ "watchers": count, "bare": figures(&mut bare), "hub": of_hub });
-        let ratio = |of: &Value, name: &str| rounded(number(&of["hub"][name]) / number(&of["bare"][name]));
-        of["ratio_frames_per_second"] = ratio(&of, "frames_per_second").into();
-        of["ratio_delay_p99"] = ratio(&of, "delay_p99_ms").into();
-        of["server_memory_mb"] = rounded(hub.memory_mb()).into();
-        clean = number(&of["hub"]["delay_p99_ms"]);
-        results.push(of);
+        bare.event_bytes = of_hub.frame_bytes;
+        of_bare.warm(&mut bare);
+        // By turns, so that what else the machine does falls on both.
+        for _ in 0..options.waves {
+            of_hub.wave(&mut hub);
+            of_bare.wave(&mut bare);
+        }
+        for _ in 0..options.singles {
+            of_hub.single(&mut hub);
+            of_bare.single(&mut bare);
+        }
+        let (of_hub, of_bare) = (of_hub.figures(), of_bare.figures());
+        eprintln!("{count} watchers, bare: {of_bare}");
+        eprintln!("{count} watchers, hub: {of_hub}");
+        let ratio = |name: &str| rounded(number(&of_hub[name]) / number(&of_bare[name]));
+        let ratios = [ratio("frames_per_second"), ratio("delay_p99_ms")];
+        clean = number(&of_hub["delay_p99_ms"]);
+        results.push(json!({
+            "watchers": count, "bare": of_bare, "hub": of_hub, "ratio_frames_per_second": ratios[0],
+            "ratio_delay_p99": ratios[1], "server_memory_mb": rounded(hub.memory_mb()),
+        }));
     }
     let all = WATCHERS[2];
-    let mut watchers = Watchers::start(&hub, all, options.silent, &key, &set_up.tenant);
-    let mut besides = measured(&mut hub, &mut watchers, WAVE_FRAMES / all, options);
+    let watchers = Watchers::start(&hub, all, options.silent, &key, &set_up.tenant);
+    let mut besides = Measured::new(watchers, all);
+    besides.warm(&mut hub);
+    (0..options.waves).for_each(|_| besides.wave(&mut hub));
+    (0..options.singles).for_each(|_| besides.single(&mut hub));
+    let mut besides = besides.figures();
     besides["silent"] = options.silent.into();
     besides["ratio_delay_p99"] = rounded(number(&besides["delay_p99_ms"]) / clean).into();
     besides["server_memory_mb"] = rounded(hub.memory_mb()).into();
-    drop(watchers);
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{}", json!({ "bench": "hub", "counts": results, "beside_silent": besides, "cores": cores }));
 }
 
-/// Waves, and then single events.
-fn measured(source: &mut Source, watchers: &mut Watchers, events: usize, options: &Options) -> Value {
-    // What is made once is made by then.
-    watchers.after(source, events);
-    let (mut seconds, mut frames, mut bytes) = (0.0, 0, 0);
-    for _ in 0..options.waves {
-        let seen = watchers.after(source, events);
-        seconds += seen.seconds;
-        frames += seen.frames;
-        bytes = seen.frame_bytes;
+/// What watchers saw of a source so far.
+struct Measured {
+    watchers: Watchers,
+    /// Events of one wave.
+    events: usize,
+    frame_bytes: usize,
+    frames: usize,
+    seconds: f64,
+    micros: Vec<u64>,
+}
+
+impl Measured {
+    /// Nothing yet.
+    fn new(watchers: Watchers, count: usize) -> Self {
+        let events = (WAVE_FRAMES / count).clamp(1, WAVE_MAX);
+        Self { watchers, events, frame_bytes: 0, frames: 0, seconds: 0.0, micros: Vec::new() }
     }
-    let mut micros: Vec<u64> = (0..options.singles).flat_map(|_| watchers.after(source, 1).micros).collect();
-    micros.sort_unstable();
-    let at =
-        |percent: usize| rounded(micros[(micros.len() * percent / 100).min(micros.len() - 1)] as f64 / 1e3);
-    json!({
-        "frames_per_second": (frames as f64 / seconds).round(),
-        "frame_bytes": bytes,
-        "events_of_a_wave": events,
-        "delay_p50_ms": at(50),
-        "delay_p99_ms": at(99),
-    })
+
+    /// A wave that does not count: what is made once is made by then.
+    fn warm(&mut self, source: &mut Source) {
+        self.frame_bytes = self.watchers.after(source, self.events).frame_bytes;
+    }
+
+    fn wave(&mut self, source: &mut Source) {
+        let seen = self.watchers.after(source, self.events);
+        self.seconds += seen.seconds;
+        self.frames += seen.frames;
+        self.frame_bytes = seen.frame_bytes;
+    }
+
+    fn single(&mut self, source: &mut Source) {
+        self.micros.extend(self.watchers.after(source, 1).micros);
+    }
+
+    /// What it came to. Its watchers go.
+    fn figures(mut self) -> Value {
+        self.micros.sort_unstable();
+        let at = |percent: usize| {
+            let place = (self.micros.len() * percent / 100).min(self.micros.len() - 1);
+            rounded(self.micros[place] as f64 / 1e3)
+        };
+        json!({
+            "frames_per_second": (self.frames as f64 / self.seconds).round(),
+            "frame_bytes": self.frame_bytes,
+            "events_of_a_wave": self.events,
+            "delay_p50_ms": at(50),
+            "delay_p99_ms": at(99),
+        })
+    }
 }
 
 fn number(value: &Value) -> f64 {

@@ -27,7 +27,6 @@ pub struct Seen {
 
 /// What makes events, in a process of its own.
 pub struct Source {
-    pub name: &'static str,
     pub address: String,
     /// Bytes of what it is told to say.
     pub event_bytes: usize,
@@ -36,12 +35,12 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn start(name: &'static str, arguments: &[&str]) -> Self {
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
         let (child, stdin, mut stdout) = own(&[&[name], arguments].concat());
         let mut address = String::new();
         stdout.read_line(&mut address).unwrap();
         let address = address.trim().to_owned();
-        Self { name, address, event_bytes: EVENT_BYTES, child, stdin }
+        Self { address, event_bytes: EVENT_BYTES, child, stdin }
     }
 
     /// What memory it has, megabytes.

@@ -99,7 +99,7 @@ enum Command {
     /// Legal holds: lay, release, list.
     #[command(subcommand)]
     Hold(privacy::HoldCommand),
-    /// For how long data is kept: show, set, sweep.
+    /// For how long data is kept: show, set, sweep, explain.
     #[command(subcommand)]
     Retention(privacy::RetentionCommand),
     /// What people ask about their own data: list, open, show, step, data.

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 
-import { Desk, PAGES, complaints, entry, noSidewaysScroll, open, visit } from "./desk.mjs";
+import { Desk, PAGES, complaints, entry, noSidewaysScroll, open, until, visit } from "./desk.mjs";
 import { LIMIT_MS, PHONE, door } from "./harness.mjs";
 
 const CUT_MS = 10_000;
@@ -205,6 +205,27 @@ test("everything is done from the keyboard", async () => {
   await page.keyboard.press("g");
   await page.keyboard.press("f");
   await page.getByRole("heading", { name: "Figures" }).waitFor();
+  assert.deepEqual(complaints(page), []);
+});
+
+test("a conversation is opened by its address: beside its details its name is read, and nothing is asked for that is not there", async () => {
+  // The longest words on the buttons, and the details beside it: there is the least room.
+  const made = await desk.owner({ viewport: { width: 1280, height: 800 }, locale: "es-AR" });
+  const page = await made.newPage();
+  await desk.say("Magdalena Etcheverry", "Do you deliver to Tigre?");
+  const { id } = await until(page, async () => {
+    const { items } = await desk.api("/conversations?limit=50");
+    return items.find((each) => each.contact.profile_name === "Magdalena Etcheverry");
+  });
+  const missing = [];
+  page.on("response", (response) => { if (response.status() === 404) missing.push(new URL(response.url()).pathname); });
+  await page.goto(`${desk.where.server}/t/${desk.where.tenant}/live/${id}`);
+  await page.locator(".line.bot").waitFor();
+  await page.locator(".side-panel .tag", { hasText: "Respondió" }).waitFor();
+  const name = page.locator(".thread h2", { hasText: "Magdalena Etcheverry" });
+  assert.ok(await name.evaluate((heading) => heading.scrollWidth <= heading.clientWidth), "the name is not cut");
+  await page.getByRole("button", { name: "Tomar el control" }).waitFor();
+  assert.deepEqual(missing, []);
   assert.deepEqual(complaints(page), []);
 });
 

@@ -11,6 +11,7 @@ use iassistance_domain::id::{AccessId, AccountId, ApiKeyId, DeviceId, SessionId,
 use iassistance_domain::pii::SignIn;
 
 use super::audit::ActorView;
+use super::input::Query;
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -146,7 +147,7 @@ pub async fn of_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadAccessLog>,
     path: web::Path<InTenant>,
-    query: web::Query<AccessQuery>,
+    query: Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     let of = AccessOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     records(&state, of, &query, !allowed.access().is_metadata()).await
@@ -158,7 +159,7 @@ pub async fn of_tenant(
 pub async fn of_platform(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadPlatformLogs>,
-    query: web::Query<AccessQuery>,
+    query: Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     records(&state, AccessOf::All, &query, !allowed.access().is_metadata()).await
 }
@@ -169,7 +170,7 @@ pub async fn of_platform(
 pub async fn own(
     state: web::Data<State>,
     allowed: Allowed<acts::OwnAccount>,
-    query: web::Query<AccessQuery>,
+    query: Query<AccessQuery>,
 ) -> Result<web::Json<Page<AccessView>>, Problem> {
     records(&state, AccessOf::Account(allowed.person()?.account.id), &query, true).await
 }

@@ -9,7 +9,7 @@ use iassistance_domain::account::{Account, AccountState, MEMBERSHIPS_MAX};
 use iassistance_domain::id::AccountId;
 use iassistance_domain::pii::TenantView;
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::members::must_be_another;
 use super::page::{self, Page};
 use super::tag::{self, IfMatch, IfNoneMatch};
@@ -106,7 +106,7 @@ fn shown(state: &State, account: &Account) -> Result<(String, AccountView), Prob
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageOwners>,
-    query: web::Query<AccountsQuery>,
+    query: Query<AccountsQuery>,
 ) -> Result<web::Json<Page<AccountView>>, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let people = state.app.store.people();

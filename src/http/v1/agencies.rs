@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::agency::{Agency, AgencyState};
 use iassistance_domain::id::AgencyId;
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::Page;
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
@@ -86,7 +86,7 @@ pub struct AgenciesQuery {
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeAgency>,
-    query: web::Query<AgenciesQuery>,
+    query: Query<AgenciesQuery>,
 ) -> Result<web::Json<Page<AgencyView>>, Problem> {
     let mut agencies = state.app.store.people().agencies().await?;
     if let Principal::Person(person) = allowed.principal()

@@ -9,7 +9,7 @@ use iassistance_domain::assistant::AssistantSettingsVersion;
 use iassistance_domain::id::TenantId;
 
 use super::assistant::AssistantView;
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{Page, PageQuery};
 use super::tag::IfMatch;
 use super::tenants::InTenant;
@@ -76,7 +76,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<VersionView>>, Problem> {
     let (before, limit) = query.read()?;
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;

@@ -15,6 +15,7 @@ use iassistance_domain::pii::TenantView;
 use iassistance_storage::StorageError;
 use iassistance_storage::chain::{ExportLine, FORMAT};
 
+use super::input::Query;
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -208,7 +209,7 @@ pub async fn of_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadAudit>,
     path: web::Path<InTenant>,
-    query: web::Query<AuditQuery>,
+    query: Query<AuditQuery>,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     let chain = allowed.ctx(path.tenant)?.tenant();
     entries(&state, Some(chain), &query, allowed.access()).await
@@ -220,7 +221,7 @@ pub async fn of_tenant(
 pub async fn of_platform(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadPlatformLogs>,
-    query: web::Query<AuditQuery>,
+    query: Query<AuditQuery>,
 ) -> Result<web::Json<Page<AuditView>>, Problem> {
     entries(&state, None, &query, allowed.access()).await
 }
@@ -235,7 +236,7 @@ pub async fn checkpoints(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadAudit>,
     path: web::Path<InTenant>,
-    query: web::Query<CheckpointsQuery>,
+    query: Query<CheckpointsQuery>,
 ) -> Result<web::Json<Page<CheckpointView>>, Problem> {
     let chain = allowed.ctx(path.tenant)?.tenant();
     vouched(&state, Some(chain), &query).await
@@ -247,7 +248,7 @@ pub async fn checkpoints(
 pub async fn checkpoints_of_platform(
     state: web::Data<State>,
     _allowed: Allowed<acts::ReadPlatformLogs>,
-    query: web::Query<CheckpointsQuery>,
+    query: Query<CheckpointsQuery>,
 ) -> Result<web::Json<Page<CheckpointView>>, Problem> {
     vouched(&state, None, &query).await
 }

@@ -9,7 +9,7 @@ use iassistance_domain::audit::AuditEntry;
 use iassistance_domain::id::{BackupId, TenantId};
 use iassistance_storage::backup::{BackupError, BackupKind, Manifest, Which};
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -174,7 +174,7 @@ fn copies(state: &State) -> Result<&Copies, Problem> {
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::OperatePlatform>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<BackupsView>, Problem> {
     let (before, limit) = query.read::<BackupId>()?;
     let backups = copies(&state)?.backups();

@@ -15,7 +15,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_identity::mail::Letter;
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -144,7 +144,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeBreakGlass>,
     path: web::Path<InTenant>,
-    query: web::Query<LooksQuery>,
+    query: Query<LooksQuery>,
 ) -> Result<web::Json<Page<BreakGlassView>>, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (ctx, now) = (allowed.ctx(path.tenant)?, state.clock().now());

@@ -9,6 +9,7 @@ use iassistance_domain::id::TenantId;
 use iassistance_domain::privacy::{CertificateOf, DestructionCertificate, Finality, Receipt};
 
 use super::audit::ActorView;
+use super::input::Query;
 use super::page::{Page, PageQuery};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -74,7 +75,7 @@ impl From<DestructionCertificate> for CertificateView {
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::OperatePlatform>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<CertificateView>>, Problem> {
     let all = state.app.store.keeping().certificates().await?;
     let page = query.of_all(all, |certificate| certificate.tenant)?;

@@ -13,7 +13,7 @@ use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::TenantStore;
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::Page;
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
@@ -227,7 +227,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-    query: web::Query<ChannelsQuery>,
+    query: Query<ChannelsQuery>,
 ) -> Result<web::Json<Page<ChannelView>>, Problem> {
     let mut channels = state.app.store.tenant(allowed.ctx(path.tenant)?).await?.channels().await?;
     channels.retain(|channel| {

@@ -14,6 +14,7 @@ use iassistance_domain::pii::TenantView;
 use iassistance_domain::privacy::rights::Standing;
 use iassistance_domain::tenant::TenantCtx;
 
+use super::input::Query;
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -98,7 +99,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
-    query: web::Query<ContactsQuery>,
+    query: Query<ContactsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;

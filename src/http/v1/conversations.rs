@@ -17,6 +17,7 @@ use iassistance_domain::turn::{TurnEnd, TurnRecord};
 use iassistance_storage::TenantStore;
 
 use super::contacts::ContactView;
+use super::input::Query;
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::turn_view::TurnView;
@@ -273,7 +274,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
-    query: web::Query<ConversationsQuery>,
+    query: Query<ConversationsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let page = query.page(&*store, allowed.access()).await?;
@@ -351,7 +352,7 @@ pub async fn messages(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-    query: web::Query<MessagesQuery>,
+    query: Query<MessagesQuery>,
 ) -> Result<HttpResponse, Problem> {
     page::period(query.from, query.until)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
@@ -420,7 +421,7 @@ pub async fn turns(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InConversation>,
-    query: web::Query<TurnsQuery>,
+    query: Query<TurnsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (store, conversation) = found(&state, &allowed, &path).await?;

@@ -8,6 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::event::{DeadLetter, DeadWork};
 use iassistance_domain::id::{ConversationId, DeadLetterId, MessageId, TenantId, TurnId};
 
+use super::input::Query;
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -110,7 +111,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeDeadLetters>,
     path: web::Path<InTenant>,
-    query: web::Query<DeadLettersQuery>,
+    query: Query<DeadLettersQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;

@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ConversationId, DeliveryId, SubscriptionId, TenantId};
 use iassistance_domain::subscription::{Delivery, DeliveryState};
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{self, Page};
 use super::view::Problems;
 use super::webhooks::{InWebhook, found};
@@ -104,7 +104,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InWebhook>,
-    query: web::Query<DeliveriesQuery>,
+    query: Query<DeliveriesQuery>,
 ) -> Result<web::Json<Page<DeliveryView>>, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let ctx = allowed.ctx(path.tenant)?;

@@ -12,7 +12,7 @@ use iassistance_domain::{Pii, Timestamp};
 
 use super::audit::ActorView;
 use super::contacts::InContact;
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{self, Page};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -215,7 +215,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeErasures>,
     path: web::Path<InTenant>,
-    query: web::Query<ErasuresQuery>,
+    query: Query<ErasuresQuery>,
 ) -> Result<web::Json<Page<ErasureView>>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);

@@ -8,6 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::event::{Event, EventSeq};
 use iassistance_domain::id::{ContactId, ConversationId};
 
+use super::input::Query;
 use super::page;
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -75,7 +76,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadContent>,
     path: web::Path<InTenant>,
-    query: web::Query<EventsQuery>,
+    query: Query<EventsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let limit = page::limit(query.limit)?;
     page::period(query.from, query.until)?;

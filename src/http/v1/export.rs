@@ -27,6 +27,7 @@ use iassistance_domain::tenant::TenantCtx;
 use super::contacts::ContactView;
 use super::conversations;
 use super::dead_letters::DeadLetterView;
+use super::input::Query;
 use super::turn_view::TurnView;
 use super::view::{MessageView, Problems};
 use crate::http::auth::{Access, Allowed, Credential, Place, Principal, acts};
@@ -120,7 +121,7 @@ pub async fn export(
     request: HttpRequest,
     allowed: Allowed<acts::ExportContent>,
     path: web::Path<InExport>,
-    query: web::Query<ExportQuery>,
+    query: Query<ExportQuery>,
 ) -> Result<HttpResponse, Problem> {
     let InExport { tenant, kind } = path.into_inner();
     let ctx = allowed.ctx(tenant)?;

@@ -9,7 +9,7 @@ use iassistance_domain::golden::{GoldenQuestion, Traits};
 use iassistance_domain::id::{GoldenId, TenantId};
 use iassistance_storage::TenantStore;
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{Page, PageQuery};
 use super::rehearsals::{self, By};
 use super::tag::{self, IfMatch, IfNoneMatch};
@@ -100,7 +100,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<GoldenQuestion>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     Ok(web::Json(query.of_all(store.golden().await?, |question| question.id)?))

@@ -11,7 +11,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 
 use super::audit::ActorView;
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::Page;
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -142,7 +142,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::LegalHold>,
     path: web::Path<InTenant>,
-    query: web::Query<HoldsQuery>,
+    query: Query<HoldsQuery>,
 ) -> Result<web::Json<Page<HoldView>>, Problem> {
     let mut holds = state.app.store.keeping().holds(allowed.ctx(path.tenant)?).await?;
     holds.retain(|hold| query.in_force.is_none_or(|wanted| hold.released.is_none() == wanted));

@@ -11,7 +11,7 @@ use iassistance_domain::privacy::{Incident, IncidentFacts, IncidentScope, Party,
 use iassistance_domain::{Pii, Timestamp};
 
 use super::audit::ActorView;
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{Page, PageQuery};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -170,7 +170,7 @@ impl From<Incident> for IncidentView {
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::RotateKeys>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<IncidentView>>, Problem> {
     let (before, limit) = query.read::<IncidentId>()?;
     let found = state.app.store.leaving().incidents(before, limit + 1).await?;
@@ -267,7 +267,7 @@ pub async fn draft(
     state: web::Data<State>,
     _allowed: Allowed<acts::RotateKeys>,
     path: web::Path<InIncident>,
-    query: web::Query<DraftsQuery>,
+    query: Query<DraftsQuery>,
 ) -> Result<web::Json<Vec<DraftView>>, Problem> {
     let incident = state.app.incidents.incident(path.incident).await?;
     let view = |draft: Draft| {

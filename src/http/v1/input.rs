@@ -1,5 +1,7 @@
-//! What comes in: JSON bodies and their values, checked before anything is done.
+//! What comes in: queries, JSON bodies and their values, checked before anything is done.
 
+use std::future::{Ready, ready};
+use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -8,6 +10,8 @@ use actix_web::{FromRequest, HttpRequest, web};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_path_to_error::Path;
+use url::form_urlencoded;
 
 use iassistance_domain::account::Language;
 use iassistance_domain::channel::StoredSecret;
@@ -16,6 +20,39 @@ use crate::http::{Problem, State, body};
 
 const NAME_CHARS_MAX: usize = 120;
 const SECRET_CHARS_MAX: usize = 4_096;
+/// What is said of where something is wrong: names come from outside.
+const PLACE_CHARS_MAX: usize = 200;
+
+/// What an address asks for behind its `?`; unknown parameters are refused by its type.
+pub struct Query<T>(T);
+
+impl<T> Query<T> {
+    /// What it says.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Query<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+        let read = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        ready(read.map(Self).map_err(|error| {
+            Problem::bad_request(format!("the query {}", explain(error.path(), &error.inner().to_string())))
+        }))
+    }
+}
 
 /// A JSON body of at most `server.json_body_bytes_max` bytes; unknown fields are refused by its type.
 pub struct Body<T> {
@@ -57,22 +94,31 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
     if body::is_too_deep(raw) {
         return Err(Problem::too_deep(body::DEPTH_MAX));
     }
-    serde_json::from_slice(raw).map_err(|error| {
-        if error.is_data() {
-            Problem::invalid(format!("the body {}", explain(&error.to_string())))
+    let mut json = serde_json::Deserializer::from_slice(raw);
+    let not_json = |error: &serde_json::Error| {
+        let (line, column) = (error.line(), error.column());
+        Problem::bad_request(format!("the body is not JSON: see line {line}, column {column}"))
+    };
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            Problem::invalid(format!("the body {}", explain(error.path(), &error.inner().to_string())))
         } else {
-            let (line, column) = (error.line(), error.column());
-            Problem::bad_request(format!("the body is not JSON: see line {line}, column {column}"))
+            not_json(error.inner())
         }
-    })
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(value)
 }
 
-/// What serde says, without the value that it complains of: that may be a secret.
-pub fn explain(error: &str) -> String {
-    let harmless = error.starts_with("unknown field") || error.starts_with("missing field");
-    match error.rfind("expected ") {
-        Some(start) if !harmless => format!("does not fit: {}", &error[start..]),
-        _ => format!("does not fit: {error}"),
+/// Where it does not fit, and what serde says, without the value that it complains of: that may be a secret.
+fn explain(path: &Path, error: &str) -> String {
+    let place: String = path.to_string().chars().take(PLACE_CHARS_MAX).collect();
+    let names_it = error.starts_with("unknown field") || error.starts_with("missing field");
+    let wrong = error.rfind("expected ").filter(|_| !names_it).map_or(error, |start| &error[start..]);
+    if place == "." {
+        format!("does not fit: {wrong}")
+    } else {
+        format!("does not fit at `{place}`: {wrong}")
     }
 }
 
@@ -129,6 +175,8 @@ pub fn language(code: Option<&str>) -> Result<Language, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[derive(Deserialize)]
@@ -159,7 +207,16 @@ mod tests {
         assert!(refusal(r#"{"kee":1}"#).contains("unknown field `kee`"));
         assert!(refusal("{").contains("line 1, column 1"));
         let wrong = refusal(r#"{"count":"hush, expected x"}"#);
-        assert!(wrong.contains("expected u32") && !wrong.contains("hush"));
+        assert!(wrong.contains("at `count`: expected u32") && !wrong.contains("hush"));
+        assert!(refusal("{} {}").contains("not JSON: see line 1, column 4"));
+        let asked = |query: &str| {
+            let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
+            let read = Query::<Form>::from_request(&request, &mut Payload::None).into_inner();
+            read.map(|form| form.count).map_err(|problem| serde_json::to_string(&problem).unwrap())
+        };
+        assert_eq!(asked("count=3"), Ok(3));
+        assert!(asked("count=-3").is_err_and(|wrong| wrong.contains("the query does not fit at `count`: ")));
+        assert!(asked("counts=3").is_err_and(|wrong| wrong.contains("unknown field `counts`")));
     }
 
     #[test]

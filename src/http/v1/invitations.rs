@@ -13,7 +13,7 @@ use iassistance_identity::mail::{Letter, Recipient};
 use iassistance_identity::tokens;
 
 use super::agencies::InAgency;
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::members::membership;
 use super::page::{self, Page};
 use super::tenants::InTenant;
@@ -266,7 +266,7 @@ pub async fn to_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::SeePeople>,
     path: web::Path<InTenant>,
-    query: web::Query<InvitationsQuery>,
+    query: Query<InvitationsQuery>,
 ) -> Result<web::Json<Page<InvitationView>>, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     Ok(web::Json(list(&state, Some(place), &query).await?))
@@ -329,7 +329,7 @@ pub async fn to_agency(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageAgencyPeople>,
     path: web::Path<InAgency>,
-    query: web::Query<InvitationsQuery>,
+    query: Query<InvitationsQuery>,
 ) -> Result<web::Json<Page<InvitationView>>, Problem> {
     Ok(web::Json(list(&state, Some(MemberOf::Agency(path.agency)), &query).await?))
 }
@@ -380,7 +380,7 @@ pub struct InOwnerInvitation {
 pub async fn to_own(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageOwners>,
-    query: web::Query<InvitationsQuery>,
+    query: Query<InvitationsQuery>,
 ) -> Result<web::Json<Page<InvitationView>>, Problem> {
     Ok(web::Json(list(&state, None, &query).await?))
 }

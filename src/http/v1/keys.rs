@@ -11,7 +11,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::id::{ApiKeyId, TenantId};
 use iassistance_domain::key::{ApiKey, NETWORKS_MAX, Scope};
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::Page;
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
@@ -246,7 +246,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageKeys>,
     path: web::Path<InTenant>,
-    query: web::Query<KeysQuery>,
+    query: Query<KeysQuery>,
 ) -> Result<web::Json<Page<KeyView>>, Problem> {
     let tenant = allowed.ctx(path.tenant)?.tenant();
     let mut keys = state.app.store.api_keys().await?;
@@ -407,7 +407,7 @@ pub async fn revoke(
 pub async fn list_of_platform(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManagePlatformKeys>,
-    query: web::Query<KeysQuery>,
+    query: Query<KeysQuery>,
 ) -> Result<web::Json<Page<KeyView>>, Problem> {
     let mut keys = state.app.store.api_keys().await?;
     keys.retain(|key| key.tenant.is_none());

@@ -10,6 +10,7 @@ use iassistance_domain::id::{DocumentId, TenantId};
 use iassistance_domain::knowledge::{Document, DocumentState};
 
 use super::input;
+use super::input::Query;
 use super::page::{Page, PageQuery};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -126,7 +127,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
-    query: web::Query<DocumentsQuery>,
+    query: Query<DocumentsQuery>,
 ) -> Result<web::Json<Page<Document>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let mut documents = store.documents().await?;
@@ -167,7 +168,7 @@ pub async fn passages(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InDocument>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<PassageView>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     store.document(path.document).await?.ok_or_else(Problem::not_found)?;
@@ -194,7 +195,7 @@ pub async fn add(
     state: web::Data<State>,
     allowed: Allowed<acts::EditAssistant>,
     path: web::Path<InTenant>,
-    query: web::Query<NewDocument>,
+    query: Query<NewDocument>,
     once: Once,
     request: HttpRequest,
     payload: web::Payload,
@@ -265,7 +266,7 @@ pub async fn search(
     state: web::Data<State>,
     allowed: Allowed<acts::ReadKnowledge>,
     path: web::Path<InTenant>,
-    query: web::Query<SearchQuery>,
+    query: Query<SearchQuery>,
 ) -> Result<web::Json<SearchView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let text = query.q.as_deref().unwrap_or_default().trim();

@@ -15,6 +15,7 @@ use iassistance_domain::id::{ConversationId, MediaId, MessageId, TenantId};
 use iassistance_domain::pii::TenantView;
 use iassistance_storage::content::{ContentError, ContentOwner};
 
+use super::input::Query;
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -144,7 +145,7 @@ pub async fn upload(
     state: web::Data<State>,
     allowed: Allowed<acts::Send>,
     path: web::Path<InTenant>,
-    query: web::Query<UploadQuery>,
+    query: Query<UploadQuery>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {

@@ -10,7 +10,7 @@ use iassistance_domain::id::{AccountId, AgencyId, TenantId};
 use iassistance_domain::pii::TenantView;
 
 use super::agencies::InAgency;
-use super::input::Body;
+use super::input::{Body, Query};
 use super::page::{self, Page};
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
@@ -185,7 +185,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeePeople>,
     path: web::Path<InTenant>,
-    query: web::Query<MembersQuery>,
+    query: Query<MembersQuery>,
 ) -> Result<web::Json<Page<MemberView>>, Problem> {
     let place = MemberOf::Tenant(allowed.ctx(path.tenant)?.tenant());
     Ok(web::Json(members(&state, place, &query).await?))
@@ -256,7 +256,7 @@ pub async fn of_agency(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageAgencyPeople>,
     path: web::Path<InAgency>,
-    query: web::Query<MembersQuery>,
+    query: Query<MembersQuery>,
 ) -> Result<web::Json<Page<MemberView>>, Problem> {
     Ok(web::Json(members(&state, MemberOf::Agency(path.agency), &query).await?))
 }

@@ -8,7 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::channel::{ChannelKind, MetaApp, StoredSecret};
 use iassistance_domain::id::{ChannelId, MetaAppId, TenantId};
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::{Page, PageQuery};
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
@@ -105,7 +105,7 @@ fn secrets(texts: Vec<String>) -> Result<Vec<StoredSecret>, Problem> {
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::SeeMetaApps>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<MetaAppView>>, Problem> {
     let apps = state.app.store.meta_apps().await?;
     Ok(web::Json(query.of_all(apps, |app| app.id)?.map(MetaAppView::from)))
@@ -176,7 +176,7 @@ pub async fn channels(
     state: web::Data<State>,
     _allowed: Allowed<acts::ManageMetaApps>,
     path: web::Path<InMetaApp>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<web::Json<Page<ChannelOfApp>>, Problem> {
     state.app.store.meta_app(path.meta_app).await?.ok_or_else(Problem::not_found)?;
     let channels = state.app.store.channels_of_app(path.meta_app).await?;

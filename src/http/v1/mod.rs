@@ -301,11 +301,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// What cannot be read is refused in words.
 fn refusals(config: &mut web::ServiceConfig) {
-    config.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into())).app_data(
-        web::QueryConfig::default().error_handler(|error, _| {
-            Problem::bad_request(format!("the query {}", input::explain(&error.to_string()))).into()
-        }),
-    );
+    config.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
 }
 
 fn wrong_method(methods: &'static [&'static str]) -> actix_web::Route {

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use iassistance_domain::account::Language;
 
 use super::input;
+use super::input::Query;
 use super::tenants::{self, InTenant};
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -46,7 +47,7 @@ pub async fn draft(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-    query: web::Query<NoticeQuery>,
+    query: Query<NoticeQuery>,
     request: HttpRequest,
 ) -> Result<web::Json<NoticeView>, Problem> {
     let language = input::language(query.lang.as_deref())?;

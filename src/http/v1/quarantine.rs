@@ -8,6 +8,7 @@ use iassistance_domain::Timestamp;
 use iassistance_domain::tenant::TenantCtx;
 use iassistance_storage::{SetAside, StorageError};
 
+use super::input::Query;
 use super::page;
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -56,7 +57,7 @@ pub async fn of_tenant(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSetUp>,
     path: web::Path<InTenant>,
-    query: web::Query<QuarantineQuery>,
+    query: Query<QuarantineQuery>,
 ) -> Result<web::Json<page::Page<QuarantinedRecord>>, Problem> {
     list(&state, Some(allowed.ctx(path.tenant)?), query.into_inner()).await
 }
@@ -67,7 +68,7 @@ pub async fn of_tenant(
 pub async fn of_platform(
     state: web::Data<State>,
     _allowed: Allowed<acts::OperatePlatform>,
-    query: web::Query<QuarantineQuery>,
+    query: Query<QuarantineQuery>,
 ) -> Result<web::Json<page::Page<QuarantinedRecord>>, Problem> {
     list(&state, None, query.into_inner()).await
 }

@@ -11,7 +11,7 @@ use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_domain::privacy::{Class, Retention, SweepRecord};
 use iassistance_domain::tenant::TenantCtx;
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
 use super::view::Problems;
@@ -225,7 +225,7 @@ pub async fn explain(
     state: web::Data<State>,
     allowed: Allowed<acts::LegalHold>,
     path: web::Path<InExplained>,
-    query: web::Query<ExplainQuery>,
+    query: Query<ExplainQuery>,
 ) -> Result<web::Json<Explanation>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let found = state.app.keeper.explain(ctx.tenant(), &path.id, query.conversation).await?;

@@ -10,7 +10,7 @@ use iassistance_domain::id::{CaseId, ContactId, TenantId};
 use iassistance_domain::privacy::rights::{CaseState, Opened, RightKind, RightsCase};
 
 use super::contacts::{self, InContact};
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::{self, Page};
 use super::rights_view::{CaseView, ConsentView, CorrectionView, How, NewCase, NewStep};
 use super::tenants::InTenant;
@@ -146,7 +146,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeRights>,
     path: web::Path<InTenant>,
-    query: web::Query<CasesQuery>,
+    query: Query<CasesQuery>,
 ) -> Result<web::Json<Page<CaseView>>, Problem> {
     let (before, limit) = (page::cursor(query.cursor.as_deref())?, page::limit(query.limit)?);
     let (ctx, now) = (allowed.ctx(path.tenant)?, state.clock().now());
@@ -242,7 +242,7 @@ pub async fn data(
     state: web::Data<State>,
     allowed: Allowed<acts::ExportSubject>,
     path: web::Path<InCase>,
-    query: web::Query<DataQuery>,
+    query: Query<DataQuery>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = allowed.ctx(path.tenant)?.tenant();
     let language = input::language(query.lang.as_deref())?;

@@ -5,7 +5,7 @@ use actix_web::{Handler, HttpRequest, web};
 
 use iassistance_domain::permission::Act;
 
-use super::input::Body;
+use super::input::{Body, Query};
 use super::tag::{IfMatch, IfNoneMatch};
 use crate::http::auth::{Allowed, Right};
 use crate::http::idempotency::Once;
@@ -58,7 +58,7 @@ impl<T> Part for web::Path<T> {
     }
 }
 
-impl<T> Part for web::Query<T> {
+impl<T> Part for Query<T> {
     fn note(signature: &mut Signature) {
         signature.query = true;
     }

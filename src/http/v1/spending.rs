@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use iassistance_domain::budget::{Budgets, Cost, Day};
 use iassistance_domain::id::{ContactId, ConversationId};
 
+use super::input::Query;
 use super::tenants::InTenant;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -65,7 +66,7 @@ pub async fn show(
     state: web::Data<State>,
     allowed: Allowed<acts::SeeSpending>,
     path: web::Path<InTenant>,
-    query: web::Query<SpendingQuery>,
+    query: Query<SpendingQuery>,
 ) -> Result<web::Json<SpendingView>, Problem> {
     let ctx = allowed.ctx(path.tenant)?;
     let count @ 1..=62 = query.days.unwrap_or(7) else {

@@ -9,7 +9,7 @@ use iassistance_domain::id::{AgencyId, TenantId};
 use iassistance_domain::tenant::{Tenant, TenantCtx, TenantState};
 use iassistance_domain::{Pii, Timestamp};
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::Page;
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::view::Problems;
@@ -154,7 +154,7 @@ impl StateFilter {
 pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ListTenants>,
-    query: web::Query<TenantsQuery>,
+    query: Query<TenantsQuery>,
 ) -> Result<web::Json<Page<TenantView>>, Problem> {
     let mut tenants = state.app.store.tenants().await?;
     if let Principal::Person(person) = allowed.principal()

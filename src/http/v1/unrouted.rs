@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use iassistance_domain::Timestamp;
 
+use super::input::Query;
 use super::page;
 use super::view::Problems;
 use crate::http::auth::{Allowed, acts};
@@ -48,7 +49,7 @@ pub struct Unrouted {
 pub async fn list(
     state: web::Data<State>,
     _allowed: Allowed<acts::OperatePlatform>,
-    query: web::Query<UnroutedQuery>,
+    query: Query<UnroutedQuery>,
 ) -> Result<web::Json<Unrouted>, Problem> {
     let found = state.app.store.unrouted(page::limit(query.limit)?).await?;
     let items = found.into_iter().map(|(at, external_id, kind, _)| UnroutedView { at, external_id, kind });

@@ -11,7 +11,7 @@ use iassistance_domain::tenant::TenantCtx;
 use iassistance_domain::{Pii, Timestamp};
 use iassistance_hooks::new_secret;
 
-use super::input::{self, Body};
+use super::input::{self, Body, Query};
 use super::page::Page;
 use super::tag::{self, IfMatch, IfNoneMatch};
 use super::tenants::InTenant;
@@ -190,7 +190,7 @@ pub async fn list(
     state: web::Data<State>,
     allowed: Allowed<acts::ManageHooks>,
     path: web::Path<InTenant>,
-    query: web::Query<WebhooksQuery>,
+    query: Query<WebhooksQuery>,
 ) -> Result<web::Json<Page<WebhookView>>, Problem> {
     let store = state.app.store.tenant(allowed.ctx(path.tenant)?).await?;
     let mut all = store.hooks().subscriptions().await?;
