@@ -252,10 +252,10 @@ impl Socket {
         self.unconfirmed.since_ping.frames += 1;
         self.unconfirmed.since_ping.bytes += text.len();
         context.text(text);
-        // A quarter of the room is the most that waits for a ping; the rest is on its way.
+        // Half of the room is the most that waits for a ping; the rest is on its way.
         let since = self.unconfirmed.since_ping;
         let (frames, bytes) =
-            (self.settings().frames_in_flight_max / 4, self.settings().bytes_in_flight_max / 4);
+            (self.settings().frames_in_flight_max / 2, self.settings().bytes_in_flight_max / 2);
         if since.frames >= frames.max(1) || since.bytes >= bytes {
             self.ping(context);
         }
