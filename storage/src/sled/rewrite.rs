@@ -50,6 +50,9 @@ const COUNT_ROWS_PART: u64 = 4;
 const COUNT_ROWS_MIN: u64 = 1_000;
 /// A database that is large from the beginning is written anew only once it is so much larger again.
 const FRESH_FACTOR: f64 = 1.4;
+/// One that was written to while it was made is large by that too, and is given so much more room at most: much of it
+/// is dead already, but to write everything anew at once would be felt by those who still write as much.
+const DISTURBED_FACTOR: f64 = 1.05;
 /// How often a writing thread that waits for the database is looked after.
 const NUDGE: Duration = Duration::from_secs(2);
 /// Wishes that wait.
@@ -183,6 +186,8 @@ struct Measured {
     /// How large the files were when they were new, without what was written while they were made; 0 where
     /// they have not been written anew yet.
     fresh_bytes: u64,
+    /// The same with it.
+    made_bytes: u64,
 }
 
 impl Thread {
@@ -250,8 +255,9 @@ impl Thread {
         }
         let live = self.count()?;
         metrics::gauge!("iassistance_storage_live_bytes").set(float(live.bytes));
-        let fresh_bytes = self.measured.as_ref().map_or(0, |measured| measured.fresh_bytes);
-        self.measured = Some(Measured { live, size, rows_written, fresh_bytes });
+        let (fresh_bytes, made_bytes) =
+            self.measured.as_ref().map_or((0, 0), |measured| (measured.fresh_bytes, measured.made_bytes));
+        self.measured = Some(Measured { live, size, rows_written, fresh_bytes, made_bytes });
         if self.is_too_large(size) {
             self.rewrite(Some(live))?;
         }
@@ -271,7 +277,9 @@ impl Thread {
     fn is_too_large(&self, size: u64) -> bool {
         self.measured.as_ref().is_some_and(|measured| {
             let allowed = float(measured.live.bytes) * self.parts.limits.rewrite_ratio;
-            float(size) > allowed.max(float(measured.fresh_bytes) * FRESH_FACTOR)
+            let fresh = float(measured.fresh_bytes) * FRESH_FACTOR;
+            let disturbed = (float(measured.made_bytes) * FRESH_FACTOR).min(allowed * DISTURBED_FACTOR);
+            float(size) > allowed.max(fresh).max(disturbed)
         })
     }
 
@@ -333,11 +341,12 @@ impl Thread {
         }
         let after_bytes = self.size()?;
         let rows_written = self.shared.rows_written.load(Ordering::Relaxed);
-        // What was written meanwhile is in the new files too, and much of it is dead already: they are not
-        // large from the beginning for that, and the next look may find them too large at once.
+        // What was written meanwhile is in the new files too: they are not large from the beginning for that,
+        // and the next look may find them too large at once.
         let meanwhile = self.shared.bytes_written.load(Ordering::Relaxed) - bytes_written;
         let fresh_bytes = after_bytes.saturating_sub(meanwhile);
-        self.measured = Some(Measured { live, size: fresh_bytes, rows_written, fresh_bytes });
+        let made_bytes = after_bytes;
+        self.measured = Some(Measured { live, size: fresh_bytes, rows_written, fresh_bytes, made_bytes });
         metrics::counter!("iassistance_storage_rewrites_total").increment(1);
         metrics::gauge!("iassistance_storage_file_bytes").set(float(after_bytes));
         tracing::info!(before_bytes, after_bytes, rows = live.rows, "the store was rewritten");
