@@ -345,8 +345,8 @@ impl Thread {
         // and the next look may find them too large at once.
         let meanwhile = self.shared.bytes_written.load(Ordering::Relaxed) - bytes_written;
         let fresh_bytes = after_bytes.saturating_sub(meanwhile);
-        let made_bytes = after_bytes;
-        self.measured = Some(Measured { live, size: fresh_bytes, rows_written, fresh_bytes, made_bytes });
+        self.measured =
+            Some(Measured { live, size: fresh_bytes, rows_written, fresh_bytes, made_bytes: after_bytes });
         metrics::counter!("iassistance_storage_rewrites_total").increment(1);
         metrics::gauge!("iassistance_storage_file_bytes").set(float(after_bytes));
         tracing::info!(before_bytes, after_bytes, rows = live.rows, "the store was rewritten");
