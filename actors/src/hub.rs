@@ -1,4 +1,4 @@
-//! The hub tails the event log: an event is serialised once and shared by all who watch.
+//! The hub tails the event log: an event is serialised once, packed as it is sent once, and shared by all who watch.
 //!
 //! Nothing upstream knows the hub. A subscriber has a place in its tenant's log and is handed what
 //! comes after it: from the shared tail while it keeps up, from the log itself when it does not.
@@ -9,8 +9,9 @@
 use std::collections::VecDeque;
 use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use dashmap::DashMap;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -28,8 +29,9 @@ use crate::stage::Stage;
 const PAGE: usize = 256;
 /// How many events a subscriber that catches up reads from the log at once.
 const CAUGHT_UP: usize = 64;
-/// Bytes of one batch; one frame may have more.
-const BATCH_BYTES_MAX: usize = 128 << 10;
+/// Bytes of one batch; one frame may have more. The HTTP server keeps a connection's buffer for writing while it has no
+/// more than twice as many, and makes a new one for each larger batch.
+const BATCH_BYTES_MAX: usize = 64 << 10;
 /// How many whispers wait for the slowest who listens; older ones are lost to them.
 const WHISPERS_MAX: usize = 256;
 /// How many whispers come before events that are there: those of a turn come before its end.
@@ -51,21 +53,58 @@ pub struct Frame {
 /// Events in their order: a part of what came together, shared by all who are handed it.
 #[derive(Clone, Default)]
 pub struct Frames {
-    page: Arc<[Frame]>,
+    page: Arc<Page>,
     part: Range<usize>,
+}
+
+/// Frames that came together, and as they are sent once somebody was sent some of them.
+#[derive(Default)]
+struct Page {
+    frames: Box<[Frame]>,
+    packed: OnceLock<Packed>,
+}
+
+/// Frames as bytes, one behind the other, and where each of them ends.
+struct Packed {
+    bytes: Bytes,
+    ends: Box<[usize]>,
 }
 
 impl Deref for Frames {
     type Target = [Frame];
 
     fn deref(&self) -> &[Frame] {
-        &self.page[self.part.clone()]
+        &self.page.frames[self.part.clone()]
     }
 }
 
 impl From<Vec<Frame>> for Frames {
     fn from(frames: Vec<Frame>) -> Self {
-        Self { part: 0..frames.len(), page: frames.into() }
+        Self { part: 0..frames.len(), page: Arc::new(frames.into()) }
+    }
+}
+
+impl From<Vec<Frame>> for Page {
+    fn from(frames: Vec<Frame>) -> Self {
+        Self { frames: frames.into(), packed: OnceLock::new() }
+    }
+}
+
+impl Frames {
+    /// These frames as they are sent, one behind the other. `pack` puts one behind what is there; it is asked for
+    /// each frame once, for all who are handed these events, so it must always do the same.
+    pub fn packed(&self, pack: impl Fn(&mut BytesMut, &str)) -> Bytes {
+        let Packed { bytes, ends } = self.page.packed.get_or_init(|| {
+            let json: usize = self.page.frames.iter().map(|frame| frame.json.len()).sum();
+            let (mut bytes, mut ends) = (BytesMut::with_capacity(json + json / 8), Vec::new());
+            for frame in &self.page.frames {
+                pack(&mut bytes, &frame.json);
+                ends.push(bytes.len());
+            }
+            Packed { bytes: bytes.freeze(), ends: ends.into() }
+        });
+        let end = |count: usize| count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
+        bytes.slice(end(self.part.start)..end(self.part.end))
     }
 }
 
@@ -126,7 +165,7 @@ struct Tail {
 /// in memory until all of it is.
 #[derive(Default)]
 struct Kept {
-    pages: VecDeque<Arc<[Frame]>>,
+    pages: VecDeque<Arc<Page>>,
     forgotten: usize,
     count: usize,
 }
@@ -137,14 +176,14 @@ impl Kept {
             return;
         }
         self.count += frames.len();
-        self.pages.push_back(frames.into());
+        self.pages.push_back(Arc::new(frames.into()));
         while self.count > most
             && let Some(page) = self.pages.front()
         {
-            let goes = (self.count - most).min(page.len().saturating_sub(self.forgotten));
+            let goes = (self.count - most).min(page.frames.len().saturating_sub(self.forgotten));
             self.count -= goes;
             self.forgotten += goes;
-            if self.forgotten >= page.len() {
+            if self.forgotten >= page.frames.len() {
                 self.pages.pop_front();
                 self.forgotten = 0;
             }
@@ -152,7 +191,7 @@ impl Kept {
     }
 
     fn first(&self) -> Option<EventSeq> {
-        self.pages.front()?.get(self.forgotten).map(|frame| frame.seq)
+        self.pages.front()?.frames.get(self.forgotten).map(|frame| frame.seq)
     }
 }
 
@@ -196,13 +235,13 @@ impl Hub {
     pub(crate) fn erase(&self, tenant: TenantId, conversation: ConversationId, at: Timestamp) {
         let Some(tail) = self.tails.get(&tenant).map(|tail| Arc::clone(&tail)) else { return };
         let is_of = |frame: &Frame| frame.conversation == Some(conversation);
-        for page in tail.lock().pages.iter_mut().filter(|page| page.iter().any(is_of)) {
-            let left = page.iter().filter_map(|kept| {
+        for page in tail.lock().pages.iter_mut().filter(|page| page.frames.iter().any(is_of)) {
+            let left = page.frames.iter().filter_map(|kept| {
                 let (seq, kind) = (kept.seq, EventKind::EventErased);
                 let erased = Event { seq, at, conversation: None, contact: None, kind };
                 if is_of(kept) { frame(tenant, &erased) } else { Some(kept.clone()) }
             });
-            *page = left.collect();
+            *page = Arc::new(left.collect::<Vec<_>>().into());
         }
     }
 
@@ -335,17 +374,17 @@ impl Tail {
         if kept.first()?.0 > after.0 + 1 {
             return None;
         }
-        let is_past = |page: &Arc<[Frame]>| page.last().is_none_or(|last| last.seq <= after);
+        let is_past = |page: &Arc<Page>| page.frames.last().is_none_or(|last| last.seq <= after);
         let place = kept.pages.partition_point(is_past);
         let Some(page) = kept.pages.get(place) else { return Some(Frames::default()) };
-        let start = page.partition_point(|frame| frame.seq <= after);
+        let start = page.frames.partition_point(|frame| frame.seq <= after);
         let mut bytes = 0;
         let fits = |frame: &&Frame| {
             let is_first = bytes == 0;
             bytes += frame.json.len();
             is_first || bytes <= BATCH_BYTES_MAX
         };
-        let count = page[start..].iter().take(limit).take_while(fits).count();
+        let count = page.frames[start..].iter().take(limit).take_while(fits).count();
         Some(Frames { page: Arc::clone(page), part: start..start + count })
     }
 
@@ -456,4 +495,31 @@ fn frame(tenant: TenantId, event: &Event) -> Option<Frame> {
         _ => None,
     };
     Some(Frame { seq: event.seq, conversation: event.conversation, assigned, json: json.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn events_are_packed_once_for_all_who_are_handed_some_of_them() {
+        let frame = |seq: u64| {
+            let json = seq.to_string().repeat(usize::try_from(seq).unwrap_or_default()).into();
+            Frame { seq: EventSeq(seq), conversation: None, assigned: None, json }
+        };
+        let whole = Frames::from((1..=4).map(frame).collect::<Vec<_>>());
+        let packed = Cell::new(0);
+        let pack = |bytes: &mut BytesMut, text: &str| {
+            packed.set(packed.get() + 1);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(b"|");
+        };
+        let part = |part| Frames { part, ..whole.clone() }.packed(pack);
+        assert_eq!([part(1..3), part(0..1), part(3..4), part(2..2)], ["22|333|", "1|", "4444|", ""]);
+        assert_eq!(whole.packed(pack), "1|22|333|4444|");
+        assert_eq!(packed.get(), 4);
+        assert_eq!(Frames::default().packed(pack), "");
+    }
 }

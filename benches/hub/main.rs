@@ -129,18 +129,18 @@ impl Measured {
 
     /// A wave that does not count: what is made once is made by then.
     fn warm(&mut self, source: &mut Source) {
-        self.frame_bytes = self.watchers.after(source, self.events).frame_bytes;
+        self.frame_bytes = self.watchers.after(source, self.events).1.frame_bytes;
     }
 
     fn wave(&mut self, source: &mut Source) {
-        let seen = self.watchers.after(source, self.events);
-        self.seconds += seen.seconds;
+        let (seconds, seen) = self.watchers.after(source, self.events);
+        self.seconds += seconds;
         self.frames += seen.frames;
         self.frame_bytes = seen.frame_bytes;
     }
 
     fn single(&mut self, source: &mut Source) {
-        self.micros.extend(self.watchers.after(source, 1).micros);
+        self.micros.extend(self.watchers.after(source, 1).1.micros);
     }
 
     /// What it came to. Its watchers go.

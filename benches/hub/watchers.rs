@@ -121,7 +121,7 @@ impl Wave {
             return;
         }
         let Self { frame_bytes, micros, .. } = std::mem::take(self);
-        let seen = Seen { seconds: 0.0, frames: micros.len(), frame_bytes, micros };
+        let seen = Seen { last_at: now(), frames: micros.len(), frame_bytes, micros };
         say(&serde_json::to_string(&seen).unwrap());
     }
 }

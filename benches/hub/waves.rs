@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What watchers saw of a wave.
 #[derive(Serialize, Deserialize)]
 pub struct Seen {
-    pub seconds: f64,
+    /// When the last frame came, nanoseconds since the Unix epoch.
+    pub last_at: u64,
     pub frames: usize,
     /// Bytes of one frame.
     pub frame_bytes: usize,
@@ -75,15 +76,16 @@ impl Watchers {
         watchers
     }
 
-    /// Has so many events made, and waits until everybody has them all.
-    pub fn after(&mut self, source: &mut Source, events: usize) -> Seen {
+    /// Has so many events made, and waits until everybody has them all. How many seconds that took, and what was
+    /// seen.
+    pub fn after(&mut self, source: &mut Source, events: usize) -> (f64, Seen) {
         std::thread::sleep(PAUSE);
         writeln!(self.stdin, "{events}").unwrap();
-        let began = Instant::now();
+        let began_at = now();
         writeln!(source.stdin, "{events} {}", source.event_bytes).unwrap();
-        let mut seen: Seen = serde_json::from_str(&self.line()).unwrap();
-        seen.seconds = began.elapsed().as_secs_f64();
-        seen
+        let seen: Seen = serde_json::from_str(&self.line()).unwrap();
+        // What is told of it afterwards takes time, too, and the same for both.
+        (Duration::from_nanos(seen.last_at - began_at).as_secs_f64(), seen)
     }
 
     fn line(&mut self) -> String {
@@ -120,11 +122,12 @@ pub fn told(mut say: impl FnMut(usize, usize) + Send + 'static) {
     });
 }
 
-/// Words of so many bytes that tell when they were said.
+/// Words of so many bytes that tell in the end when they were said: it is looked for in as many bytes whatever is
+/// before the words in a frame.
 pub fn filler(bytes: usize) -> String {
     let stamp = format!("{}{:019}", String::from_utf8_lossy(STAMP), now());
     let rest = "x".repeat(bytes.saturating_sub(stamp.len()));
-    format!("{stamp}{rest}")
+    format!("{rest}{stamp}")
 }
 
 /// Nanoseconds since the Unix epoch.

@@ -8,6 +8,7 @@
 mod intake;
 mod reading;
 mod seats;
+mod splice;
 mod watcher;
 
 use std::cell::RefCell;
@@ -18,14 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
+use actix_http::ws::{OpCode, Parser};
 use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use iassistance_config::LiveSettings;
 use serde::{Deserialize, Serialize};
 
-use iassistance_actors::hub::{Batch, Frame, Subscription};
+use iassistance_actors::hub::{Batch, Frames, Subscription};
 use iassistance_domain::event::EventSeq;
 use iassistance_domain::id::{ConversationId, TenantId};
 use iassistance_storage::TenantStore;
@@ -35,6 +38,7 @@ pub use self::seats::Sockets;
 use self::intake::{Intake, TooLarge};
 use self::reading::Reading;
 use self::seats::{Seat, TenantSeat};
+use self::splice::{MARK, Packs, Spliced};
 use self::watcher::Watcher;
 use super::principal::Principal;
 use super::{Problem, State, access::Access, cookies, feed, mask};
@@ -79,10 +83,17 @@ async fn open(
     let frame_bytes_max = state.app.settings.live.frame_bytes_max;
     let intake = Intake::new(payload, frame_bytes_max);
     let socket = Socket::new(state.get_ref().clone(), (watcher, reading), seat, intake.too_large());
-    ws::WsResponseBuilder::new(socket, &request, intake)
+    let packs = socket.packs.clone();
+    let answer = ws::WsResponseBuilder::new(socket, &request, intake)
         .protocols(&[PROTOCOL])
         .frame_size(frame_bytes_max)
-        .start()
+        .start()?;
+    Ok(answer.map_body(|_, body| Spliced::new(body, packs)).map_into_boxed_body())
+}
+
+/// A text as a whole frame, as the crate itself writes it: a server masks nothing (RFC 6455, 5.1).
+fn pack(bytes: &mut BytesMut, text: &str) {
+    Parser::write_message(bytes, text, OpCode::Text, true, false);
 }
 
 fn ticket(request: &HttpRequest) -> Option<String> {
@@ -187,6 +198,8 @@ struct Socket {
     watch_numbers: u64,
     heard: bool,
     unconfirmed: Unconfirmed,
+    /// What is put in where the crate was given a mark.
+    packs: Packs,
     /// Frames that were handed on: looked up once, for it is counted at every batch.
     published: metrics::Counter,
 }
@@ -233,6 +246,7 @@ impl Socket {
             watch_numbers: 0,
             heard: true,
             unconfirmed: Unconfirmed::default(),
+            packs: Packs::default(),
             published: metrics::counter!("iassistance_publish_frames_total"),
         }
     }
@@ -249,9 +263,22 @@ impl Socket {
     }
 
     fn send(&mut self, text: ByteString, context: &mut ws::WebsocketContext<Self>) {
-        self.unconfirmed.since_ping.frames += 1;
-        self.unconfirmed.since_ping.bytes += text.len();
+        let bytes = text.len();
         context.text(text);
+        self.sent(Load { frames: 1, bytes }, context);
+    }
+
+    /// Sends frames that are packed already.
+    fn send_packed(&mut self, frames: usize, packed: Bytes, context: &mut ws::WebsocketContext<Self>) {
+        let bytes = packed.len();
+        self.packs.push(packed);
+        context.binary(MARK);
+        self.sent(Load { frames, bytes }, context);
+    }
+
+    fn sent(&mut self, load: Load, context: &mut ws::WebsocketContext<Self>) {
+        self.unconfirmed.since_ping.frames += load.frames;
+        self.unconfirmed.since_ping.bytes += load.bytes;
         // Half of the room is the most that waits for a ping; the rest is on its way.
         let since = self.unconfirmed.since_ping;
         let (frames, bytes) =
@@ -462,9 +489,13 @@ impl Socket {
         &mut self,
         only: Option<ConversationId>,
         masked: bool,
-        frames: &[Frame],
+        frames: &Frames,
         context: &mut ws::WebsocketContext<Self>,
     ) {
+        if only.is_none() && !masked {
+            self.published.increment(frames.len() as u64);
+            return self.send_packed(frames.len(), frames.packed(pack), context);
+        }
         let wanted = frames.iter().filter(|frame| only.is_none() || frame.conversation == only);
         let mut published = 0;
         for frame in wanted {

@@ -1,6 +1,7 @@
 //! The HTTP server: routes, limits at the door, headers that every answer has.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -92,7 +93,7 @@ pub enum CannotListen {
         /// Where.
         address: String,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The certificate or its key cannot be used.
     #[error(transparent)]
@@ -105,13 +106,19 @@ pub fn listen(state: State) -> Result<Listening, CannotListen> {
     let tls = Tls::load(settings, Arc::clone(state.clock()))?;
     let address = format!("{}:{}", settings.bind, settings.port);
     let cannot = |source| CannotListen::Address { address, source };
-    let listener = TcpListener::bind((settings.bind.as_str(), settings.port))
-        // Every connection that is taken there has it too.
-        .and_then(|listener| {
-            SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES).map(|()| listener)
-        })
-        .map_err(cannot)?;
+    let listener = door((settings.bind.as_str(), settings.port)).map_err(cannot)?;
     listen_at(state, listener, tls)
+}
+
+/// Opens a door. What is said of it is so of every connection that is taken there.
+fn door(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    let socket = SockRef::from(&listener);
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    // Otherwise the end of what goes out waits until what went before is confirmed, for which a client may take 40 ms
+    // (RFC 896; RFC 1122, 4.2.3.2).
+    socket.set_tcp_nodelay(true)?;
+    Ok(listener)
 }
 
 /// Begins to serve at a door that is open already.
@@ -155,7 +162,7 @@ impl WayIn {
         listener: TcpListener,
         settings: &ServerSettings,
         app: impl Fn() -> WebApp<T> + Clone + Send + 'static,
-    ) -> std::io::Result<Server>
+    ) -> io::Result<Server>
     where
         T: ServiceFactory<
                 ServiceRequest,
@@ -199,7 +206,7 @@ impl WayIn {
 
 /// What a connection ends with that was not let in: it has had its answer, or can have none.
 fn sent_away() -> DispatchError {
-    DispatchError::Io(std::io::Error::other("the connection was not let in"))
+    DispatchError::Io(io::Error::other("the connection was not let in"))
 }
 
 /// The routes, with what every request goes through.
@@ -311,4 +318,25 @@ async fn observe(
     metrics::histogram!("iassistance_http_seconds", "route" => route, "status" => status.to_string())
         .record(seconds);
     answered
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_keeps_little_and_sends_at_once() {
+        let listener = door(("127.0.0.1", 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (taken, _) = listener.accept().unwrap();
+        let sent_at_once = |stream: &TcpStream| SockRef::from(stream).tcp_nodelay().unwrap();
+        assert_eq!([&taken, &client].map(sent_at_once), [true, false]);
+        // The system counts twice what it is asked for: its own keeping is in it.
+        let kept = SockRef::from(&taken).send_buffer_size().unwrap();
+        assert!((SEND_BUFFER_BYTES..=2 * SEND_BUFFER_BYTES).contains(&kept), "{kept} bytes");
+    }
 }

@@ -341,6 +341,32 @@ async fn writes_that_wait_share_one_sync() {
     assert_eq!(log.iter().map(|event| event.seq.0).collect::<Vec<_>>(), (1..=64).collect::<Vec<_>>());
 }
 
+/// Who reads the first of them does not wait for the last.
+#[tokio::test]
+async fn a_great_many_rows_that_wait_are_made_durable_in_parts() {
+    const WRITES: usize = 4;
+    const EVENTS: usize = 512;
+    let disk = Arc::new(Trial::default());
+    let world = on(&disk);
+    let tenant = world.tenant(1).await;
+    let before = disk.syncs.load(Ordering::SeqCst);
+    disk.hold();
+    let said = || EventKind::MessageReacted { message: None, by_contact: true, emoji: None };
+    let all = futures::future::try_join_all(
+        (0..WRITES).map(|_| tenant.append(None, std::iter::repeat_with(said).take(EVENTS).collect())),
+    );
+    let watch = async {
+        while disk.syncs.load(Ordering::SeqCst) == before {
+            tokio::task::yield_now().await;
+        }
+        disk.release();
+    };
+    let (written, ()) = futures::future::join(all, watch).await;
+    assert_eq!(written.unwrap().len(), WRITES);
+    assert_eq!(disk.syncs.load(Ordering::SeqCst) - before, WRITES, "a part each");
+    assert_eq!(tenant.latest_event().borrow().0, (WRITES * EVENTS) as u64);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses() {
     let disk = Arc::new(Trial::default());

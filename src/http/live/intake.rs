@@ -50,7 +50,7 @@ enum Place {
 const BEGIN: Place = Place::Head(0, [0; HEAD_BYTES_MAX]);
 
 /// How long a head is, as far as it can be told from these first bytes.
-fn head_bytes(head: &[u8]) -> usize {
+pub(super) fn head_bytes(head: &[u8]) -> usize {
     let Some(second) = head.get(1) else { return 2 };
     let length = match second & 0x7f {
         126 => 2,

@@ -1,7 +1,7 @@
 //! The one thread that writes: it takes what waits, puts it together, makes it durable once, and
 //! then answers all of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -41,6 +41,9 @@ pub(super) struct Writer {
 
 /// A disk that takes longer than this to write a group is taken for broken, until it has.
 const STALLED: Duration = Duration::from_secs(30);
+/// A write that brings a group to so many rows is the last of it: everybody in a group waits for all of it, and who
+/// reads has the first of a large number of writes while the next are made.
+const GROUP_ROWS: usize = 512;
 /// How often it is looked whether it has.
 const LOOK_MS: u64 = 1_000;
 
@@ -138,6 +141,8 @@ impl ByTheWay {
 #[derive(Default)]
 pub(super) struct Group {
     spaces: HashMap<SpaceId, (Arc<Space>, Overlay)>,
+    /// Records that its writes put and removed.
+    rows: usize,
     afterwards: Vec<Afterwards>,
     new_trees: Vec<Vec<u8>>,
     /// The disk took no write that reading came with.
@@ -159,6 +164,7 @@ impl Group {
             }
         };
         let Tx { counters, overlay, afterwards, new_trees, .. } = tx;
+        self.rows += overlay.len();
         below.extend(overlay);
         let latest = EventSeq(counters.event);
         if space.count(counters).event != latest.0 {
@@ -281,23 +287,32 @@ impl Thread {
     fn run(&mut self) {
         while let Some((jobs, behind)) = self.line.take() {
             metrics::gauge!("iassistance_storage_queue").set(measure(behind));
-            self.write(jobs);
+            let mut jobs = VecDeque::from(jobs);
+            while !jobs.is_empty() {
+                self.write(&mut jobs);
+            }
         }
     }
 
-    fn write(&mut self, jobs: Vec<Job>) {
+    /// Writes a group of the first of these, as many as are put together.
+    fn write(&mut self, jobs: &mut VecDeque<Job>) {
         if self.parts.health.broken.get().is_some() {
             // Dropping a job tells its waiter, who asks for the reason.
+            jobs.clear();
             return;
         }
         let started = Instant::now();
         self.parts.health.set_busy(true);
-        metrics::histogram!("iassistance_storage_group_size").record(measure(jobs.len()));
         // sled and what runs here may panic; after that nobody knows what is applied.
         let mut answers = Vec::with_capacity(jobs.len());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut group = Group::default();
-            answers.extend(jobs.into_iter().map(|job| job(&mut group)));
+            while group.rows < GROUP_ROWS
+                && let Some(job) = jobs.pop_front()
+            {
+                answers.push(job(&mut group));
+            }
+            metrics::histogram!("iassistance_storage_group_size").record(measure(answers.len()));
             // Flushing what was not written would wait for ever.
             group.unwritten.take().map_or(Ok(()), Err)?;
             self.make_durable(&group)?;
