@@ -29,9 +29,10 @@ use crate::stage::Stage;
 const PAGE: usize = 256;
 /// How many events a subscriber that catches up reads from the log at once.
 const CAUGHT_UP: usize = 64;
-/// Bytes of one batch; one frame may have more. The HTTP server keeps a connection's buffer for writing while it has no
-/// more than twice as many, and makes a new one for each larger batch.
-const BATCH_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a page, and so of a batch; one frame may have more. It is in memory as long as somebody has yet to be sent a
+/// part of it. The HTTP server keeps a connection's buffer for writing while it has no more than twice as many bytes, and
+/// makes a new one for each larger batch.
+const PAGE_BYTES_MAX: usize = 64 << 10;
 /// How many whispers wait for the slowest who listens; older ones are lost to them.
 const WHISPERS_MAX: usize = 256;
 /// How many whispers come before events that are there: those of a turn come before its end.
@@ -172,11 +173,19 @@ struct Kept {
 
 impl Kept {
     fn add(&mut self, frames: Vec<Frame>, most: usize) {
-        if frames.is_empty() {
-            return;
-        }
         self.count += frames.len();
-        self.pages.push_back(Arc::new(frames.into()));
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for frame in frames {
+            bytes += frame.json.len();
+            if bytes > PAGE_BYTES_MAX && !page.is_empty() {
+                bytes = frame.json.len();
+                self.pages.push_back(Arc::new(std::mem::take(&mut page).into()));
+            }
+            page.push(frame);
+        }
+        if !page.is_empty() {
+            self.pages.push_back(Arc::new(page.into()));
+        }
         while self.count > most
             && let Some(page) = self.pages.front()
         {
@@ -367,8 +376,7 @@ impl Tail {
         self.latest.send_replace(last.seq);
     }
 
-    /// At most `limit` frames after `after`, and no more bytes than a batch may have; `None` when the tail does not
-    /// reach back so far.
+    /// At most `limit` frames after `after`, of one page; `None` when the tail does not reach back so far.
     fn after(&self, after: EventSeq, limit: usize) -> Option<Frames> {
         let kept = self.lock();
         if kept.first()?.0 > after.0 + 1 {
@@ -378,14 +386,8 @@ impl Tail {
         let place = kept.pages.partition_point(is_past);
         let Some(page) = kept.pages.get(place) else { return Some(Frames::default()) };
         let start = page.frames.partition_point(|frame| frame.seq <= after);
-        let mut bytes = 0;
-        let fits = |frame: &&Frame| {
-            let is_first = bytes == 0;
-            bytes += frame.json.len();
-            is_first || bytes <= BATCH_BYTES_MAX
-        };
-        let count = page.frames[start..].iter().take(limit).take_while(fits).count();
-        Some(Frames { page: Arc::clone(page), part: start..start + count })
+        let end = page.frames.len().min(start.saturating_add(limit));
+        Some(Frames { page: Arc::clone(page), part: start..end })
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -503,13 +505,31 @@ mod tests {
 
     use super::*;
 
+    /// Frames with so many bytes each, numbered from 1 on.
+    fn frames(bytes: &[usize]) -> Vec<Frame> {
+        let frame = |(seq, bytes): (u64, &usize)| Frame {
+            seq: EventSeq(seq),
+            conversation: None,
+            assigned: None,
+            json: seq.to_string().repeat(*bytes).into(),
+        };
+        (1..).zip(bytes).map(frame).collect()
+    }
+
+    #[test]
+    fn a_page_has_no_more_bytes_than_it_may_but_for_one_frame() {
+        let mut kept = Kept::default();
+        let (half, more) = (PAGE_BYTES_MAX / 2, PAGE_BYTES_MAX + 1);
+        kept.add(frames(&[half, half, 1, more, half, half, half]), 5);
+        kept.add(Vec::new(), 5);
+        let pages: Vec<_> = kept.pages.iter().map(|page| page.frames.len()).collect();
+        // The first two are forgotten.
+        assert_eq!((pages, kept.first(), kept.count), (vec![1, 1, 2, 1], Some(EventSeq(3)), 5));
+    }
+
     #[test]
     fn events_are_packed_once_for_all_who_are_handed_some_of_them() {
-        let frame = |seq: u64| {
-            let json = seq.to_string().repeat(usize::try_from(seq).unwrap_or_default()).into();
-            Frame { seq: EventSeq(seq), conversation: None, assigned: None, json }
-        };
-        let whole = Frames::from((1..=4).map(frame).collect::<Vec<_>>());
+        let whole = Frames::from(frames(&[1, 2, 3, 4]));
         let packed = Cell::new(0);
         let pack = |bytes: &mut BytesMut, text: &str| {
             packed.set(packed.get() + 1);

@@ -647,8 +647,8 @@ async fn a_batch_has_so_many_bytes_and_no_event_is_left_out() {
         by_contact: true,
         emoji: Some(Pii::new("x".repeat(emoji))),
     };
-    // Two that fit into one batch with a third no more, and one that is larger than a batch.
-    let last = store.append(None, [50_000, 50_000, 50_000, 200_000, 10].map(said).to_vec()).await.unwrap();
+    // Two that fit into one batch, with a third no more, and one that is larger than a batch.
+    let last = store.append(None, [25_000, 25_000, 25_000, 100_000, 10].map(said).to_vec()).await.unwrap();
     let (mut seqs, mut counts) = (Vec::new(), Vec::new());
     within("all of them", async {
         while watching.position() < last {
