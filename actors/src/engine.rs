@@ -202,6 +202,11 @@ impl Engine {
         self.shared.conversations.len()
     }
 
+    /// How many tenants have one of the model's slots, or wait for one.
+    pub fn tenants_at_the_model(&self) -> usize {
+        self.shared.slots.tenants()
+    }
+
     /// How many tasks (turns, sends, timers) run.
     pub fn live_tasks(&self) -> usize {
         self.shared.tasks.len()
