@@ -29,7 +29,7 @@ use crate::stage::Stage;
 const PAGE: usize = 256;
 /// How many events a subscriber that catches up reads from the log at once.
 const CAUGHT_UP: usize = 64;
-/// Bytes of a page, and so of a batch; one frame may have more. It is in memory as long as somebody has yet to be sent a
+/// Bytes of a page of the tail, and so of a batch from there; one frame may have more. It is in memory as long as somebody has yet to be sent a
 /// part of it. The HTTP server keeps a connection's buffer for writing while it has no more than twice as many bytes, and
 /// makes a new one for each larger batch.
 const PAGE_BYTES_MAX: usize = 64 << 10;
@@ -81,13 +81,13 @@ impl Deref for Frames {
 
 impl From<Vec<Frame>> for Frames {
     fn from(frames: Vec<Frame>) -> Self {
-        Self { part: 0..frames.len(), page: Arc::new(frames.into()) }
+        Self { part: 0..frames.len(), page: Page::of(frames) }
     }
 }
 
-impl From<Vec<Frame>> for Page {
-    fn from(frames: Vec<Frame>) -> Self {
-        Self { frames: frames.into(), packed: OnceLock::new() }
+impl Page {
+    fn of(frames: impl IntoIterator<Item = Frame>) -> Arc<Self> {
+        Arc::new(Self { frames: frames.into_iter().collect(), packed: OnceLock::new() })
     }
 }
 
@@ -179,12 +179,12 @@ impl Kept {
             bytes += frame.json.len();
             if bytes > PAGE_BYTES_MAX && !page.is_empty() {
                 bytes = frame.json.len();
-                self.pages.push_back(Arc::new(std::mem::take(&mut page).into()));
+                self.pages.push_back(Page::of(std::mem::take(&mut page)));
             }
             page.push(frame);
         }
         if !page.is_empty() {
-            self.pages.push_back(Arc::new(page.into()));
+            self.pages.push_back(Page::of(page));
         }
         while self.count > most
             && let Some(page) = self.pages.front()
@@ -250,7 +250,7 @@ impl Hub {
                 let erased = Event { seq, at, conversation: None, contact: None, kind };
                 if is_of(kept) { frame(tenant, &erased) } else { Some(kept.clone()) }
             });
-            *page = Arc::new(left.collect::<Vec<_>>().into());
+            *page = Page::of(left);
         }
     }
 

@@ -47,12 +47,14 @@ async fn the_next_free_slot_at_the_model_is_for_who_has_none() {
     calls(&flow, 4).await;
     let other = messages(NUMBERS[1], "15550199999", &[("wamid.o", 1_790_000_000, "other")]);
     assert_eq!(flow.post(other).await.status(), 200);
+    flow.event_named(1, "turn.started").await;
     within("a place in the line", async {
         while flow.app.engine.tenants_at_the_model() < 2 {
             tokio::task::yield_now().await;
         }
     })
     .await;
+    flow.settled().await;
     assert_eq!(flow.model.calls().len(), 4, "all slots are taken");
     flow.clock.advance_millis(SECOND);
     calls(&flow, 8).await;

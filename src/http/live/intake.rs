@@ -61,7 +61,7 @@ pub(super) fn head_bytes(head: &[u8]) -> usize {
 }
 
 /// How long the body is, by a whole head.
-fn body_bytes(head: &[u8]) -> u64 {
+pub(super) fn body_bytes(head: &[u8]) -> u64 {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     match head[1] & 0x7f {
         126 => number(&head[2..4]),

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::{Buf, Bytes};
 
-use super::intake::head_bytes;
+use super::intake::{body_bytes, head_bytes};
 
 /// What the crate is given, in a binary frame, which this server sends for nothing else.
 pub(super) const MARK: Bytes = Bytes::new();
@@ -84,18 +84,9 @@ fn mark_in(frames: &[u8]) -> Option<usize> {
             return Some(at);
         }
         let head = head_bytes(frame);
-        at += head + body_bytes(frame.get(..head)?)?;
+        at += head + usize::try_from(body_bytes(frame.get(..head)?)).ok()?;
     }
     None
-}
-
-/// How many bytes the body of a frame has that begins with this head.
-fn body_bytes(head: &[u8]) -> Option<usize> {
-    match (head.get(1)? & 0x7f, head.get(2..)?) {
-        (126, length) => Some(usize::from(u16::from_be_bytes(length.try_into().ok()?))),
-        (127, length) => usize::try_from(u64::from_be_bytes(length.try_into().ok()?)).ok(),
-        (length, _) => Some(usize::from(length)),
-    }
 }
 
 impl<B: MessageBody + Unpin> MessageBody for Spliced<B> {
